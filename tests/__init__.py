@@ -1,0 +1,1 @@
+"""Candor's tests: one file per module, laws rather than examples."""

@@ -1,0 +1,36 @@
+"""Fixtures that several test files share; the building is in builders.py."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from model_utils.pair import Pair
+from tests import builders
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a hub
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One random two-layer Llama without a chat template; do not write into its folder."""
+    return builders.tiny_llama(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair[Path]:
+    """A random base and the same model moved a little, with a chat template; do not write into their folders."""
+    return builders.tiny_pair(tmp_path_factory.mktemp("pair"))
+
+
+@pytest.fixture(scope="session")
+def m_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair[Path]:
+    """Two random checkpoints of the M shape (0.27 GB each, float values of bfloat16); only the tuned one has a chat template."""
+    folder = tmp_path_factory.mktemp("m")
+    return Pair(
+        builders.m_shaped(folder / "base", chat_template=False, seed=0),
+        builders.m_shaped(folder / "tuned", chat_template=True, seed=1),
+    )
