@@ -122,15 +122,22 @@ def any_page(request: pytest.FixtureRequest, new_page: Callable[..., Page]) -> P
 
 @pytest.fixture
 def screenshot(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., Path]:
-    """`screenshot(page, "compare")` writes compare.png (and compare-wide-dark.png under `any_page`) where CANDOR_SCREENSHOTS says."""
+    """`screenshot(page, "compare")` writes compare.png (and compare-wide-dark.png under `any_page`) where CANDOR_SCREENSHOTS says;
+    `whole=True` takes the page to its end."""
     folder = Path(os.environ.get("CANDOR_SCREENSHOTS") or tmp_path)
     call = getattr(request.node, "callspec", None)
     look = f"-{call.id}" if call and "any_page" in call.params else ""
 
-    def take(page: Page, name: str, **options: Any) -> Path:
+    def take(page: Page, name: str, whole: bool = False) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / (re.sub(r"[^\w.-]+", "-", name + look) + ".png")
-        page.screenshot(path=path, animations="disabled", **options)
+        size = page.viewport_size
+        assert size is not None
+        if whole:  # Streamlit scrolls an element of its own, so playwright's full_page sees one window
+            tall = page.get_by_test_id("stMain").evaluate("main => main.scrollHeight")
+            page.set_viewport_size({"width": size["width"], "height": max(size["height"], tall)})
+        page.screenshot(path=path, animations="disabled")
+        page.set_viewport_size(size)
         return path
 
     return take
