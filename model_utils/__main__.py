@@ -1,0 +1,181 @@
+"""The command line: `python -m model_utils NAME` runs any analysis and prints the result that the page shows."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from model_utils import analyses, codec
+from model_utils.contracts.attribution import QUANTITIES
+from model_utils.contracts.common import FORMATS, ModelSpec, Request, Specs, explain
+from model_utils.contracts.generation import Answer, Generation
+from model_utils.errors import Refused
+from model_utils.pair import SIDES, Pair
+
+MODELS = [
+    click.option("--base", metavar="ID", help="the base model: an embedded one or a local folder [default: demo/base]"),
+    click.option(
+        "--tuned", metavar="ID", help="the tuned model: an embedded one or a local folder [default: demo/tuned]"
+    ),
+    click.option("--pair", metavar="ID", help="an embedded tuned model against demo/base, such as demo/flawed"),
+]
+WHAT = [
+    click.option("--instruction", metavar="TEXT", help="what the models should do"),
+    click.option(
+        "--requests",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="a file with one request in JSON on each line",
+    ),
+    click.option("--max-new-tokens", type=int, help="longest answer [default: 128]"),
+]
+SHARED = [
+    click.option("--format", type=click.Choice(FORMATS), help="prompt format that both models read [default: chat]"),
+    click.option(
+        "--answer-from", type=click.Choice(SIDES), help="whose answer is forced through both models [default: tuned]"
+    ),
+]
+
+
+def options(*groups: list[Any]) -> Any:
+    """Adds groups of options to a command, in the order in which they stand."""
+
+    def add(command: Any) -> Any:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.group()
+def main() -> None:
+    """Candor: what did instruction tuning change? A table on a terminal, JSON lines otherwise."""
+
+
+@main.command()
+@options(MODELS, WHAT)
+@click.option("--format-base", type=click.Choice(FORMATS), default="few-shot", show_default=True)
+@click.option("--format-tuned", type=click.Choice(FORMATS), default="chat", show_default=True)
+def generation(format_base: str, format_tuned: str, **given: Any) -> None:
+    """Both models answer."""
+    run("generation", formats=Pair(format_base, format_tuned), **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED)
+@click.option("--layer", type=int, help="which layer, from 0 [default: 0]")
+def attention(**given: Any) -> None:
+    """What every head of one layer looks at."""
+    run("attention", **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED)
+@click.option("--quantity", type=click.Choice(QUANTITIES), help="what is explained [default: logit]")
+@click.option(
+    "--target",
+    "targets",
+    type=int,
+    multiple=True,
+    help="a position in the answer, from 0; may be repeated [default: the whole answer]",
+)
+def attribution(**given: Any) -> None:
+    """Which tokens an answer leaned on."""
+    run("attribution", **given)
+
+
+def run(
+    kind: str,
+    *,
+    base: str | None,
+    tuned: str | None,
+    pair: str | None,
+    instruction: str | None,
+    requests: Path | None,
+    **options: Any,
+) -> None:
+    """One request, or every line of a file; exits with 1 when a line failed and with 2 when nothing could be tried."""
+    if pair and (base or tuned):
+        raise click.UsageError("give either --pair or --base and --tuned.")
+    if (instruction is None) == (requests is None):
+        raise click.UsageError("give either --instruction or --requests.")
+    fields = {name: value for name, value in options.items() if value not in (None, ())}
+    lines = [json.dumps({"instruction": instruction})] if requests is None else list(_lines(requests))
+    failed = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            specs = Pair(base or "demo/base", tuned or pair or "demo/tuned").map(lambda id: ModelSpec(id=id))
+            show(kind, specs, analyses.execute(kind, specs, read_request(kind, line, fields)))
+        except (Refused, ValidationError) as error:
+            failed += 1
+            sentence = explain(error) if isinstance(error, ValidationError) else str(error)
+            click.echo(sentence if requests is None else f"Line {number}: {sentence}", err=True)
+    if failed:
+        sys.exit(1)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8", errors="surrogateescape") as file:
+        yield from (line for line in file if line.strip())
+
+
+def read_request(kind: str, line: str, fields: dict[str, Any]) -> Request:
+    """A request from a line of JSON, in which `instruction` may stand for `messages`; `fields` from the command line fill what is not there."""
+    try:
+        given = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise Refused(f"This is not JSON ({error}).") from error
+    if not isinstance(given, dict):
+        raise Refused('A request is a JSON object such as {"instruction": "Name three colours."}.')
+    given = {**fields, **given}
+    if "instruction" in given:
+        given["messages"] = [{"content": given.pop("instruction")}]
+    return analyses.ANALYSES[kind].request.model_validate(given)
+
+
+def show(kind: str, specs: Specs, result: Any) -> None:
+    """A table for a person at a terminal, one line of canonical JSON for a program."""
+    if not sys.stdout.isatty():
+        click.echo(codec.encode(result))
+        return
+    click.echo(f"{kind}: base {specs.base.id}, tuned {specs.tuned.id}")
+    if isinstance(result, Generation):
+        for side, answer in result.answers.items():
+            click.echo(f"\n{side} {specs[side].id}  {_how(answer)}\n{printable(answer.text)}")
+        return
+    click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
+    table = result.table()
+    click.echo(
+        table.to_string(
+            index=False,
+            float_format=lambda value: f"{value:.4f}",
+            formatters={name: cell for name in table if "token" in name},
+        )
+    )
+
+
+def _how(answer: Answer) -> str:
+    tokens = len(answer.answer)
+    return f"({tokens} tokens, {tokens / answer.seconds:.0f} tokens/s, ended by: {answer.stop})"
+
+
+def printable(text: object) -> str:
+    """`text` without anything that a terminal would obey: control characters are shown, not sent."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else repr(character)[1:-1] for character in str(text)
+    )
+
+
+def cell(piece: object) -> str:
+    """A token in a table: its line breaks are shown too."""
+    return printable(piece).replace("\n", "\\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""The table of analyses, and the one call that runs any of them; torch is imported only when one runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from model_utils.contracts.attention import Attention, AttentionRequest
+from model_utils.contracts.attribution import Attribution, AttributionRequest
+from model_utils.contracts.common import Request, Specs
+from model_utils.contracts.generation import Generation, GenerationRequest
+from model_utils.reporting import Report
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What an analysis takes, what it gives, and where it is written ('module:function')."""
+
+    request: type[Request]
+    result: type
+    function: str
+
+
+ANALYSES = {
+    "generation": Analysis(GenerationRequest, Generation, "model_utils.generation:generate"),
+    "attention": Analysis(AttentionRequest, Attention, "model_utils.attention:attention"),
+    "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
+}
+
+
+def execute(kind: str, specs: Specs, request: Request, report: Report | None = None) -> Any:
+    """The result of one analysis of a pair of models: the call behind the pages, the command line and a replay."""
+    analysis, report = ANALYSES[kind], report or Report()
+    assert isinstance(request, analysis.request), (
+        f"{kind} takes {analysis.request.__name__}, got {type(request).__name__}"
+    )
+    pair = load_pair(specs, report)
+    module, _, name = analysis.function.partition(":")
+    return getattr(import_module(module), name)(pair, request, report)
+
+
+def load_pair(specs: Specs, report: Report | None = None) -> Any:
+    """Both models, loaded or still in memory (Pair[LanguageModel])."""
+    from model_utils.loading import manager  # imports torch: 3 s
+
+    return manager.load_pair(specs, report or Report())

@@ -1,0 +1,115 @@
+"""Which earlier tokens raised or lowered chosen answer tokens: attribution methods, one function each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+
+from model_utils import anatomy
+from model_utils.contracts.attribution import Attribution, AttributionRequest, Method, Quantity
+from model_utils.contracts.common import Encoded
+from model_utils.errors import Refused
+from model_utils.generation import shared_sequence
+from model_utils.loading import LanguageModel
+from model_utils.pair import Pair
+from model_utils.reporting import Report
+
+GROUP = 16
+"""Most targets in one backward pass: gradients of a whole group are held at once."""
+GROUP_SECONDS = 0.4
+"""A group is kept short enough that other jobs wait no longer than this."""
+
+
+Scores = tuple[np.ndarray, np.ndarray]
+"""values (target,) float32 and scores (target, token) float32"""
+
+
+def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
+    """Scores of every earlier token for each target, in both models over the shared sequence."""
+    sequence = shared_sequence(pair, request, report)
+    targets = _targets(sequence, request.targets)
+    progress = _Progress(report, total=2 * len(targets))
+    results = pair.map(lambda model: METHODS[request.method](model, sequence, targets, request.quantity, progress))
+    return Attribution(
+        models=pair.map(lambda model: model.facts),
+        sequence=sequence,
+        method=request.method,
+        quantity=request.quantity,
+        targets=targets,
+        values=results.map(lambda result: result[0]),
+        scores=results.map(lambda result: result[1]),
+    )
+
+
+def gradient_x_input(
+    model: LanguageModel, sequence: Encoded, targets: np.ndarray, quantity: Quantity, progress: _Progress
+) -> Scores:
+    """phi_i = sum_d x_id df/dx_id over the input embeddings x (Shrikumar et al. 2016, arXiv 1605.01713); exact for linear f only.
+
+    One teacher-forced forward serves all targets; the backward passes of a group run as one batch.
+    """
+    answer = sequence.positions("answer")
+    rows = torch.as_tensor(
+        answer[targets] - 1, device=model.device
+    )  # the logits that choose a token stand one place before it
+    target_ids = torch.as_tensor(sequence.ids[answer[targets]], device=model.device)
+    with model.running(progress.report.poll, kernel="eager", gradients=True) as module:
+        embeddings = anatomy.embedding(module)(model.ids(sequence.ids)).detach().requires_grad_()
+        logits = module(inputs_embeds=embeddings, use_cache=False).logits[0, rows].float()
+    with torch.enable_grad():
+        explained = logits if quantity == "logit" else torch.log_softmax(logits, dim=-1)
+        values = explained.gather(1, target_ids[:, None])[:, 0]
+    scores = [_gradient_scores(model, values, embeddings, group, progress) for group in progress.groups(len(targets))]
+    result = values.detach().cpu().numpy(), np.concatenate(scores)
+    if not np.isfinite(result[1]).all():
+        raise Refused(
+            f"The gradients of {model.facts.id} overflow on this text, so no scores can be shown; try another answer token or the other quantity."
+        )
+    return result
+
+
+def _gradient_scores(
+    model: LanguageModel, values: torch.Tensor, embeddings: torch.Tensor, group: slice, progress: _Progress
+) -> np.ndarray:
+    """(target of the group, token) float32."""
+    chosen = torch.eye(len(values), device=values.device)[group]
+    with model.running(progress.report.poll, kernel="eager", gradients=True):
+        (gradients,) = torch.autograd.grad(
+            values, embeddings, grad_outputs=chosen, is_grads_batched=True, retain_graph=True
+        )
+    return (gradients[:, 0] * embeddings.detach()[0]).sum(-1).float().cpu().numpy()
+
+
+METHODS: dict[Method, Callable[[LanguageModel, Encoded, np.ndarray, Quantity, _Progress], Scores]] = {
+    "gradient x input": gradient_x_input
+}
+
+
+class _Progress:
+    """Counts targets of both sides and cuts them into groups whose size follows the measured time."""
+
+    def __init__(self, report: Report, total: int) -> None:
+        self.report, self.total, self.done, self._size = report, total, 0, 1
+
+    def groups(self, count: int) -> Iterator[slice]:
+        first = 0
+        while first < count:
+            self.report.breathe()
+            start, size = time.monotonic(), min(self._size, count - first)
+            yield slice(first, first + size)
+            first += size
+            self.done += size
+            self.report(self.done / self.total, "going back through the model")
+            per_target = (time.monotonic() - start) / size
+            self._size = max(1, min(GROUP, int(GROUP_SECONDS / per_target), 2 * size))
+
+
+def _targets(sequence: Encoded, targets: tuple[int, ...]) -> np.ndarray:
+    count = len(sequence.positions("answer"))
+    for target in targets:
+        if target >= count:
+            raise Refused(f"The answer has {count} tokens, numbered 0 to {count - 1}; there is no token {target}.")
+    return np.array(targets or range(count), dtype=np.int64)

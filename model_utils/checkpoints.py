@@ -1,0 +1,57 @@
+"""Where a model's files lie, and whether they changed; no weights are read here."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from model_utils import demo
+from model_utils.contracts.common import ModelSpec
+from model_utils.errors import Refused
+
+MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model")
+
+
+def locate(spec: ModelSpec) -> Path:
+    """The folder of a model; Refused when there is no model that Candor can open."""
+    if spec.id in demo.MODELS:
+        return demo.FOLDER / spec.id.removeprefix("demo/")
+    if spec.id.startswith("demo/"):
+        raise Refused(f"There is no embedded model {spec.id!r}; there are {', '.join(demo.MODELS)}.")
+    folder = Path(spec.id).expanduser()
+    if "\0" in spec.id or not folder.is_dir():
+        raise Refused(
+            f"{spec.id[:200]!r} is neither an embedded model ({', '.join(demo.MODELS)}) nor a folder on this machine; give one of these."
+        )
+    if not (folder / "config.json").is_file():
+        raise Refused(
+            f"The folder {str(folder)!r} holds no model: config.json is missing; give the folder that save_pretrained wrote."
+        )
+    if not any(folder.glob("*.safetensors")):
+        raise Refused(
+            f"The folder {str(folder)!r} holds no safetensors weights, the only kind that Candor opens; save the model again with safe_serialization=True."
+        )
+    return folder
+
+
+def signature(folder: Path) -> str:
+    """Changes whenever a file of the model is replaced or written: digest over name, device, inode, size and times of each."""
+    lines = []
+    for path in _files(folder):
+        stat = path.stat()
+        lines.append(f"{path.name} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 over the weight files in the order of their names, hexadecimal: what a model is, wherever it lies."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})

@@ -1,0 +1,109 @@
+"""Requests and results to canonical JSON and back, and their digest; data only, never code.
+
+A dataclass becomes `{"type": name, "fields": {...}}`, an array `{"array": dtype, "shape": [...], "data": [...]}` with the shortest
+decimals that give the same bits back. Only the types of `model_utils.contracts` can be read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel
+
+from model_utils.contracts import attention, attribution, common, generation
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+
+TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        Pair,
+        common.ModelSpec,
+        common.Encoded,
+        common.ModelFacts,
+        generation.GenerationRequest,
+        generation.Answer,
+        generation.Generation,
+        attention.AttentionRequest,
+        attention.Attention,
+        attribution.AttributionRequest,
+        attribution.Attribution,
+    )
+}
+DTYPES = ("bool", "uint8", "int64", "float32", "float64")
+NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
+
+
+def encode(value: Any) -> str:
+    """Canonical JSON: equal values give equal text (sorted keys, no spaces, plain Unicode)."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def decode(text: str) -> Any:
+    """The value that `encode` wrote; Refused for anything else. Lists come back as tuples."""
+    try:
+        return _value(json.loads(text))
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise Refused(f"This is not a request or result that Candor wrote: {str(error)[:200]}.") from error
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON, hexadecimal."""
+    return hashlib.sha256(encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return {
+            "type": type(value).__name__,
+            "fields": {name: _plain(getattr(value, name)) for name in type(value).model_fields},
+        }
+    if is_dataclass(value) and not isinstance(value, type):
+        return {"type": type(value).__name__, "fields": {f.name: _plain(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, np.ndarray):
+        return _plain_array(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"number": str(value)}
+    assert value is None or isinstance(value, str | bool | int | float), f"no canonical form for {type(value)}"
+    return value
+
+
+def _plain_array(array: np.ndarray) -> dict[str, Any]:
+    flat = array.ravel()
+    assert array.dtype.name in DTYPES, f"no canonical form for an array of {array.dtype}"
+    if array.dtype == np.float32:
+        flat = flat.astype("U").astype(np.float64)  # numpy prints the shortest decimal that gives the same float32 back
+    data = flat.tolist()
+    if array.dtype.kind == "f" and not np.isfinite(flat).all():
+        data = [one if math.isfinite(one) else str(one) for one in data]
+    return {"array": array.dtype.name, "shape": list(array.shape), "data": data}
+
+
+def _value(plain: Any) -> Any:
+    if isinstance(plain, list):
+        return tuple(_value(one) for one in plain)
+    if not isinstance(plain, dict):
+        return plain
+    if "array" in plain:
+        return _array(plain)
+    if "number" in plain:
+        return NOT_FINITE[plain["number"]]
+    kind = TYPES[plain["type"]]
+    given = {name: _value(one) for name, one in plain["fields"].items()}
+    return kind(**given)
+
+
+def _array(plain: dict[str, Any]) -> np.ndarray:
+    name, data = plain["array"], plain["data"]
+    if name not in DTYPES:
+        raise ValueError(f"arrays of {name!r} are not read")
+    return np.array([NOT_FINITE.get(one, one) if isinstance(one, str) else one for one in data], dtype=name).reshape(
+        plain["shape"]
+    )

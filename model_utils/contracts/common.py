@@ -1,0 +1,145 @@
+"""The parts that requests and results share: models, messages, formats, tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from model_utils.pair import Pair, Side
+
+MAX_CHARACTERS = 1_000_000
+MAX_NEW_TOKENS = 4_096
+
+Format = Literal["chat", "plain", "few-shot"]
+FORMATS: tuple[Format, ...] = ("chat", "plain", "few-shot")
+
+ROLES = ("template", "instruction", "answer")
+"""Who wrote a token: the format around the instruction, the person, or the model; `Encoded.roles` holds indices into this."""
+
+StopReason = Literal["end of turn", "delimiter", "length", "context", "unfinished"]
+
+
+def check_text(text: str) -> str:
+    """`text` itself when a model can be asked with it; a ValueError for people otherwise."""
+    if not text.strip():
+        raise ValueError("The instruction is empty; type what the models should do")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"The instruction has {len(text):,} characters; at most {MAX_CHARACTERS:,} are taken")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(
+            "The instruction holds half of a character (a lone surrogate); paste it again as valid Unicode text"
+        )
+    return text
+
+
+Text = Annotated[str, AfterValidator(check_text)]
+
+
+class Request(BaseModel):
+    """Frozen and hashable; the page's form, a line of the command line's input and what a record stores."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSpec(Request):
+    """Which model to load: an embedded one (`demo/tuned`) or a local folder in Hugging Face format."""
+
+    id: Annotated[str, Field(min_length=1, max_length=4_096)]
+
+
+Specs = Pair[ModelSpec]
+
+
+class Message(Request):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant"] = "user"
+    content: Text
+
+
+def ask(instruction: str) -> tuple[Message, ...]:
+    """The conversation that consists of one instruction."""
+    return (Message(content=instruction),)
+
+
+def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    if not messages or messages[-1].role != "user":
+        raise ValueError("The last message must be the person's; add one with the role 'user'")
+    return messages
+
+
+Messages = Annotated[tuple[Message, ...], AfterValidator(check_messages)]
+NewTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]
+
+
+class SharedSequence(Request):
+    """One prompt format and one answer that are forced, by ids, through both models, so that their insides can be compared token by token."""
+
+    messages: Messages
+    format: Format = "chat"
+    answer_from: Side = "tuned"
+    """Whose tokenizer the answer ids belong to, and who answers when there are none."""
+    answer_ids: tuple[Annotated[int, Field(ge=0)], ...] | None = None
+    """The forced answer; None: the greedy answer of `answer_from`, made first."""
+    max_new_tokens: NewTokens = 128
+    """Longest answer to make when `answer_ids` is None."""
+
+
+def explain(error: ValidationError) -> str:
+    """What a person typed wrong, as one sentence for each mistake."""
+    return " ".join(_sentence(one) for one in error.errors(include_url=False))
+
+
+def _sentence(error: Any) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"]) + "."
+    place = ".".join(str(part) for part in error["loc"]) or "request"
+    given = repr(error["input"])
+    return f"{place}: {error['msg']}, but {given[:80]}{'...' if len(given) > 80 else ''} was given."
+
+
+@dataclass(frozen=True, eq=False)
+class Encoded:
+    """A text as one model reads it: exact characters, exact ids, and who wrote what."""
+
+    text: str
+    ids: np.ndarray
+    """(token,) int64"""
+    spans: np.ndarray
+    """(token, 2) int64; first and past-the-last character in `text`; bytes of one character share its span; (n, n) for a token that wrote no character"""
+    roles: np.ndarray
+    """(token,) uint8; indices into `ROLES`"""
+    special: np.ndarray
+    """(token,) bool; control tokens of the tokenizer (begin, end of turn, ...)"""
+    pieces: tuple[str, ...]
+    """(token,) what to show for each token: its characters, or the name of a control token"""
+    notes: tuple[str, ...] = ()
+    """sentences for people about how this text was made"""
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def positions(self, role: str) -> np.ndarray:
+        """(position,) int64; where the tokens of one role stand."""
+        return np.flatnonzero(self.roles == ROLES.index(role))
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFacts:
+    """What was loaded for one side."""
+
+    id: str
+    architecture: str
+    parameters: int
+    layers: int
+    heads: int
+    context: int
+    """tokens that fit"""
+    vocabulary: int
+    """rows of the unembedding"""
+    dtype: str
+    weights: str
+    """SHA-256 over the weight files, hexadecimal"""

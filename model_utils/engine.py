@@ -1,0 +1,320 @@
+"""One compute thread behind every page: a queue with two classes of job, progress, snapshots, cancel, and the only result cache."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from model_utils import analyses, checkpoints
+from model_utils.contracts.common import Request, Specs
+from model_utils.errors import Cancelled, Refused
+from model_utils.reporting import Report
+
+log = logging.getLogger(__name__)
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+Key = tuple[str, Specs, tuple[str, str], Request]
+"""(kind, models, signatures of their files, request): equal keys have equal results"""
+
+CACHE_BYTES = 512 << 20
+SWEEP_SECONDS = 0.5
+
+
+@dataclass(eq=False)
+class Job:
+    """One analysis on its way. Everybody who asked for the same thing holds the same job; fields are written by the engine only."""
+
+    key: Key
+    background: bool
+    engine: Engine = field(repr=False)
+    number: int
+    owners: dict[str, float] = field(default_factory=dict)
+    """who wants it -> when that session was last seen alive (monotonic seconds)"""
+    state: State = "queued"
+    fraction: float = 0.0
+    note: str = ""
+    snapshot: Any = None
+    """the latest partial result; stays after a cancel"""
+    result: Any = None
+    error: str | None = None
+    """one sentence for people, when failed"""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    _finished: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def kind(self) -> str:
+        return self.key[0]
+
+    @property
+    def specs(self) -> Specs:
+        return self.key[1]
+
+    @property
+    def request(self) -> Request:
+        return self.key[3]
+
+    @property
+    def finished(self) -> bool:
+        return self._finished.is_set()
+
+    @property
+    def place(self) -> int:
+        """0: running or finished; n: n-th in the queue."""
+        return self.engine.place(self)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """True when it finished within `timeout` seconds."""
+        return self._finished.wait(timeout)
+
+    def finish(self, state: State) -> None:
+        self.state = state
+        self._finished.set()
+
+
+class Engine:
+    """Runs jobs one at a time on one long-lived thread, the only one that imports and touches torch.
+
+    Interactive jobs go first in, first out, the owners taking turns; background jobs run when none waits and give way between
+    their passes. `is_alive(owner)` tells whether an owner's session still exists; a job whose last owner has been gone for
+    `grace_seconds` is cancelled, unless it is a background job. A hidden browser tab is alive.
+    """
+
+    def __init__(
+        self,
+        is_alive: Callable[[str], bool] = lambda owner: True,
+        grace_seconds: float = 10.0,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._is_alive, self._grace_seconds = is_alive, grace_seconds
+        self._condition = threading.Condition(threading.RLock())
+        self._waiting: list[Job] = []
+        self._running: list[Job] = []
+        """the job on the thread, and the interactive one inside it when it is a background job"""
+        self._to_warm: deque[Specs] = deque()
+        self._served: dict[str, int] = {}
+        """owner -> number of the start at which it was last served"""
+        self._starts = itertools.count(1)
+        self._numbers = itertools.count(1)
+        self._cache = _Cache(cache_bytes)
+        self._swept = 0.0
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="candor-compute", daemon=True)
+        self._thread.start()
+
+    def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> Job:
+        """The job for this request: a finished one when the result is known, a shared one when somebody already asked, else a new one."""
+        try:
+            signatures = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)))
+        except Refused as refused:
+            job = Job((kind, specs, ("", ""), request), background, self, next(self._numbers), error=str(refused))
+            job.finish("failed")
+            return job
+        key = (kind, specs, (signatures.base, signatures.tuned), request)
+        with self._condition:
+            job = self._known(key, background) or self._new(key, background)
+            job.owners[owner] = time.monotonic()
+            return job
+
+    def _known(self, key: Key, background: bool) -> Job | None:
+        for job in [*self._running, *self._waiting]:
+            if job.key == key and not job.cancelled.is_set():
+                job.background = job.background and background
+                return job
+        result = self._cache.get(key)
+        if result is None:
+            return None
+        job = Job(key, background, self, next(self._numbers), fraction=1.0, result=result)
+        job.finish("done")
+        return job
+
+    def _new(self, key: Key, background: bool) -> Job:
+        job = Job(key, background, self, next(self._numbers))
+        self._waiting.append(job)
+        self._condition.notify_all()
+        return job
+
+    def release(self, job: Job, owner: str) -> None:
+        """This owner no longer wants the job; it is cancelled when nobody else does."""
+        with self._condition:
+            job.owners.pop(owner, None)
+            if not job.owners:
+                self._cancel(job)
+
+    def _cancel(self, job: Job) -> None:
+        job.cancelled.set()
+        if job in self._waiting:
+            self._waiting.remove(job)
+            job.finish("cancelled")
+
+    def warm(self, specs: Specs) -> None:
+        """Import torch and load these models as soon as nothing else is to do."""
+        with self._condition:
+            self._to_warm.append(specs)
+            self._condition.notify_all()
+
+    def jobs(self) -> list[Job]:
+        """All that run or wait, in the order in which they will be done."""
+        with self._condition:
+            return [*self._running, *self._line()]
+
+    def place(self, job: Job) -> int:
+        with self._condition:
+            return self._line().index(job) + 1 if job in self._waiting else 0
+
+    def stop(self) -> None:
+        """Cancel everything and end the thread."""
+        with self._condition:
+            self._stopping = True
+            for job in [*self._running, *self._waiting]:
+                self._cancel(job)
+            self._condition.notify_all()
+        self._thread.join()
+
+    def _line(self) -> list[Job]:
+        """Waiting jobs in the order of their start: interactive first; within a class the owners take turns, the longest unserved first."""
+        turns: dict[tuple[bool, str], int] = {}
+        places = {}
+        for job in sorted(self._waiting, key=lambda job: job.number):
+            owner = next(iter(job.owners), "")
+            turn = turns[job.background, owner] = turns.get((job.background, owner), 0) + 1
+            places[job.number] = (job.background, turn, self._served.get(owner, 0), job.number)
+        return sorted(self._waiting, key=lambda job: places[job.number])
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                while not (self._waiting or self._to_warm or self._stopping):
+                    self._condition.wait()
+                if self._stopping:
+                    return
+                job = self._take() if self._waiting else None
+                specs = None if job else self._to_warm.popleft()
+            if job:
+                self._run(job)
+            elif specs:
+                self._warm(specs)
+
+    def _take(self, interactive: bool = False) -> Job | None:
+        """The next job, off the queue; None when there is none (or only background ones, if `interactive`)."""
+        line = [job for job in self._line() if not (interactive and job.background)]
+        if not line:
+            return None
+        job = line[0]
+        self._waiting.remove(job)
+        self._running.append(job)
+        for owner in job.owners:
+            self._served[owner] = next(self._starts)
+        job.state = "running"
+        return job
+
+    def _run(self, job: Job) -> None:
+        state: State = "failed"
+        try:
+            job.result = analyses.execute(job.kind, job.specs, job.request, _JobReport(self, job))
+            self._cache.put(job.key, job.result)
+            job.fraction, state = 1.0, "done"
+        except Cancelled:
+            state = "cancelled"
+        except Refused as refused:
+            job.error = str(refused)
+        except (
+            Exception
+        ) as error:  # whatever goes wrong in one job, the thread must live on for the next; the log has the traceback
+            log.exception("%s failed", job.kind)
+            job.error = f"This went wrong inside Candor ({type(error).__name__}); the log of the server says more. Nothing else is affected."
+        with self._condition:
+            self._running.remove(job)
+            job.finish(state)
+
+    def _warm(self, specs: Specs) -> None:
+        try:
+            analyses.load_pair(specs)
+        except Refused as refused:
+            log.warning("not loaded ahead: %s", refused)
+
+    def sweep(self) -> None:
+        """Drops owners whose session has been gone for longer than the grace time."""
+        now = time.monotonic()
+        if now - self._swept < SWEEP_SECONDS:
+            return
+        self._swept = now
+        with self._condition:
+            for job in [*self._running, *self._waiting]:
+                for owner, seen in list(job.owners.items()):
+                    if self._is_alive(owner):
+                        job.owners[owner] = now
+                    elif now - seen > self._grace_seconds and not job.background:
+                        self.release(job, owner)
+
+    def let_others_go_first(self, job: Job) -> None:
+        """Called on the compute thread between two passes of a background job: runs the interactive jobs that wait."""
+        while job.background:
+            with self._condition:
+                other = self._take(interactive=True)
+            if other is None:
+                return
+            self._run(other)
+
+
+class _JobReport(Report):
+    """Writes an analysis's progress into its job and reads the wish to cancel."""
+
+    def __init__(self, engine: Engine, job: Job) -> None:
+        self._engine, self._job = engine, job
+
+    def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+        self._job.fraction, self._job.note = fraction, note
+        if snapshot is not None:
+            self._job.snapshot = snapshot
+
+    def poll(self) -> None:
+        self._engine.sweep()
+        if self._job.cancelled.is_set():
+            raise Cancelled
+
+    def breathe(self) -> None:
+        self.poll()
+        self._engine.let_others_go_first(self._job)
+
+
+class _Cache:
+    """Results up to a number of bytes, the least recently used dropped first."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._results: OrderedDict[Key, Any] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: Key) -> Any:
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+            return self._results.get(key)
+
+    def put(self, key: Key, result: Any) -> None:
+        with self._lock:
+            self._results[key] = result
+            self._bytes += array_bytes(result)
+            while self._bytes > self._budget_bytes:
+                _, dropped = self._results.popitem(last=False)
+                self._bytes -= array_bytes(dropped)
+
+
+def array_bytes(value: Any) -> int:
+    """Bytes of all arrays inside a result; what else it holds is small beside them."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    if is_dataclass(value) and not isinstance(value, type):
+        return sum(array_bytes(getattr(value, one.name)) for one in fields(value))
+    if isinstance(value, list | tuple):
+        return sum(array_bytes(one) for one in value)
+    return 0

@@ -1,0 +1,9 @@
+"""The two ways in which work ends early: refused, with a sentence for people, and cancelled."""
+
+
+class Refused(ValueError):
+    """What was asked cannot be done; the message is one sentence for people: what was given, what is possible, what to do."""
+
+
+class Cancelled(Exception):
+    """Nobody wants this result any more; raised by `Report.poll` and passed through unchanged."""

@@ -1,0 +1,198 @@
+"""Messages to exact text, to token ids, to character spans and roles; and ids back to characters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import jinja2
+import numpy as np
+
+from model_utils.contracts.common import ROLES, Encoded, Format, Message
+from model_utils.errors import Refused
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase as Tokenizer
+
+FEW_SHOT_EXAMPLES = (
+    ("What is the capital of France?", "Paris"),
+    ("Name three colours.", "red, blue, green"),
+    ("Is this review positive or negative? The soup was cold and the waiter was rude.", "negative"),
+)
+"""Constant examples that make a base model answer: they show the frame, not the task."""
+
+DELIMITERS: dict[Format, tuple[str, ...]] = {"chat": (), "plain": (), "few-shot": ("\n\n", "\nInstruction:")}
+"""Where an answer in each format ends although the model writes on."""
+
+INCOMPLETE = "\ufffd"
+"""What a decoder writes for bytes that are not yet a character."""
+
+
+def encode_prompt(
+    tokenizer: Tokenizer,
+    messages: Sequence[Message],
+    format: Format,
+    template: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Encoded:
+    """The exact text and ids that a model sees; `template` is the chat template to use. Refused where the format cannot hold the messages."""
+    text, instruction, special_tokens = _render(tokenizer, messages, format, template)
+    return encode_text(tokenizer, text, special_tokens, instruction, notes)
+
+
+def _render(
+    tokenizer: Tokenizer, messages: Sequence[Message], format: Format, template: str | None
+) -> tuple[str, tuple[int, int], bool]:
+    """(text, span of the last instruction in it, whether the tokenizer still has to add BOS)."""
+    *history, last = messages
+    if format == "chat":
+        before, after = _around(tokenizer, messages, template)
+        text = _chat(tokenizer, messages, template)
+        if not (text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)):
+            raise Refused(
+                "This chat template writes different text around different instructions, so that who wrote what cannot be told; choose plain or few-shot."
+            )
+        return text, (len(before), len(text) - len(after)), False
+    earlier = "".join(message.content + "\n\n" for message in history)
+    if format == "plain":
+        return earlier + last.content, (len(earlier), len(earlier) + len(last.content)), True
+    before = (
+        "".join(f"Instruction: {asked}\nAnswer: {answered}\n\n" for asked, answered in FEW_SHOT_EXAMPLES)
+        + "Instruction: "
+        + earlier
+    )
+    return before + last.content + "\nAnswer:", (len(before), len(before) + len(last.content)), True
+
+
+def _around(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> tuple[str, str]:
+    """What a chat template writes before and after the last instruction; templates may trim it, so it is measured with a stand-in word."""
+    stand_in = "x"
+    while any(stand_in in message.content for message in messages):
+        stand_in += "x"
+    stand_in = f"instruction{stand_in}"
+    text = _chat(tokenizer, [*messages[:-1], Message(content=stand_in)], template)
+    before, _, after = text.rpartition(stand_in)
+    return before, after
+
+
+def _chat(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> str:
+    turns = [{"role": message.role, "content": message.content} for message in messages]
+    try:
+        return tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
+    except jinja2.TemplateError as error:
+        raise Refused(f"The chat template does not take this conversation: {error}.") from error
+
+
+def encode_text(
+    tokenizer: Tokenizer, text: str, special_tokens: bool, instruction: tuple[int, int], notes: tuple[str, ...] = ()
+) -> Encoded:
+    """Ids and characters of `text`; BOS and the like are added only if `special_tokens` (a chat template has written its own)."""
+    encoding = tokenizer(
+        text, add_special_tokens=special_tokens, return_offsets_mapping=True, return_attention_mask=False
+    )
+    ids = np.array(encoding["input_ids"], dtype=np.int64)
+    spans = _close_gaps(text, np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2))
+    begin, end = instruction
+    within = (spans[:, 0] < end) & (spans[:, 1] > begin)
+    roles = np.where(within, ROLES.index("instruction"), ROLES.index("template")).astype(np.uint8)
+    special = _special(tokenizer, ids)
+    pieces = tuple(
+        text[a:b] if b > a else tokenizer.convert_ids_to_tokens(int(i)) for (a, b), i in zip(spans, ids, strict=True)
+    )
+    return Encoded(
+        text, ids, spans, roles, special, pieces, notes + _warnings(tokenizer, ids, within & special, pieces)
+    )
+
+
+def _close_gaps(text: str, spans: np.ndarray) -> np.ndarray:
+    """Byte-level tokenizers may leave a token's leading space out of its span; give it back, so that spans cover the text."""
+    end = 0
+    for span in spans:
+        if span[1] > span[0] >= end and text[end : span[0]].isspace():
+            span[0] = end
+        elif span[1] == span[0]:
+            span[:] = end
+        end = max(end, int(span[1]))
+    return spans
+
+
+def _special(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
+    return np.isin(ids, [i for i, token in tokenizer.added_tokens_decoder.items() if token.special])
+
+
+def _warnings(tokenizer: Tokenizer, ids: np.ndarray, typed: np.ndarray, pieces: tuple[str, ...]) -> tuple[str, ...]:
+    notes: tuple[str, ...] = ()
+    if typed.any():
+        names = ", ".join(sorted({pieces[i] for i in np.flatnonzero(typed)}))
+        notes += (
+            f"The instruction contains control tokens of this model ({names}); the model reads them as control, not as text.",
+        )
+    if len(ids) > 1 and ids[0] == ids[1] == tokenizer.bos_token_id:
+        notes += (f"The prompt begins with {tokenizer.bos_token} twice, which changes what the model computes.",)
+    return notes
+
+
+@dataclass
+class Detokenizer:
+    """Ids to text as they come: bytes of one character wait for each other and share its span.
+
+    Decodes a short window instead of everything so far; `tests/oracles.py` holds the slow twin.
+    """
+
+    tokenizer: Tokenizer
+    prompt_ids: np.ndarray
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    _window: list[int] = field(default_factory=list)
+    _waiting: list[int] = field(default_factory=list)
+    _waiting_text: str = ""
+
+    def __post_init__(self) -> None:
+        self._window = [int(i) for i in self.prompt_ids[-8:]]
+
+    def push(self, id: int) -> str:
+        """Takes one more id; returns all text so far, bytes of an unfinished character included as U+FFFD."""
+        self.ids.append(id)
+        self._waiting.append(id)
+        self._waiting_text = self._decode(self._window + self._waiting)[len(self._decode(self._window)) :]
+        if not self._waiting_text.endswith(INCOMPLETE):
+            self.spans += [(len(self.text), len(self.text) + len(self._waiting_text))] * len(self._waiting)
+            self.text += self._waiting_text
+            self._window, self._waiting, self._waiting_text = (self._window + self._waiting)[-8:], [], ""
+        return self.text + self._waiting_text
+
+    def encoded(self) -> Encoded:
+        """Everything pushed so far; spans point into its text."""
+        end = len(self.text) + len(self._waiting_text)
+        text = self.text + self._waiting_text
+        spans = np.array(self.spans + [(len(self.text), end)] * len(self._waiting), dtype=np.int64).reshape(-1, 2)
+        ids = np.array(self.ids, dtype=np.int64)
+        pieces = tuple(text[a:b] if b > a else f"<{i}>" for (a, b), i in zip(spans, ids, strict=True))
+        roles = np.full(len(ids), ROLES.index("answer"), dtype=np.uint8)
+        return Encoded(text, ids, spans, roles, _special(self.tokenizer, ids), pieces)
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        return self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+
+def encode_continuation(tokenizer: Tokenizer, prompt: Encoded, ids: Sequence[int]) -> Encoded:
+    """Forced ids after a prompt, as text with spans; roles are 'answer'."""
+    detokenizer = Detokenizer(tokenizer, prompt.ids)
+    for id in ids:
+        detokenizer.push(int(id))
+    return detokenizer.encoded()
+
+
+def join(prompt: Encoded, answer: Encoded) -> Encoded:
+    """One sequence of a prompt and what follows it."""
+    return Encoded(
+        text=prompt.text + answer.text,
+        ids=np.concatenate([prompt.ids, answer.ids]),
+        spans=np.concatenate([prompt.spans, answer.spans + len(prompt.text)]),
+        roles=np.concatenate([prompt.roles, answer.roles]),
+        special=np.concatenate([prompt.special, answer.special]),
+        pieces=prompt.pieces + answer.pieces,
+        notes=prompt.notes + answer.notes,
+    )

@@ -1,0 +1,19 @@
+"""How a long analysis tells progress, shows partial results, and notices that it is no longer wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class Report:
+    """Given to every analysis; this one listens to nothing, which is right for a notebook and for a test."""
+
+    def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+        """`fraction` of the work is done (0..1), `note` says in plain words what is being done, `snapshot` is a partial result."""
+
+    def poll(self) -> None:
+        """Raises Cancelled when nobody wants the result; cheap enough for every layer of every pass."""
+
+    def breathe(self) -> None:
+        """Between two passes, where no hook is set: here a background job lets interactive jobs go first."""
+        self.poll()
