@@ -1,0 +1,115 @@
+// What both widgets use. Text from models and people reaches the page through textContent or fillText, never as markup.
+const QUIET = "\u0001";
+
+function unpack(block) {
+  const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
+  const length = view.getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(block.subarray(4, 4 + length)));
+  const types = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
+  let at = 4 + length;
+  for (const { name, dtype, length: count } of header.arrays) {
+    at += (8 - (at % 8)) % 8;
+    const size = count * types[dtype].BYTES_PER_ELEMENT;
+    header[name] = new types[dtype](block.buffer.slice(block.byteOffset + at, block.byteOffset + at + size));
+    at += size;
+  }
+  return header;
+}
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+const plain = (shown) => shown.replaceAll(QUIET, "");
+
+// Sets the text of a node from the output of Python's `visible`: what stands for another character is quiet.
+function write(node, shown) {
+  node.replaceChildren(...shown.split(QUIET).map((part, i) => (i % 2 ? element("i", "quiet", part) : document.createTextNode(part))));
+}
+
+function channels(colour) {
+  const canvas = new OffscreenCanvas(1, 1);
+  const context = canvas.getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  return context.getImageData(0, 0, 1, 1).data;
+}
+
+function isDark(node) {
+  const [r, g, b] = channels(getComputedStyle(node).getPropertyValue("--st-background-color").trim() || "#ffffff");
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b < 128;
+}
+
+function number(value, signed) {
+  if (Number.isNaN(value)) return "no value";
+  const size = Math.abs(value);
+  const text = size === 0 || (size >= 0.001 && size < 1e5) ? size.toFixed(4) : size.toExponential(2).replace("-", "\u2212");
+  return (value < 0 ? "\u2212" : signed && value > 0 ? "+" : "") + text;
+}
+
+// For the ends of a scale: as short as the value allows.
+const short = (value) => String(Number(value.toPrecision(3))).replace("-", "\u2212");
+
+function colourBar(table, low, high, unit) {
+  const bar = element("span", "bar muted data");
+  const canvas = element("canvas");
+  canvas.width = table.length / 4;
+  canvas.height = 1;
+  const image = new ImageData(canvas.width, 1);
+  for (let i = 0; i < table.length; i += 4) image.data.set([table[i], table[i + 1], table[i + 2], 255], i);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  bar.append(element("span", "", low), canvas, element("span", "", unit ? `${high}  ${unit}` : high));
+  return bar;
+}
+
+class Tip {
+  constructor(parent) {
+    this.node = element("div", "tip");
+    this.node.setAttribute("popover", "manual");
+    this.node.setAttribute("aria-hidden", "true"); // the same words are the aria-label of the cell
+    parent.append(this.node);
+  }
+  show(lines, box) {
+    this.node.replaceChildren(...lines.filter(Boolean).map((line) => {
+      const row = element("div");
+      row.dir = "auto";
+      write(row, line);
+      return row;
+    }));
+    if (!this.node.matches(":popover-open")) this.node.showPopover();
+    const { width, height } = this.node.getBoundingClientRect();
+    const above = box.top - height - 8;
+    this.node.style.left = `${Math.max(8, Math.min(box.left, innerWidth - width - 8))}px`;
+    this.node.style.top = `${above >= 8 ? above : Math.min(box.bottom + 8, innerHeight - height - 8)}px`;
+  }
+  hide() {
+    if (this.node.matches(":popover-open")) this.node.hidePopover();
+  }
+}
+
+// One object per place on the page, kept while Streamlit calls again with new data. Streamlit runs the cleanup of a
+// superseded call after the next call may have begun, so only the latest call's cleanup counts.
+function mounted(make) {
+  const instances = new WeakMap();
+  return ({ parentElement, data, setStateValue }) => {
+    let widget = instances.get(parentElement);
+    if (!widget) instances.set(parentElement, (widget = make(parentElement.querySelector(".root"))));
+    const turn = (widget.turn = (widget.turn ?? 0) + 1);
+    widget.pick = (cell) => {
+      widget.click = `${Date.now()}-${Math.random()}`;
+      setStateValue("pick", { cell, click: widget.click });
+    };
+    const content = unpack(data);
+    // A page drawn before the latest click reached Python still has the former pin.
+    const late = widget.click !== undefined && content.click !== widget.click;
+    widget.show(content, late ? widget.pin : content.pin);
+    return () => {
+      if (widget.turn !== turn) return;
+      widget.remove();
+      instances.delete(parentElement);
+    };
+  };
+}

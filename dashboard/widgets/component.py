@@ -1,0 +1,107 @@
+"""What the widgets drawn in the browser share: one binary payload each way of a rerun, and the memory of a pin."""
+
+from __future__ import annotations
+
+import json
+import struct
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from dashboard.figures import theme
+
+HERE = Path(__file__).parent
+
+QUIET = "\x01"
+"""Brackets what `visible` puts in place of a character; it cannot occur in text that `visible` returned otherwise."""
+
+NAMED = {" ": "·", "\n": "↵", "\r": "␍", "\t": "⇥", "\x7f": "␡"}
+BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _stand_in(character: str) -> str | None:
+    """What is shown instead of a character that is invisible or could disturb the page; None: itself."""
+    if character in NAMED:
+        return NAMED[character]
+    if character < " ":
+        return chr(0x2400 + ord(character))
+    if character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp", "Cs", "Co", "Cn"):
+        return f"U+{ord(character):04X}"
+    return None
+
+
+def visible(text: str) -> str:
+    """`text` with every character visible: stand-ins for spaces, newlines and controls stand between `QUIET` marks.
+
+    Joiners and variation selectors stay where they hold an emoji or a script together; text of nothing else is spelled
+    out. A combining mark without a letter gets a dotted circle.
+
+    >>> visible(" yes").split(QUIET)
+    ['', '·', 'yes']
+    """
+    shown = [_stand_in(character) for character in text]
+    if text and all(
+        one is None and unicodedata.category(c) in ("Cf", "Mn") for c, one in zip(text, shown, strict=True)
+    ):
+        if all(unicodedata.combining(c) for c in text):
+            return f"{QUIET}\u25cc{QUIET}{text}"
+        shown = [f"U+{ord(character):04X}" for character in text]
+    out = "".join(c if one is None else f"{QUIET}{one}{QUIET}" for c, one in zip(text, shown, strict=True))
+    return out.replace(QUIET + QUIET, "")
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """One block of bytes: length of the header, the header as JSON, the arrays as they are, each at a multiple of 8."""
+    listed = [{"name": name, "dtype": array.dtype.name, "length": array.size} for name, array in arrays.items()]
+    text = json.dumps({**header, "arrays": listed}, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+    parts = [struct.pack("<I", len(text)) + text]
+    parts += [array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays.values()]
+    return b"".join(part + bytes(-len(part) % 8) for part in parts)
+
+
+def unpack(block: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The slow twin of the reader in common.js, for tests: header and arrays of `pack`."""
+    (length,) = struct.unpack_from("<I", block)
+    header = json.loads(block[4 : 4 + length])
+    at = 4 + length
+    arrays = {}
+    for one in header.pop("arrays"):
+        at += -at % 8
+        arrays[one["name"]] = np.frombuffer(block, dtype=one["dtype"], count=one["length"], offset=at)
+        at += arrays[one["name"]].nbytes
+    return header, arrays
+
+
+def tables(scales: Sequence[theme.Scale]) -> dict[str, np.ndarray]:
+    """The colour tables of the scales in use, light and dark, as arrays of a payload."""
+    return {
+        f"{scale} {'dark' if dark else 'light'}": theme.browser_table(scale, dark).ravel()
+        for scale in dict.fromkeys(scales)
+        for dark in (False, True)
+    }
+
+
+def component(name: str) -> Callable[..., Any]:
+    """Registers `name`.css and, after common.js, `name`.js of this folder; both travel inline, nothing is fetched."""
+    css = (HERE / "common.css").read_text("utf-8") + (HERE / f"{name}.css").read_text("utf-8")
+    js = (HERE / "common.js").read_text("utf-8") + (HERE / f"{name}.js").read_text("utf-8")
+    return st.components.v2.component(f"candor_{name}", html="<div class='root'></div>", css=css, js=js)
+
+
+def settle(key: str, given: Any) -> tuple[Any, str | None]:
+    """Which cell is pinned now, and the last click that this took into account.
+
+    The later of two wishes wins: what the page gives as `selected` (when it changes) and what the person clicked. Kept
+    beside the component's own state, which Streamlit forgets when the component is not shown for one run.
+    """
+    memory = st.session_state.setdefault(f"{key}.pin", {"given": given, "pin": given, "click": None})
+    pick = (st.session_state.get(key) or {}).get("pick")
+    if memory["given"] != given:
+        memory["given"] = memory["pin"] = given
+    if pick is not None and pick["click"] != memory["click"]:
+        memory["click"], memory["pin"] = pick["click"], pick["cell"]
+    return memory["pin"], memory["click"]

@@ -1,0 +1,125 @@
+"""The tokens of a text as a wrapping strip of cells, coloured by a value; a click picks one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from dashboard.figures import theme
+from dashboard.widgets.component import component, pack, settle, tables, visible
+from model_utils.contracts.common import ROLES, Encoded
+
+Colours = Literal["diverging", "base", "tuned", "plain"]
+SCALES: dict[Colours, theme.Scale] = {"diverging": "diverging", "base": "sequential-base", "tuned": "sequential-tuned"}
+
+SPECIAL, SELECTABLE, BREAK = 1, 2, 4
+"""Bits of a cell's flags: a control token; may be picked; the line ends after it."""
+
+_strip = component("token_strip")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Consecutive tokens that show as one."""
+
+    start: int
+    stop: int
+    """positions `start` to before `stop`"""
+    text: str
+    """its characters, or the name of a control token"""
+
+
+def cells(sequence: Encoded) -> list[Cell]:
+    """The tokens in order, those whose characters overlap (bytes of one character) joined into one cell.
+
+    Tokens without characters (control tokens, parts that decode to nothing) stand alone under their piece.
+    """
+    out: list[Cell] = []
+    begin = end = -1  # characters of the open cell; an empty range takes no further token
+    for i, (first, last) in enumerate(sequence.spans.tolist()):
+        joins = first < end and begin < last and first < last and not sequence.special[i]
+        if joins:
+            begin, end = min(begin, first), max(end, last)
+            out[-1] = Cell(out[-1].start, i + 1, sequence.text[begin:end])
+            continue
+        alone = bool(sequence.special[i]) or first == last
+        out.append(Cell(i, i + 1, sequence.pieces[i] if alone else sequence.text[first:last]))
+        begin, end = (-1, -1) if alone else (first, last)
+    return out
+
+
+def cell_values(parts: Sequence[Cell], values: np.ndarray) -> np.ndarray:
+    """(cell,) float32; the sum over each cell's tokens of `values` (token,)."""
+    if not parts:
+        return np.zeros(0, dtype=np.float32)
+    return np.add.reduceat(np.asarray(values, dtype=np.float64), [cell.start for cell in parts]).astype(np.float32)
+
+
+def token_strip(
+    sequence: Encoded,
+    *,
+    key: str,
+    label: str,
+    values: np.ndarray | None = None,
+    limit: float | None = None,
+    colours: Colours = "plain",
+    hover: Sequence[str] | None = None,
+    selected: int | None = None,
+    selectable: np.ndarray | None = None,
+) -> int | None:
+    """Draws the strip and returns the position in `sequence` that is pinned, or None.
+
+    `values` (token,) colours the cells: 0 to `limit` in the colour of a side, or -`limit` to `limit` diverging; `limit`
+    defaults to the largest absolute value. NaN stays without colour. Tokens that share the characters they wrote (bytes
+    of one character) are one cell, whose value is the sum of theirs: right for attributions and log-probabilities.
+    `hover` (token,) is further text for the tooltip; `selectable` (token,) bool says which cells can be picked
+    (default: all). A pin is set by click or Enter, removed by clicking it again or Escape; `selected` sets it from the
+    page whenever it changes.
+    """
+    count = len(sequence)
+    for name, given in (("values", values), ("hover", hover), ("selectable", selectable)):
+        assert given is None or len(given) == count, f"{len(given)} {name} for {count} tokens"
+    parts = cells(sequence)
+    pin, click = settle(key, selected)
+    pin = pin if pin is not None and 0 <= pin < count else None
+    header, arrays = _content(sequence, parts, selectable)
+    header |= {"label": label, "pin": pin, "click": click, "hover": list(hover or ())}
+    if values is not None and colours != "plain":
+        summed = cell_values(parts, values)
+        top = float(limit if limit is not None else np.nanmax(np.abs(summed), initial=0))
+        header |= {"scale": SCALES[colours], "limit": top}
+        arrays |= {"values": summed, "levels": theme.levels(summed, SCALES[colours], top), **tables([SCALES[colours]])}
+    _strip(key=key, data=pack(header, arrays), on_pick_change=lambda: None)
+    return pin
+
+
+def _content(sequence: Encoded, parts: Sequence[Cell], selectable: np.ndarray | None) -> tuple[dict, dict]:
+    """Header and arrays of what does not depend on values or pins."""
+    may = np.ones(len(sequence), dtype=bool) if selectable is None else np.asarray(selectable, dtype=bool)
+    starts = np.array([cell.start for cell in parts], dtype=np.int32)
+    flags = [
+        SPECIAL * bool(sequence.special[cell.start])
+        + SELECTABLE * bool(may[cell.start : cell.stop].any())
+        + BREAK * ("\n" in cell.text and not sequence.special[cell.start])
+        for cell in parts
+    ]
+    header = {
+        "texts": [visible(cell.text) for cell in parts],
+        "roleNames": ROLES,
+        "bytes": {
+            i: cell.text.encode("utf-8", "replace").hex(" ").upper()
+            for i, cell in enumerate(parts)
+            if cell.stop - cell.start > 1
+        },
+    }
+    arrays = {
+        "starts": starts,
+        "ids": sequence.ids.astype(np.int32),
+        "roles": sequence.roles[starts].astype(np.uint8),
+        "flags": np.array(flags, dtype=np.uint8),
+        "selectable": may.astype(np.uint8),
+    }
+    return header, arrays
