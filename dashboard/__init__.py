@@ -1,0 +1,1 @@
+"""The dashboard: thin pages over the analyses of model_utils; nothing here imports torch."""
