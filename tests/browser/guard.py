@@ -23,8 +23,10 @@ class Guard:
     """every URL that was asked for, in order"""
     errors: list[str] = field(default_factory=list)
     """every console error and uncaught exception, with where it came from"""
+    contexts: list[BrowserContext] = field(default_factory=list)
 
     def watch(self, context: BrowserContext) -> None:
+        self.contexts.append(context)
         context.on("request", self._on_request)
         context.on("console", self._on_console)
         context.on("weberror", self._on_exception)
@@ -38,8 +40,14 @@ class Guard:
         """The errors that no entry of ALLOWED_ERRORS explains."""
         return [error for error in self.errors if not any(re.search(known, error) for known, _ in ALLOWED_ERRORS)]
 
+    def tracebacks(self) -> list[str]:
+        """The Python exceptions that Streamlit shows on the pages still open."""
+        pages = [page for context in self.contexts for page in context.pages]
+        return [text for page in pages for text in page.get_by_test_id("stException").all_inner_texts()]
+
     def check(self) -> None:
-        """Call it with the context still open: closing it breaks websockets and would add errors of its own."""
+        """Call it with the contexts still open: closing them breaks websockets and would add errors of its own."""
+        assert not self.tracebacks(), "A page shows a Python exception:\n" + "\n".join(self.tracebacks())
         assert not self.beyond(), f"The page asked beyond this machine for {self.beyond()}"
         assert not self.unexpected(), "The console had errors:\n" + "\n".join(self.unexpected())
 

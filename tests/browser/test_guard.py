@@ -43,8 +43,14 @@ def test_guard_sees_requests_sockets_and_errors_and_none_gets_out(page: Page, gu
     assert {"https://example.com/a.js", "http://192.0.2.1/b.png", "wss://example.org/c"} <= set(guard.beyond())
     said = "\n".join(guard.unexpected())
     assert "planted" in said and "thrown" in said
-    for what in ("beyond this machine", "console had errors"):
+    for what, clear in (("beyond this machine", guard.urls), ("console had errors", guard.errors)):
         with pytest.raises(AssertionError, match=what):
             guard.check()
-        guard.urls.clear()
-    guard.errors.clear()
+        clear.clear()
+
+
+def test_guard_sees_a_python_exception_on_the_page(page: Page, guard: Guard):
+    page.set_content("<div data-testid='stException'>AttributeError</div>")
+    with pytest.raises(AssertionError, match="AttributeError"):
+        guard.check()
+    page.set_content("")
