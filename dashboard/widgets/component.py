@@ -29,7 +29,7 @@ def _stand_in(character: str) -> str | None:
         return NAMED[character]
     if character < " ":
         return chr(0x2400 + ord(character))
-    if character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp", "Cs", "Co", "Cn"):
+    if character in BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Zs", "Zl", "Zp", "Cs", "Co"):
         return f"U+{ord(character):04X}"
     return None
 

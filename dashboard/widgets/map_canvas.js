@@ -3,6 +3,7 @@ const LONGEST = 88; // an axis label never takes more than this
 const LARGEST = 560; // side of the map in CSS pixels
 const EDGE = 8; // room above and right of the map: labels and outlines at its border are not cut
 const HINT = "Point at a cell to read it, click to pin it, drag to zoom.";
+const POOLED = " There are more cells than dots here: each dot shows the strongest cell beneath it.";
 
 const size = (span) => span[1] - span[0];
 const triangle = (query) => (query * (query + 1)) / 2; // where a row begins in the packed lower triangle
@@ -67,7 +68,7 @@ class Panel {
       const start = triangle(query), last = Math.min(keys[1] - 1, query);
       for (let key = keys[0]; key <= last; key += 1) {
         const at = line + column[key - keys[0]], value = this.values[start + key];
-        if (!(Math.abs(value) <= Math.abs(out[at]))) out[at] = value;
+        if (out[at] !== out[at] || Math.abs(value) > Math.abs(out[at])) out[at] = value;
       }
     }
     return out;
@@ -148,6 +149,7 @@ class Maps {
     const whole = this.side + this.margin + EDGE;
     for (const { head, plot, map, marks } of this.panels) {
       head.style.width = plot.style.width = plot.style.height = `${whole}px`;
+      plot.dataset.area = `${this.margin} ${EDGE} ${this.side}`; // left, top and side of the map within the plot
       for (const canvas of [map, marks]) canvas.width = canvas.height = Math.round(whole * this.ratio);
     }
   }
@@ -212,6 +214,10 @@ class Maps {
   box([query, key]) {
     const left = this.place(key, false), top = this.place(query, true);
     return [left, top, this.place(key + 1, false) - left, this.place(query + 1, true) - top];
+  }
+
+  pooled() {
+    return Math.max(size(this.view.rows), size(this.view.keys)) > Math.round(this.side * this.ratio);
   }
 
   inView([query, key]) {
@@ -291,10 +297,12 @@ class Maps {
   // The exact label of one token, over the thinned ones.
   chip(context, token, isQuery) {
     const at = this.place(token + 0.5, isQuery);
-    const half = LABEL / 2 + 2;
+    const half = LABEL / 2 + 1;
+    const thinned = this.shown(isQuery ? this.view.rows : this.view.keys).map((other) => this.place(other + 0.5, isQuery));
     context.fillStyle = this.colours.back;
-    if (isQuery) context.fillRect(0, at - half, this.margin - 2, 2 * half);
-    else context.fillRect(at - half, this.side + EDGE + 3, 2 * half, this.margin);
+    for (const near of [at, ...thinned.filter((other) => Math.abs(other - at) < LABEL + 2)])
+      if (isQuery) context.fillRect(0, near - half, this.margin - 2, 2 * half);
+      else context.fillRect(near - half, this.side + EDGE + 3, 2 * half, this.margin);
     context.fillStyle = this.colours.text;
     const font = context.font;
     context.font = `600 ${this.font}`;
@@ -317,10 +325,10 @@ class Maps {
 
   read() {
     const cell = this.cell ?? this.pin;
-    const sign = `${cell} ${this.cell ? "" : "pinned"}`;
+    const sign = `${cell} ${this.cell ? "" : "pinned"} ${this.pooled()}`;
     if (sign === this.said && this.content === this.saidOf) return;
     Object.assign(this, { said: sign, saidOf: this.content });
-    this.readout.replaceChildren(...(cell ? this.words(cell) : [element("span", "muted", HINT)]));
+    this.readout.replaceChildren(...(cell ? this.words(cell) : [element("span", "muted", HINT + (this.pooled() ? POOLED : ""))]));
     clearTimeout(this.speaking); // held back a little: a moving pointer must not flood a screen reader
     this.speaking = setTimeout(() => (this.live.textContent = cell ? this.readout.textContent : ""), 200);
   }

@@ -26,7 +26,7 @@ class Strip {
   }
 
   indexOf(node) {
-    return this.nodes.indexOf(node.closest?.(".cell"));
+    return node.closest?.(".cell")?.index ?? -1;
   }
 
   show(content, pin) {
@@ -65,6 +65,7 @@ class Strip {
         added.append((node = this.nodes[i] = element("span")));
         node.dir = "auto";
         node.tabIndex = -1;
+        node.index = i;
       }
       if (node.sign !== sign) {
         node.sign = sign;

@@ -1,0 +1,307 @@
+"""Colours, cells, visible characters and payloads of the widgets: all that is decided before the browser."""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from plotly.colors import sequential
+from streamlit.testing.v1 import AppTest
+
+from dashboard.figures import theme
+from dashboard.widgets import component
+from dashboard.widgets.component import BIDI_CONTROLS, QUIET, pack, settle, unpack, visible
+from dashboard.widgets.map_canvas import MapPanel, lower_triangle, payload
+from dashboard.widgets.token_strip import cell_values, cells
+from model_utils.contracts.common import Encoded
+from tests.strategies import texts
+
+SCALES: tuple[theme.Scale, ...] = ("sequential", "sequential-base", "sequential-tuned", "diverging")
+
+
+# Colours
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_words_in_any_named_colour_are_readable_on_page_and_panel(dark: bool):
+    colours = theme.palette(dark)
+    for word in (colours.text, colours.muted, colours.side_text.base, colours.side_text.tuned):
+        for ground in (colours.background, colours.surface):
+            assert theme.contrast(theme.rgb(word), theme.rgb(ground)) >= 4.5, f"{word} on {ground}"
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("scale", SCALES)
+def test_text_on_every_cell_is_readable(scale: theme.Scale, dark: bool):
+    table = theme.browser_table(scale, dark)
+    text = np.where(table[:, 3:] == 1, 255, 0).repeat(3, axis=1)
+    assert (theme.contrast(table[:, :3], text) >= 4.5).all()
+
+
+@given(st.integers(0, 255), st.integers(0, 255), st.integers(0, 255))
+def test_black_or_white_is_readable_on_any_colour(red: int, green: int, blue: int):
+    colour = np.array([red, green, blue])
+    text = np.full(3, 255 if theme.white_text(colour) else 0)
+    assert theme.contrast(colour, text) >= 4.5
+
+
+def test_contrast_of_black_and_white_is_21():
+    assert theme.contrast(np.zeros(3), np.full(3, 255)) == pytest.approx(21)
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_lightness_is_monotone_and_equal_for_both_sides(dark: bool):
+    """The eye compares base and tuned maps by lightness; neither hue may look stronger at the same value."""
+    base, tuned = (theme.luminance(theme.table(scale, dark)) for scale in ("sequential-base", "sequential-tuned"))
+    direction = 1 if dark else -1
+    for side in (base, tuned):
+        assert (direction * np.diff(side) > -0.005).all() and direction * (side[-1] - side[0]) > 0.3
+    lightness = [np.cbrt(side) for side in (base, tuned)]
+    assert np.abs(lightness[0] - lightness[1]).max() < 0.06
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_diverging_goes_from_base_through_neutral_to_tuned(dark: bool):
+    table = theme.table("diverging", dark)
+    middle = theme.LEVELS // 2
+    assert np.array_equal(table[0], theme.table("sequential-base", dark)[-1])
+    assert np.array_equal(table[-1], theme.table("sequential-tuned", dark)[-1])
+    assert np.ptp(table[middle].astype(int)) <= 1, "the middle is grey"
+    assert theme.levels(np.zeros(1), "diverging", 2.0) == middle
+
+
+def test_magnitude_is_plotlys_cividis():
+    assert [stop.lower() for stop in sequential.Cividis] == list(theme.CIVIDIS)
+    assert "#" + theme.table("sequential", False)[0].tobytes().hex() == theme.CIVIDIS[0]
+    assert "#" + theme.table("sequential", False)[-1].tobytes().hex() == theme.CIVIDIS[-1]
+
+
+@given(st.lists(st.floats(-10, 10), min_size=1), st.floats(0.1, 5))
+def test_negating_values_mirrors_diverging_levels(values: list[float], limit: float):
+    there, back = (theme.levels(sign * np.array(values), "diverging", limit).astype(int) for sign in (1, -1))
+    assert np.abs(there + back - (theme.LEVELS - 1)).max() <= 1  # a value half way between two levels
+
+
+def test_levels_saturate_at_the_limit_and_a_limit_of_zero_is_all_neutral():
+    values = np.array([-9.0, 0.0, 1.0, 9.0])
+    assert theme.levels(values, "sequential", 1.0).tolist() == [0, 0, 254, 254]
+    assert theme.levels(values, "diverging", 1.0).tolist() == [0, 127, 254, 254]
+    assert theme.levels(values, "diverging", 0.0).tolist() == [127] * 4
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_plotly_gets_the_same_table(scale: theme.Scale):
+    stops = theme.colour_scale(scale, dark=True)
+    assert stops[0][0] == 0 and stops[-1][0] == 1 and all(a < b for (a, _), (b, _) in pairwise(stops))
+    for share, colour in stops:
+        assert np.array_equal(theme.rgb(colour), theme.table(scale, True)[round(share * (theme.LEVELS - 1))])
+
+
+# Visible characters
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("approve", "approve"),
+        (" approve", "{·}approve"),
+        ("\n\n", "{↵↵}"),
+        ("\r\n\t", "{␍↵⇥}"),
+        ("\0\x01\x1b", "{␀␁␛}"),
+        ("\u00a0", "{U+00A0}"),
+        ("\u202eevil", "{U+202E}evil"),
+        ("\ufe0f", "{U+FE0F}"),
+        ("\u0301", "{◌}\u0301"),
+        ("e\u0301", "e\u0301"),
+        ("👩🏽‍🚀", "👩🏽‍🚀"),
+        ("漢字", "漢字"),
+        ("<b>&amp;", "<b>&amp;"),
+        ("", ""),
+    ],
+)
+def test_visible_forms(text: str, shown: str):
+    assert visible(text) == shown.replace("{", QUIET).replace("}", QUIET)
+
+
+@given(texts)
+def test_nothing_invisible_or_disturbing_is_left(text: str):
+    shown = visible(text)
+    assert bool(shown) == bool(text)
+    assert not BIDI_CONTROLS & set(shown)
+    assert not [c for c in shown if unicodedata.category(c) in ("Cc", "Zs", "Zl", "Zp") and c != QUIET]
+    assert shown.count(QUIET) % 2 == 0
+
+
+@given(texts)
+def test_characters_that_can_be_seen_are_kept_in_order(text: str):
+    kept = "".join(visible(text).split(QUIET)[::2])
+    letters = [c for c in text if unicodedata.category(c)[0] in "LNPS"]
+    assert [c for c in kept if unicodedata.category(c)[0] in "LNPS"] == letters
+
+
+# Cells
+
+
+def byte_tokens(text: str, cuts: set[int]) -> Encoded:
+    """`text` in UTF-8, cut into tokens before the bytes in `cuts`, as a byte-level tokenizer may."""
+    owner = [i for i, character in enumerate(text) for _ in character.encode()]
+    edges = [0, *sorted(cut for cut in cuts if 0 < cut < len(owner)), len(owner)] if owner else []
+    spans = np.array([(owner[a], owner[b - 1] + 1) for a, b in pairwise(edges)], dtype=np.int64).reshape(-1, 2)
+    count = len(spans)
+    return Encoded(
+        text=text,
+        ids=np.arange(count),
+        spans=spans,
+        roles=np.zeros(count, dtype=np.uint8),
+        special=np.zeros(count, dtype=bool),
+        pieces=tuple(text[a:b] for a, b in spans),
+    )
+
+
+encoded = st.builds(byte_tokens, texts, st.sets(st.integers(0, 120)))
+
+
+@given(encoded)
+def test_cells_hold_every_token_and_every_character_once(sequence: Encoded):
+    parts = cells(sequence)
+    assert [i for cell in parts for i in range(cell.start, cell.stop)] == list(range(len(sequence)))
+    assert "".join(cell.text for cell in parts) == sequence.text
+
+
+@given(encoded)
+def test_cells_join_only_tokens_that_share_a_character(sequence: Encoded):
+    for cell in cells(sequence):
+        for i in range(cell.start + 1, cell.stop):
+            assert sequence.spans[i, 0] < sequence.spans[: i + 1, 1][cell.start : i].max()
+
+
+@given(encoded, st.integers(0, 1000))
+def test_cell_values_keep_the_sum(sequence: Encoded, seed: int):
+    values = np.random.default_rng(seed).normal(size=len(sequence))
+    assert cell_values(cells(sequence), values).sum() == pytest.approx(values.sum(), abs=1e-4)
+
+
+def test_control_tokens_and_tokens_without_characters_stand_alone():
+    sequence = Encoded(
+        text="<s>🎉a",
+        ids=np.arange(8),
+        spans=np.array([(0, 3), (3, 4), (3, 4), (3, 4), (3, 4), (4, 4), (4, 5), (5, 5)]),
+        roles=np.zeros(8, dtype=np.uint8),
+        special=np.array([True, *[False] * 6, True]),
+        pieces=("<s>", "🎉", "🎉", "🎉", "🎉", "\x80", "a", "</s>"),
+    )
+    assert [(c.start, c.stop, c.text) for c in cells(sequence)] == [
+        (0, 1, "<s>"),
+        (1, 5, "🎉"),
+        (5, 6, "\x80"),
+        (6, 7, "a"),
+        (7, 8, "</s>"),
+    ]
+
+
+# Payloads
+
+arrays = st.dictionaries(
+    st.text("abc é", min_size=1, max_size=6),
+    st.one_of(
+        st.lists(st.floats(width=32, allow_nan=False)).map(lambda x: np.array(x, dtype=np.float32)),
+        st.lists(st.integers(0, 255)).map(lambda x: np.array(x, dtype=np.uint8)),
+        st.lists(st.integers(-(2**31), 2**31 - 1)).map(lambda x: np.array(x, dtype=np.int32)),
+    ),
+    max_size=4,
+)
+
+
+@given(arrays, texts)
+def test_what_is_packed_comes_out(given_arrays: dict[str, np.ndarray], text: str):
+    header, out = unpack(pack({"text": text, "pin": None}, given_arrays))
+    assert header == {"text": text, "pin": None}
+    assert list(out) == list(given_arrays)
+    for name, array in given_arrays.items():
+        assert out[name].dtype == array.dtype and np.array_equal(out[name], array)
+
+
+@given(st.integers(0, 9))
+def test_lower_triangle_row_by_row(count: int):
+    values = np.arange(count * count, dtype=np.float32).reshape(count, count)
+    packed = lower_triangle(values)
+    assert packed.tolist() == [values[query, key] for query in range(count) for key in range(query + 1)]
+    for query in range(count):
+        assert packed[query * (query + 1) // 2] == values[query, 0], "where map_canvas.js begins to read a row"
+
+
+def test_map_payload_keeps_exact_values_and_is_half_of_dense_float32():
+    count, rng = 256, np.random.default_rng(0)
+    weights = [rng.random((count, count), dtype=np.float32) for _ in range(3)]
+    maps = [MapPanel(f"map {i}", values, "diverging", 1.0) for i, values in enumerate(weights)]
+    block = payload(maps, ["tok"] * count)
+    header, out = unpack(block)
+    for i, values in enumerate(weights):
+        assert np.array_equal(out[f"values {i}"], values[np.tri(count, dtype=bool)])
+    assert len(block) < 0.52 * 3 * 4 * count**2
+    assert [panel["beyond"] for panel in header["panels"]] == [False] * 3
+
+
+# Pins
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> dict:
+    """Streamlit's session state as a plain dictionary."""
+    state: dict = {}
+    monkeypatch.setattr(component.st, "session_state", state)
+    return state
+
+
+def test_the_later_of_page_and_person_wins(state: dict):
+    assert settle("k", None) == (None, None)
+    state["k"] = {"pick": {"cell": 5, "click": "a"}}
+    assert settle("k", None) == (5, "a")
+    assert settle("k", 5) == (5, "a"), "the page took it over"
+    assert settle("k", 7) == (7, "a"), "the page moved on; the old click does not come back"
+    assert settle("k", 7) == (7, "a")
+    state["k"] = {"pick": {"cell": 5, "click": "b"}}
+    assert settle("k", 7) == (5, "b"), "the same cell clicked again counts"
+    state["k"] = {"pick": {"cell": None, "click": "c"}}
+    assert settle("k", 7) == (None, "c")
+
+
+def test_a_pin_survives_the_component_not_being_shown(state: dict):
+    state["k"] = {"pick": {"cell": 5, "click": "a"}}
+    settle("k", None)
+    del state["k"]
+    assert settle("k", None)[0] == 5
+
+
+def widgets_page():
+    import numpy as np
+    import streamlit as st
+
+    from dashboard.widgets.map_canvas import MapPanel, map_canvas
+    from dashboard.widgets.token_strip import token_strip
+    from model_utils.contracts.common import Encoded
+
+    count = st.session_state.get("count", 3)
+    empty = Encoded("", np.zeros(0, int), np.zeros((0, 2), int), np.zeros(0, np.uint8), np.zeros(0, bool), ())
+    spans = np.stack([np.arange(count), np.arange(count) + 1], axis=1)
+    some = Encoded(
+        "abc"[:count], np.arange(count), spans, np.zeros(count, np.uint8), np.zeros(count, bool), tuple("abc")
+    )
+    st.text(token_strip(empty, key="empty", label="nothing", values=np.zeros(0), colours="base"))
+    st.text(token_strip(some, key="some", label="some", values=np.full(count, np.nan), colours="diverging", selected=2))
+    panel = MapPanel("base", np.eye(count), "sequential-base", 1.0)
+    st.text(map_canvas([panel], "abc"[:count], key="map", selected=(2, 1)))
+
+
+def test_widgets_draw_without_a_browser_and_drop_a_pin_outside():
+    page = AppTest.from_function(widgets_page).run()
+    assert not page.exception
+    assert [text.value for text in page.text] == ["None", "2", "(2, 1)"]
+    page.session_state["count"] = 2
+    page.run()
+    assert not page.exception
+    assert [text.value for text in page.text] == ["None", "None", "None"]
