@@ -1,0 +1,29 @@
+"""The dashboard's entry point: page configuration, the pair of models, and the pages."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `streamlit run` puts only this file's folder there
+
+import streamlit as st
+
+from dashboard.widgets import header
+
+# Page -> the analyses that it shows. (A comment, because Streamlit would print a bare string on the page.)
+PAGES = {"compare": ("generation",), "attention": ("attention",), "attribution": ("attribution",)}
+
+
+def main() -> None:
+    header.configure()
+    pages = [
+        st.Page(f"pages/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare") for name in PAGES
+    ]
+    chosen = st.navigation(pages, position="top")
+    header.draw()
+    chosen.run()
+
+
+if __name__ == "__main__":
+    main()

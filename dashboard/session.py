@@ -1,0 +1,276 @@
+"""What this visitor asked, and the one engine that computes for all of them: the only file that touches session state and the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import streamlit as st
+from pydantic import ValidationError
+from streamlit.runtime import Runtime
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from model_utils.contracts.common import Encoded, Format, ModelFacts, ModelSpec, Request, Specs, ask, explain
+from model_utils.contracts.generation import Generation, GenerationRequest
+from model_utils.engine import Engine, Job
+from model_utils.pair import Pair, Side
+
+DEFAULT_PAIR = Pair("demo/base", "demo/tuned")
+
+INSTRUCTION = "instruction"
+"""Key of the instruction's text area: an example writes into it."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What Run asked: whom, and what; every page shows its analysis of the same question."""
+
+    specs: Specs
+    request: GenerationRequest
+
+
+@dataclass(eq=False)
+class Held:
+    """This visitor's hold on a job. Others may follow the same job, so that stopping it here need not stop it there."""
+
+    job: Job
+    stopped: bool = False
+    partial: Any = None
+    """what was there when this visitor stopped it"""
+
+    @property
+    def state(self) -> str:
+        return "cancelled" if self.stopped else self.job.state
+
+    @property
+    def over(self) -> bool:
+        return self.stopped or self.job.finished
+
+    @property
+    def result(self) -> Any:
+        """The whole result, or None."""
+        return None if self.stopped else self.job.result
+
+    @property
+    def shown(self) -> Any:
+        """The best there is to look at: the result, else what came so far."""
+        return self.partial if self.stopped else (self.job.result if self.job.result is not None else self.job.snapshot)
+
+
+@dataclass
+class Visit:
+    """One visitor's state beside the values of the widgets."""
+
+    pair: Pair[str] = DEFAULT_PAIR
+    question: Question | None = None
+    problem: str | None = None
+    """why the last Run was not accepted, as a sentence"""
+    held: dict[str, Held] = field(default_factory=dict)
+    """kind of analysis -> its job"""
+    facts: Pair[ModelFacts] | None = None
+    """of the models asked, once known"""
+    side: Side = "tuned"
+    """whose prompt and answer both models read on the attention and attribution pages"""
+    token: int | None = None
+    """the selected token, as a position in that answer"""
+    pinned: tuple[int, int] | None = None
+    """(query, key) pinned in the attention maps, since the token was selected"""
+
+
+def visit() -> Visit:
+    if "visit" not in st.session_state:
+        st.session_state["visit"] = Visit()
+    return st.session_state["visit"]
+
+
+@st.cache_resource(show_spinner=False)
+def engine() -> Engine:
+    """One for the whole process; it starts to load the default pair at once."""
+    new = Engine(is_alive=is_alive)
+    new.warm(specs_of(DEFAULT_PAIR))
+    return new
+
+
+def is_alive(owner: str) -> bool:
+    """Whether a browser tab still holds this session; a hidden one does, however rarely its timers fire."""
+    return not Runtime.exists() or Runtime.instance().is_active_session(owner)
+
+
+def owner() -> str:
+    context = get_script_run_ctx()
+    assert context is not None, "session.py is used outside a page"
+    return context.session_id
+
+
+def specs_of(pair: Pair[str]) -> Specs:
+    return pair.map(lambda id: ModelSpec(id=id))
+
+
+def choose_pair(pair: Pair[str]) -> None:
+    """From now on these two models are asked; they are loaded ahead."""
+    visit().pair = pair
+    engine().warm(specs_of(pair))
+
+
+def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
+    """Run was pressed: this question replaces the former one on every page, or the problem with it is kept for people to read."""
+    here = visit()
+    for held in here.held.values():
+        engine().release(held.job, owner())
+    here.held, here.token, here.pinned, here.question, here.facts = {}, None, None, None, None
+    try:
+        request = GenerationRequest(messages=ask(instruction), formats=formats, max_new_tokens=max_new_tokens)
+        here.question, here.problem = Question(specs_of(here.pair), request), None
+    except ValidationError as error:
+        here.problem = explain(error)
+
+
+def edited(instruction: str, formats: Pair[Format], max_new_tokens: int) -> bool:
+    """Whether the form says something else than the question whose results are shown."""
+    question = visit().question
+    if question is None:
+        return False
+    asked = question.request
+    now = (specs_of(visit().pair), instruction, formats, max_new_tokens)
+    return now != (question.specs, asked.messages[-1].content, asked.formats, asked.max_new_tokens)
+
+
+def want(kind: str, request: Request) -> Held:
+    """This visitor's job for this request to the question's models: the one held already, else a new one that takes its place."""
+    here = visit()
+    assert here.question is not None, "nothing was asked"
+    held = here.held.get(kind)
+    if held is None or not _answers(held, request):
+        if held is not None:
+            engine().release(held.job, owner())
+        held = here.held[kind] = Held(engine().submit(kind, here.question.specs, request, owner()))
+    return held
+
+
+def learn(facts: Pair[ModelFacts]) -> bool:
+    """Remembers what the models are; True when that is news, so that pickers drawn before have to be drawn again."""
+    here = visit()
+    news = here.facts != facts
+    here.facts = facts
+    return news
+
+
+def _answers(held: Held, request: Request) -> bool:
+    """Whether the held job is for this request, or for one that left the answer open and has found the same answer."""
+    asked = held.job.request
+    if asked == request:
+        return True
+    if getattr(asked, "answer_ids", ()) is not None or held.result is None:
+        return False
+    return asked.model_copy(update={"answer_ids": answer_ids(held.result)}) == request
+
+
+def answer_ids(result: Any) -> tuple[int, ...]:
+    """The forced answer in an attention or attribution result."""
+    sequence = result.sequence
+    return tuple(sequence.ids[sequence.positions("answer")].tolist())
+
+
+def stop(kind: str) -> None:
+    """Stop was pressed."""
+    held = visit().held[kind]
+    held.partial, held.stopped = held.job.snapshot, True
+    engine().release(held.job, owner())
+
+
+def again(kind: str) -> None:
+    """Forget a failed or stopped job, so that the page asks anew."""
+    visit().held.pop(kind, None)
+
+
+def generation() -> Generation | None:
+    """Both whole answers to the question, when they are there."""
+    held = visit().held.get("generation")
+    return held.result if held is not None else None
+
+
+def shared_answer(side: Side) -> dict[str, Any]:
+    """The fields that attention and attribution requests share: prompt format and answer of one side, by ids when it is known."""
+    question = visit().question
+    assert question is not None, "nothing was asked"
+    asked = question.request
+    return {
+        "messages": asked.messages,
+        "format": asked.formats[side],
+        "answer_from": side,
+        "answer_ids": _known_answer(side, asked.formats[side]),
+        "max_new_tokens": asked.max_new_tokens,
+    }
+
+
+def _known_answer(side: Side, format: Format) -> tuple[int, ...] | None:
+    answers = generation()
+    if answers is not None:
+        return tuple(answers.answers[side].answer.ids.tolist())
+    for kind in ("attention", "attribution"):
+        held = visit().held.get(kind)
+        if held is not None and held.result is not None and held.job.request.answer_from == side:
+            return answer_ids(held.result)
+    return None
+
+
+def read_along(side: Side) -> None:
+    """Choose whose prompt and answer both models read."""
+    here = visit()
+    if here.side != side:
+        here.side, here.token, here.pinned = side, None, None
+
+
+def select_token(side: Side, token: int | None) -> None:
+    """Select one token of a side's answer, on every page; None: none is selected."""
+    here = visit()
+    here.side, here.token, here.pinned = side, token, None
+
+
+def cell(sequence: Encoded) -> tuple[int, int] | None:
+    """The pinned cell of the attention maps: by a click there, or in the row that chose the selected token."""
+    here = visit()
+    if here.pinned is not None or here.token is None:
+        return here.pinned
+    query = int(sequence.positions("answer")[0]) + here.token - 1
+    return query, query
+
+
+def pin(chosen: tuple[int, int] | None, sequence: Encoded) -> None:
+    """Pin a cell of the maps; this selects the token that its row chose, if that is one of the answer."""
+    here = visit()
+    here.pinned, here.token = chosen, None
+    if chosen is not None:
+        token = chosen[0] + 1 - int(sequence.positions("answer")[0])
+        here.token = token if 0 <= token < len(sequence.positions("answer")) else None
+
+
+def write_instruction(text: str) -> None:
+    st.session_state[INSTRUCTION] = text
+
+
+def clamp(key: str, highest: int) -> None:
+    """Keeps a remembered number within what the present models have."""
+    if st.session_state.get(key, 0) > highest:
+        st.session_state[key] = highest
+
+
+def background_jobs() -> Iterable[Job]:
+    return [job for job in engine().jobs() if job.background]
+
+
+def dark() -> bool:
+    return st.context.theme.type == "dark"
+
+
+def take(key: str) -> Any:
+    """A widget's value, and back to nothing chosen; for menus that act, in their callback."""
+    value = st.session_state[key]
+    st.session_state[key] = None
+    return value
+
+
+def value(key: str) -> Any:
+    """A widget's value, in its callback."""
+    return st.session_state[key]

@@ -1,0 +1,111 @@
+"""Both answers side by side, the certainty of each token, and the exact text and ids that each model saw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import session
+from dashboard.widgets.text import answer_text, plain, side_title
+from dashboard.widgets.token_strip import token_strip
+from model_utils.contracts.common import ROLES, Encoded, StopReason
+from model_utils.contracts.generation import Answer, Generation
+from model_utils.pair import Side
+
+STOPPED: dict[StopReason, str] = {
+    "end of turn": "ended by itself",
+    "delimiter": "ended where the next example would begin",
+    "length": "cut at the longest answer that you allow",
+    "context": "cut where the model's context is full",
+    "unfinished": "not finished",
+}
+
+
+def answers(result: Generation) -> None:
+    """What each model wrote so far, how fast, and why it ended."""
+    for column, (side, answer) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
+        with column:
+            side_title(side, result.models[side].id, speed(answer))
+            answer_text(answer.text, side=side)
+            st.caption(STOPPED[answer.stop].capitalize() + ".")
+
+
+def speed(answer: Answer) -> str:
+    """Tokens, and tokens a second of compute time."""
+    count = len(answer.answer)
+    words = f"{count} token" + ("" if count == 1 else "s")
+    return f"{words}, {count / answer.seconds:.0f} tokens/s" if answer.seconds > 0 else words
+
+
+def certainty(result: Generation) -> None:
+    """The tokens of both answers, coloured by their probability; a click selects one on every page."""
+    for column, (side, answer) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
+        with column:
+            _strip(side, answer)
+    st.caption(
+        "Each token is coloured by its probability: no colour 0, full colour 1. Click one to select it here, under Attention and under Attribution."
+    )
+
+
+def _strip(side: Side, answer: Answer) -> None:
+    selected = session.visit().token if session.visit().side == side else None
+    picked = token_strip(
+        answer.answer,
+        key=f"answer-{side}",
+        label=f"Tokens of the {side} model's answer, coloured by probability",
+        values=np.exp(answer.log_probs),
+        limit=1.0,
+        colours=side,
+        hover=[_odds(answer, token) for token in range(len(answer.answer))],
+        selected=selected,
+    )
+    if picked != selected:
+        session.select_token(side, picked)
+        st.rerun()
+
+
+def _odds(answer: Answer, token: int) -> str:
+    """Probability of a token and of the most probable ones in its place."""
+    others = zip(answer.alternative_pieces[token], answer.alternative_log_probs[token], strict=True)
+    listed = ", ".join(f"{piece!r} {np.exp(log_prob):.1%}" for piece, log_prob in others)
+    return f"log-probability {answer.log_probs[token]:.4f} nats. Most probable here: {listed}"
+
+
+def what_they_saw(result: Generation) -> None:
+    """The prompts, on demand: characters, tokens and ids."""
+    panel = st.expander("What each model saw: exact text and token ids", key="saw", on_change="rerun")
+    if panel.open:
+        with panel:
+            for column, (side, answer) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
+                with column:
+                    _prompt(side, result.models[side].id, answer.prompt)
+
+
+def _prompt(side: Side, name: str, prompt: Encoded) -> None:
+    side_title(side, name, f"{len(prompt)} tokens")
+    for note in prompt.notes:
+        st.warning(plain(note))
+    st.code(prompt.text, language=None, wrap_lines=True)
+    token_strip(
+        prompt,
+        key=f"prompt-{side}",
+        label=f"Tokens of the {side} model's prompt",
+        selectable=np.zeros(len(prompt), dtype=bool),
+    )
+    st.dataframe(token_table(prompt), hide_index=True, height=280)
+
+
+def token_table(sequence: Encoded) -> pd.DataFrame:
+    """One row a token: its place, id, characters as Python writes them, and who wrote it."""
+    return pd.DataFrame(
+        {
+            "place": np.arange(len(sequence)),
+            "id": sequence.ids,
+            "token": [repr(piece)[1:-1] for piece in sequence.pieces],
+            "written by": [
+                ("control token of the " if special else "") + ROLES[role]
+                for role, special in zip(sequence.roles, sequence.special, strict=True)
+            ],
+        }
+    )

@@ -1,0 +1,54 @@
+"""What every page has at its top: Candor's name, the pair of models, background work; and the few styles of the whole."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from dashboard import session
+from dashboard.figures import theme
+from dashboard.widgets.pair_picker import pair_picker
+from dashboard.widgets.text import plain
+
+POLL_SECONDS = 1.0
+
+LOGO = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="112" height="32" viewBox="0 0 112 32">'
+    '<rect x="0" y="8" width="7" height="16" fill="{base}"/><rect x="9" y="8" width="7" height="16" fill="{tuned}"/>'
+    '<text x="26" y="23" font-family="system-ui, sans-serif" font-size="20" font-weight="600" fill="{text}">Candor</text></svg>'
+)
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">'
+    '<rect x="0" width="7" height="16" fill="#0072b2"/><rect x="9" width="7" height="16" fill="#d55e00"/></svg>'
+)
+STYLE = """<style>
+.block-container {{ padding-top: 72px; padding-bottom: 96px; max-width: 1280px; }}
+h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
+.side {{ display: flex; flex-wrap: wrap; gap: 0 16px; align-items: baseline; border-top: 3px solid; padding-top: 8px; }}
+.side b {{ text-transform: uppercase; letter-spacing: 0.04em; }}
+.side span {{ color: {muted}; overflow-wrap: anywhere; }}
+.side .facts {{ margin-left: auto; font-variant-numeric: tabular-nums; }}
+.side.base {{ color: {base}; }}
+.side.tuned {{ color: {tuned}; }}
+.side.difference {{ color: {muted}; }}
+.answer {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; line-height: 24px; min-height: 48px; }}
+.answer.none {{ color: {muted}; font-style: italic; }}
+</style>"""
+
+
+def configure() -> None:
+    st.set_page_config(page_title="Candor", page_icon=ICON, layout="wide")
+    colours = theme.palette(session.dark())
+    st.logo(LOGO.format(base=colours.sides.base, tuned=colours.sides.tuned, text=colours.text), size="large")
+    st.html(STYLE.format(base=colours.side_text.base, tuned=colours.side_text.tuned, muted=colours.muted))
+
+
+def draw() -> None:
+    """The pair, and what is being computed in the background."""
+    with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="header"):
+        st.fragment(_background, run_every=POLL_SECONDS if session.background_jobs() else None)()
+        pair_picker()
+
+
+def _background() -> None:
+    for job in session.background_jobs():
+        st.progress(job.fraction, text=plain(f"{job.kind}: {job.note or job.state}"))

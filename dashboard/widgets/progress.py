@@ -1,0 +1,66 @@
+"""A job on its way: its place in the queue, its progress, what came so far, a way to stop it, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from dashboard import session
+from dashboard.widgets.text import plain
+
+POLL_SECONDS = 0.12
+"""How often a page looks for news while a job runs; jobs do not wait for it."""
+AT_ONCE_SECONDS = 0.2
+"""A job that is done within this time is drawn without showing progress first."""
+
+Draw = Callable[[Any], None]
+
+
+def follow(kind: str, held: session.Held, draw: Draw) -> None:
+    """Draws the job's result, or partial results with progress until it is over; then the page runs once more."""
+    held.job.wait(AT_ONCE_SECONDS)
+    if held.over:
+        if held.result is not None and session.learn(held.result.models):
+            st.rerun()
+        with st.container():  # the place that the fragment below takes, so that nothing jumps
+            _ended(kind, held)
+            _draw(held, draw)
+    else:
+        st.fragment(_news, run_every=POLL_SECONDS)(kind, held, draw)
+
+
+def _news(kind: str, held: session.Held, draw: Draw) -> None:
+    if held.over:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key=f"progress-{kind}"):
+        st.progress(held.job.fraction, text=plain(_status(held)))
+        st.button("Stop", key=f"stop-{kind}", on_click=session.stop, args=(kind,))
+    _draw(held, draw)
+
+
+def _draw(held: session.Held, draw: Draw) -> None:
+    if held.shown is not None:
+        draw(held.shown)
+
+
+def _status(held: session.Held) -> str:
+    if held.job.state == "queued":
+        return f"Waiting: {ordinal(held.job.place)} in the queue"
+    return (held.job.note or "starting").capitalize()
+
+
+def _ended(kind: str, held: session.Held) -> None:
+    if held.state == "failed":
+        st.error(plain(held.job.error or "This failed without saying why; the log of the server says more."))
+    elif held.state == "cancelled":
+        with st.container(horizontal=True, vertical_alignment="center", key=f"stopped-{kind}"):
+            st.caption("Stopped before the end." + ("" if held.shown is None else " This is what there was."))
+            st.button("Run it again", key=f"again-{kind}", on_click=session.again, args=(kind,))
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, ..., 11th, ..., 21st."""
+    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

@@ -1,0 +1,114 @@
+"""Attribution scores of both models: what is explained, the three strips, and the strongest tokens as bars."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import streamlit as st
+
+from dashboard import session
+from dashboard.figures import attribution
+from dashboard.widgets.text import plain, side_title
+from dashboard.widgets.token_strip import token_strip
+from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
+from model_utils.contracts.common import Encoded
+from model_utils.pair import Pair
+
+Extent = Literal["one token", "the whole answer"]
+EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
+
+
+def pick_quantity_and_targets() -> tuple[Quantity, tuple[int, ...]]:
+    """What to explain: one token of the answer (the selected one, else the first) or all of it, and in which quantity."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pick-target"):
+        extent = st.segmented_control(
+            "Explain", EXTENTS, default=EXTENTS[0], required=True, key="extent", persist_state="session"
+        )
+        quantity = st.segmented_control(
+            "Quantity", QUANTITIES, default=QUANTITIES[0], required=True, key="quantity", persist_state="session"
+        )
+    return quantity, () if extent == EXTENTS[1] else (session.visit().token or 0,)
+
+
+def reliance(result: Attribution) -> None:
+    """The answer to pick from, the values explained, three strips on one scale, and the bars."""
+    _target(result)
+    _values(result)
+    scores = result.totals()
+    limit = attribution.limit(scores)
+    unit = UNITS[result.quantity]
+    for side, values in scores.items():
+        side_title(side, result.models[side].id, f"full colour: {limit:.3g} {unit}")
+        _strip(result, scores, values, limit, side)
+    side_title("difference", "tuned - base", f"full colour: {limit:.3g} {unit}")
+    _strip(result, scores, attribution.difference(scores), limit, "difference")
+    st.subheader("The words that counted most", anchor=False)
+    st.plotly_chart(
+        attribution.figure(result, session.dark()), theme=None, config={"displaylogo": False}, key="strongest"
+    )
+
+
+def _target(result: Attribution) -> None:
+    """The tokens of the answer; a click chooses which one is explained, on every page."""
+    answer = part(result.sequence, result.sequence.positions("answer"))
+    selected = session.visit().token
+    st.caption("The answer that both models read. Click the token that you want explained.")
+    picked = token_strip(answer, key="target", label="Tokens of the answer", selected=selected)
+    if picked != selected:
+        session.select_token(session.visit().side, picked)
+        st.rerun()
+
+
+def part(sequence: Encoded, positions: np.ndarray) -> Encoded:
+    """Some tokens of a sequence; its text stays whole, so that their spans still hold."""
+    return replace(
+        sequence,
+        ids=sequence.ids[positions],
+        spans=sequence.spans[positions],
+        roles=sequence.roles[positions],
+        special=sequence.special[positions],
+        pieces=tuple(sequence.pieces[position] for position in positions),
+    )
+
+
+def _values(result: Attribution) -> None:
+    """What is explained, and its value in each model."""
+    totals = result.values.map(lambda values: float(values.sum()))
+    pieces = [result.sequence.pieces[position] for position in result.sequence.positions("answer")[result.targets]]
+    what = (
+        f"token {result.targets[0]} of the answer, {pieces[0]!r}"
+        if len(pieces) == 1
+        else f"all {len(pieces)} tokens of the answer, summed"
+    )
+    st.write(plain(f"Explained: the {result.quantity} of {what}."))
+    unit = UNITS[result.quantity]
+    with st.container(horizontal=True, key="values"):
+        for name, value in (
+            ("base", f"{totals.base:.3f}"),
+            ("tuned", f"{totals.tuned:.3f}"),
+            ("tuned - base", f"{totals.tuned - totals.base:+.3f}"),
+        ):
+            st.metric(f"{name}, {unit}", value, width="content")
+
+
+def _strip(result: Attribution, scores: Pair[np.ndarray], values: np.ndarray, limit: float, name: str) -> None:
+    token_strip(
+        result.sequence,
+        key=f"scores-{name}",
+        label=f"Scores of the tokens, {name}",
+        values=values,
+        limit=limit,
+        colours="diverging",
+        hover=_numbers(scores, UNITS[result.quantity]),
+        selectable=np.zeros(len(result.sequence), dtype=bool),
+    )
+
+
+def _numbers(scores: Pair[np.ndarray], unit: str) -> list[str]:
+    """(token,) the three scores of each token."""
+    return [
+        f"base {base:+.4f}, tuned {tuned:+.4f}, difference {tuned - base:+.4f} {unit}"
+        for base, tuned in zip(scores.base, scores.tuned, strict=True)
+    ]
