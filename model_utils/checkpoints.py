@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from model_utils import demo
@@ -18,8 +19,8 @@ def locate(spec: ModelSpec) -> Path:
         return demo.FOLDER / spec.id.removeprefix("demo/")
     if spec.id.startswith("demo/"):
         raise Refused(f"There is no embedded model {spec.id!r}; there are {', '.join(demo.MODELS)}.")
-    folder = Path(spec.id).expanduser()
-    if "\0" in spec.id or not folder.is_dir():
+    folder = Path(os.path.expanduser(spec.id))
+    if not os.path.isdir(folder):  # unlike Path.is_dir it takes any text, too long or with NUL
         raise Refused(
             f"{spec.id[:200]!r} is neither an embedded model ({', '.join(demo.MODELS)}) nor a folder on this machine; give one of these."
         )

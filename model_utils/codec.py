@@ -24,6 +24,7 @@ TYPES: dict[str, type] = {
     for kind in (
         Pair,
         common.ModelSpec,
+        common.Message,
         common.Encoded,
         common.ModelFacts,
         generation.GenerationRequest,

@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from model_utils.pair import Pair
 from tests import builders
+
+hypothesis.settings.register_profile("candor", deadline=None)  # tests are never timed
+hypothesis.settings.load_profile("candor")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a hub
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

@@ -41,7 +41,7 @@ Text = Annotated[str, AfterValidator(check_text)]
 class Request(BaseModel):
     """Frozen and hashable; the page's form, a line of the command line's input and what a record stores."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 
 class ModelSpec(Request):

@@ -1,0 +1,65 @@
+"""Slow, obvious twins of the fast code: one pass for everything, nothing shared, nothing reused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def greedy_ids(module: Any, prompt_ids: Sequence[int], count: int, stop_ids: frozenset[int]) -> list[int]:
+    """The most probable token, `count` times, reading the whole text again for each one."""
+    ids = list(prompt_ids)
+    with torch.no_grad():
+        while len(ids) < len(prompt_ids) + count:
+            ids.append(int(module(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+            if ids[-1] in stop_ids:
+                break
+    return ids[len(prompt_ids) :]
+
+
+def log_probs(module: Any, ids: Sequence[int]) -> np.ndarray:
+    """(token, vocab) float64; row t is the distribution of the token after ids[: t + 1]."""
+    with torch.no_grad():
+        logits = module(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0]
+    return torch.log_softmax(logits.double(), dim=-1).numpy()
+
+
+def attention_maps(module: Any, ids: Sequence[int]) -> np.ndarray:
+    """(layer, head, query, key), all layers kept at once by the model's own switch."""
+    before = module.config._attn_implementation
+    module.set_attn_implementation("eager")
+    with torch.no_grad():
+        output = module(input_ids=torch.tensor([list(ids)]), use_cache=False, output_attentions=True)
+    module.set_attn_implementation(before)
+    return np.stack([layer[0].numpy() for layer in output.attentions])
+
+
+def gradient_x_input(module: Any, ids: Sequence[int], position: int, log_probability: bool) -> np.ndarray:
+    """(token,) scores of one target token at `position`, with a forward and a backward of its own."""
+    with torch.enable_grad():
+        embeddings = module.get_input_embeddings()(torch.tensor([list(ids)])).detach().requires_grad_()
+        logits = module(inputs_embeds=embeddings, use_cache=False).logits[0, position - 1]
+        chosen = (torch.log_softmax(logits, dim=-1) if log_probability else logits)[ids[position]]
+        chosen.backward()
+    assert embeddings.grad is not None
+    return (embeddings.grad * embeddings)[0].sum(-1).detach().numpy()
+
+
+def detokenized(tokenizer: Any, prompt_ids: Sequence[int], ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
+    """Text and span of each id, decoding everything from the start again after every id."""
+
+    def decode(some: Sequence[int]) -> str:
+        return tokenizer.decode(some, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+
+    head, spans, waiting, start = decode(prompt_ids), [], 0, 0
+    text = ""
+    for count in range(1, len(ids) + 1):
+        text = decode([*prompt_ids, *ids[:count]])[len(head) :]
+        waiting += 1
+        if not text.endswith("\ufffd"):
+            spans += [(start, len(text))] * waiting
+            start, waiting = len(text), 0
+    return text, spans + [(start, len(text))] * waiting

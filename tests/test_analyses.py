@@ -1,0 +1,30 @@
+"""The table of analyses and the one call that runs them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from model_utils.analyses import ANALYSES, execute
+from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+from tests.models import run
+
+
+@pytest.mark.parametrize("kind", ANALYSES)
+def test_every_analysis_gives_what_the_table_says(kind: str, tiny_pair: Pair[Path]):
+    analysis = ANALYSES[kind]
+    module, _, name = analysis.function.partition(":")
+    assert callable(getattr(import_module(module), name))
+    request = analysis.request(messages=ask("Hello"), max_new_tokens=3)
+    assert type(run(kind, tiny_pair, request)) is analysis.result
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path):
+    spec = ModelSpec(id=str(tmp_path))
+    with pytest.raises(Refused, match="holds no model"):
+        execute("generation", Pair(spec, spec), GenerationRequest(messages=ask("Hello")))

@@ -1,0 +1,87 @@
+"""The codec: what goes in comes out, equal values have equal text, and nothing but our own data is read."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from model_utils import codec
+from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.common import Encoded, ModelSpec, ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+from tests.strategies import instructions, texts
+
+any_array = st.sampled_from(codec.DTYPES).flatmap(
+    lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4))
+)
+
+
+@given(any_array)
+def test_arrays_keep_every_bit(array: np.ndarray):
+    back = codec.decode(codec.encode(array))
+    assert back.dtype == array.dtype and back.shape == array.shape
+    np.testing.assert_array_equal(back, array)
+    assert np.array_equal(np.signbit(back), np.signbit(array)) or array.dtype.kind != "f" or np.isnan(array).any()
+
+
+@given(st.lists(texts, max_size=5), st.integers(0, 9))
+def test_dataclasses_come_back_whole(pieces: list[str], seed: int):
+    rng, count = np.random.default_rng(seed), len(pieces)
+    value = Encoded(
+        "".join(pieces),
+        rng.integers(0, 99, count),
+        rng.integers(0, 9, (count, 2)),
+        np.zeros(count, np.uint8),
+        np.zeros(count, bool),
+        tuple(pieces),
+        ("note",),
+    )
+    assert codec.encode(codec.decode(codec.encode(value))) == codec.encode(value)
+    assert codec.decode(codec.encode(value)).pieces == tuple(pieces)
+
+
+@given(instructions)
+def test_requests_come_back_equal(text: str):
+    for request in (
+        GenerationRequest(messages=ask(text), formats=Pair("plain", "chat")),
+        AttributionRequest(messages=ask(text), answer_ids=(1, 2), targets=(1,)),
+    ):
+        back = codec.decode(codec.encode(request))
+        assert back == request and type(back) is type(request)
+        assert codec.digest(back) == codec.digest(request)
+
+
+def test_canonical_text_is_fixed():
+    """Digests kept elsewhere must stay valid: this text is part of the format."""
+    value = Pair(ModelSpec(id="demo/base"), np.array([0.1, np.nan], dtype=np.float32))
+    assert codec.encode(value) == (
+        '{"fields":{"base":{"fields":{"id":"demo/base"},"type":"ModelSpec"},"tuned":{"array":"float32","data":[0.1,"nan"],"shape":[2]}},"type":"Pair"}'
+    )
+
+
+def test_one_changed_bit_changes_the_digest():
+    array = np.ones(8, dtype=np.float32)
+    other = array.copy()
+    other[3] = np.nextafter(array[3], np.float32(2))
+    assert codec.digest(array) != codec.digest(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[1", '{"a": 1}', '{"type": "os.system", "fields": {"command": "true"}}', '{"type": "Pair", "fields": {"x": 1}}', '{"array": "object", "shape": [1], "data": [1]}',
+     '{"array": "float32", "shape": [2], "data": [1]}', '{"array": "int64", "shape": [1], "data": ["__import__"]}', "[" * 100_000, '{"type": "ModelSpec", "fields": {"id": ""}}'],
+)  # fmt: skip
+def test_foreign_text_is_refused_with_a_sentence(text: str):
+    with pytest.raises(Refused, match="not a request or result that Candor wrote"):
+        codec.decode(text)
+
+
+def test_json_is_for_other_programs_too():
+    assert json.loads(codec.encode(np.arange(3))) == {"array": "int64", "shape": [3], "data": [0, 1, 2]}

@@ -1,0 +1,184 @@
+"""Generation: the same tokens as plain greedy decoding, honest probabilities, every reason to stop, snapshots and cancel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from transformers import AutoModelForCausalLM
+
+from model_utils import generation, prompts
+from model_utils.contracts.common import ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.errors import Cancelled, Refused
+from model_utils.pair import Pair
+from model_utils.reporting import Report
+from tests import builders, oracles
+from tests.models import loaded, run
+from tests.strategies import instructions
+
+
+def request(text: str = "Name three 🎉 animals.", **fields) -> GenerationRequest:
+    return GenerationRequest(messages=ask(text), **{"max_new_tokens": 12, **fields})
+
+
+@pytest.mark.parametrize("formats", [Pair("few-shot", "chat"), Pair("plain", "plain"), Pair("chat", "few-shot")])
+def test_ids_are_those_of_greedy_decoding_without_a_cache(tiny_pair: Pair[Path], formats: Pair):
+    result = run("generation", tiny_pair, request(formats=formats))
+    for (_, answer), (_, model) in zip(result.answers.items(), loaded(tiny_pair).items(), strict=True):
+        assert answer.answer.ids.tolist() == oracles.greedy_ids(
+            model.network.module, answer.prompt.ids.tolist(), 12, model.stop_ids
+        )
+
+
+def test_ids_are_those_of_generate(tiny_pair: Pair[Path]):
+    result = run("generation", tiny_pair, request(max_new_tokens=40, formats=Pair("chat", "chat")))
+    for (_, answer), (_, folder) in zip(result.answers.items(), tiny_pair.items(), strict=True):
+        module = AutoModelForCausalLM.from_pretrained(folder)
+        ids = torch.tensor([answer.prompt.ids.tolist()])
+        own = module.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=40)
+        assert answer.answer.ids.tolist() == own[0, ids.shape[1] :].tolist()
+
+
+def test_probabilities_are_those_of_one_forward(tiny_pair: Pair[Path]):
+    """One pass over prompt and answer gives what the loop read step by step from its cache."""
+    answer = run("generation", tiny_pair, request()).answers.tuned
+    expected = oracles.log_probs(loaded(tiny_pair).tuned.network.module, [*answer.prompt.ids, *answer.answer.ids])[
+        len(answer.prompt) - 1 : -1
+    ]
+    chosen = expected[np.arange(len(answer.answer)), answer.answer.ids]
+    np.testing.assert_allclose(answer.log_probs, chosen, atol=1e-5)
+    best = -np.sort(-expected, axis=1)[:, : answer.alternative_ids.shape[1]]
+    np.testing.assert_allclose(answer.alternative_log_probs, best, atol=1e-5)
+    assert (answer.alternative_ids[:, 0] == answer.answer.ids).all(), "greedy takes the first alternative"
+
+
+def test_a_model_against_itself_answers_the_same(tiny_pair: Pair[Path]):
+    result = run("generation", Pair(tiny_pair.tuned, tiny_pair.tuned), request(formats=Pair("plain", "plain")))
+    assert result.answers.base.answer.ids.tolist() == result.answers.tuned.answer.ids.tolist()
+    np.testing.assert_array_equal(result.answers.base.log_probs, result.answers.tuned.log_probs)
+
+
+def test_swapping_sides_swaps_answers(tiny_pair: Pair[Path]):
+    one = run("generation", tiny_pair, request(formats=Pair("plain", "chat")))
+    other = run("generation", tiny_pair.swap(), request(formats=Pair("chat", "plain")))
+    for side, answer in one.answers.swap().items():
+        assert other.answers[side].answer.ids.tolist() == answer.answer.ids.tolist()
+
+
+@given(text=instructions)
+@settings(max_examples=25)
+def test_any_text_gets_an_answer(tiny_pair: Pair[Path], text: str):
+    result = run("generation", tiny_pair, request(text, max_new_tokens=2, formats=Pair("plain", "chat")))
+    for _, answer in result.answers.items():
+        assert 1 <= len(answer.answer) <= 2 and text in answer.prompt.text
+
+
+def test_a_side_without_a_template_borrows_the_other_and_says_so(tiny_pair: Pair[Path]):
+    result = run("generation", tiny_pair, request(formats=Pair("chat", "chat")))
+    assert result.answers.base.prompt.ids.tolist() == result.answers.tuned.prompt.ids.tolist()
+    assert "has no chat template of its own" in result.answers.base.prompt.notes[0]
+    assert result.answers.tuned.prompt.notes == ()
+
+
+def test_no_template_at_all_is_refused(tiny_llama: Path):
+    with pytest.raises(Refused, match="has a chat template; choose the plain or the few-shot format"):
+        run("generation", Pair(tiny_llama, tiny_llama), request(formats=Pair("plain", "chat")))
+
+
+def test_a_prompt_that_does_not_fit_is_refused_and_one_that_just_fits_ends_at_the_context(tmp_path: Path):
+    folder = builders.tiny_llama(tmp_path / "short", context=32)
+    pair = Pair(folder, folder)
+    with pytest.raises(Refused, match=r"tokens long in the plain format, and .* reads at most 31"):
+        run("generation", pair, request("word " * 200, formats=Pair("plain", "plain")))
+    answer = run(
+        "generation", pair, request("a b c d", formats=Pair("plain", "plain"), max_new_tokens=100)
+    ).answers.base
+    if answer.stop != "end of turn":
+        assert answer.stop == "context" and len(answer.prompt) + len(answer.answer) == 32
+
+
+def decoded(model, text: str, delimiters: tuple[str, ...], limit: int = 99) -> generation.Decoder:
+    """Runs a Decoder while its network is made to prefer the tokens of `text` one after another."""
+    ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
+    prompt = prompts.encode_prompt(model.tokenizer, ask("Say it."), "plain")
+    decoder = generation.Decoder(model, prompt, delimiters)
+    for count, id in enumerate(ids, start=1):
+        hook = model.network.module.lm_head.register_forward_hook(
+            lambda module, args, logits, id=id: prefer(logits, id)
+        )
+        decoder.step(Report(), last=count == limit)
+        hook.remove()
+        if decoder.stop != "unfinished":
+            break
+    return decoder
+
+
+def prefer(logits: torch.Tensor, id: int) -> torch.Tensor:
+    preferred = logits.clone()
+    preferred[..., id] = logits.max() + 5
+    return preferred
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiters", "limit", "stop", "read"),
+    [
+        (" Paris<|end|>more", (), 99, "end of turn", "Paris"),
+        (" Paris\n\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
+        (" Paris\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
+        ("\n\n Paris\n\nmore", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
+        (" Paris and Rome", (), 3, "length", None),
+        (" 漢字 🎉<|end|>", (), 99, "end of turn", "漢字 🎉"),
+    ],
+)
+def test_why_an_answer_ended_and_what_is_read(
+    tiny_pair: Pair[Path], text: str, delimiters, limit: int, stop: str, read: str | None
+):
+    answer = decoded(loaded(tiny_pair).base, text, delimiters, limit).answer()
+    assert answer.stop == stop
+    assert text.startswith(answer.answer.text)
+    assert answer.text == (read if read is not None else answer.answer.text.strip())
+
+
+class Watcher(Report):
+    """Keeps every snapshot; cancels after a number of them."""
+
+    def __init__(self, cancel_after: int = 10**9) -> None:
+        self.snapshots, self.fractions, self.cancel_after = [], [], cancel_after
+
+    def __call__(self, fraction: float, note: str, snapshot=None) -> None:
+        self.fractions.append(fraction)
+        self.snapshots += [snapshot] if snapshot is not None else []
+
+    def poll(self) -> None:
+        if len(self.snapshots) >= self.cancel_after:
+            raise Cancelled
+
+
+def test_snapshots_are_beginnings_of_the_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(generation, "SNAPSHOT_SECONDS", 0.0)
+    watcher = Watcher()
+    result = run("generation", tiny_pair, request(), watcher)
+    assert len(watcher.snapshots) >= 3 and watcher.fractions == sorted(watcher.fractions)
+    for snapshot in watcher.snapshots:
+        for side, answer in snapshot.answers.items():
+            ids = answer.answer.ids.tolist()
+            assert ids == result.answers[side].answer.ids.tolist()[: len(ids)]
+
+
+def test_cancel_ends_in_the_middle_of_an_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(generation, "SNAPSHOT_SECONDS", 0.0)
+    watcher = Watcher(cancel_after=2)
+    with pytest.raises(Cancelled):
+        run("generation", tiny_pair, request(), watcher)
+    assert len(watcher.snapshots) == 2 and len(watcher.snapshots[-1].answers.base.answer) < 12
+
+
+def test_table_has_a_row_for_each_token(tiny_pair: Pair[Path]):
+    result = run("generation", tiny_pair, request())
+    table = result.table()
+    assert len(table) == sum(len(answer.answer) for _, answer in result.answers.items())
+    np.testing.assert_allclose(np.log(table["probability"]), table["log_prob"], atol=1e-6)

@@ -1,0 +1,98 @@
+"""The command line: the same result as the page, tables for people, JSON lines for programs, sentences for mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from model_utils import __main__ as cli
+from model_utils import analyses, codec
+from model_utils.contracts.common import ask
+from model_utils.pair import Pair
+from tests.models import specs_of
+
+FIELDS: dict[str, dict[str, Any]] = {
+    "generation": {},
+    "attention": {"layer": 1},
+    "attribution": {"targets": (0,), "quantity": "log-probability"},
+}
+FLAGS = {
+    "generation": [],
+    "attention": ["--layer", "1"],
+    "attribution": ["--target", "0", "--quantity", "log-probability"],
+}
+
+
+def call(*arguments: object, pair: Pair[Path] | None = None):
+    models = ["--base", pair.base, "--tuned", pair.tuned] if pair else []
+    return CliRunner().invoke(cli.main, [str(argument) for argument in [*arguments, *models]])
+
+
+def without_seconds(line: str) -> Any:
+    def scrub(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: scrub(inner) for key, inner in value.items() if key != "seconds"}
+        return [scrub(inner) for inner in value] if isinstance(value, list) else value
+
+    return scrub(json.loads(line))
+
+
+@pytest.mark.parametrize("kind", analyses.ANALYSES)
+def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
+    done = call(kind, "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *FLAGS[kind], pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    request = analyses.ANALYSES[kind].request(messages=ask("Say 漢字 🎉"), max_new_tokens=4, **FIELDS[kind])
+    expected = analyses.execute(kind, specs_of(tiny_pair), request)
+    assert without_seconds(done.stdout) == without_seconds(codec.encode(expected))
+
+
+def test_a_file_of_requests_goes_on_after_a_bad_line(tiny_pair: Pair[Path], tmp_path: Path):
+    lines = [
+        '{"instruction": "one", "max_new_tokens": 2}',
+        "not json",
+        '{"instruction": ""}',
+        "[]",
+        '{"messages": [{"content": "two"}], "max_new_tokens": 2, "formats": {"base": "plain", "tuned": "plain"}}',
+        '{"instruction": "a", "nonsense": 1}',
+    ]
+    file = tmp_path / "requests.jsonl"
+    file.write_bytes("\n".join(lines).encode() + b'\n\n{"instruction": "\xff"}\n')
+    done = call("generation", "--requests", file, pair=tiny_pair)
+    results = [codec.decode(line) for line in done.stdout.splitlines()]
+    assert [result.answers.base.prompt.text[-3:] for result in results] == ["er:", "two"]
+    assert done.exit_code == 1
+    errors = done.stderr.splitlines()
+    assert [error.split(":")[0] for error in errors] == ["Line 2", "Line 3", "Line 4", "Line 6", "Line 7"]
+    assert "is empty" in errors[1] and "nonsense" in errors[3] and "valid Unicode" in errors[4]
+
+
+@pytest.mark.parametrize("kind", analyses.ANALYSES)
+def test_a_terminal_gets_a_table_without_control_characters(
+    kind: str, tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    request = analyses.ANALYSES[kind].request(messages=ask("Say \x1b[31m red"), max_new_tokens=4)
+    specs = specs_of(tiny_pair)
+    cli.show(kind, specs, analyses.execute(kind, specs, request))
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "tuned" in printed and len(printed.splitlines()) > 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part", "code"),
+    [
+        (["generation", "--instruction", ""], "is empty", 1),
+        (["generation"], "either --instruction or --requests", 2),
+        (["generation", "--instruction", "a", "--pair", "demo/flawed", "--base", "demo/base"], "either --pair or", 2),
+        (["generation", "--instruction", "a", "--tuned", "demo/none"], "no embedded model 'demo/none'", 1),
+        (["attention", "--instruction", "a", "--layer", "-1"], "greater than or equal to 0", 1),
+        (["attribution", "--instruction", "a", "--quantity", "feeling"], "log-probability", 2),
+    ],
+)
+def test_mistakes_get_one_sentence(arguments: list[str], part: str, code: int):
+    done = call(*arguments)
+    assert done.exit_code == code and part in done.stderr and done.stdout == "" and "Traceback" not in done.stderr

@@ -1,0 +1,137 @@
+"""Prompts: exact text, exact ids, spans that cover the text, who wrote what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from model_utils import prompts
+from model_utils.contracts.common import FORMATS, Message, ask
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+from tests import oracles
+from tests.strategies import instructions
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_pair: Pair[Path]):
+    return AutoTokenizer.from_pretrained(tiny_pair.tuned)
+
+
+def encode(tokenizer, text: str, format: str):
+    return prompts.encode_prompt(tokenizer, ask(text), format, tokenizer.chat_template)
+
+
+@given(text=instructions, format=st.sampled_from(FORMATS))
+def test_spans_cover_the_text_in_order(tokenizer, text: str, format: str):
+    encoded = encode(tokenizer, text, format)
+    covered = set()
+    for begin, end in encoded.spans:
+        covered |= set(range(begin, end))
+    assert covered == set(range(len(encoded.text)))
+    assert (np.diff(encoded.spans[:, 0]) >= 0).all()
+    for piece, (begin, end), special in zip(encoded.pieces, encoded.spans, encoded.special, strict=True):
+        assert piece == encoded.text[begin:end] or (special and begin == end)
+
+
+@given(text=instructions, format=st.sampled_from(FORMATS))
+def test_the_instruction_is_what_the_person_typed(tokenizer, text: str, format: str):
+    encoded = encode(tokenizer, text, format)
+    spans = encoded.spans[encoded.positions("instruction")]
+    covered = encoded.text[spans[:, 0].min() : spans[:, 1].max()]
+    assert text.strip() in covered
+    assert text in encoded.text
+
+
+@given(text=instructions)
+def test_chat_ids_are_those_of_the_tokenizers_own_template(tokenizer, text: str):
+    """apply_chat_template tokenizes by itself here; a second BOS or a lost space would show."""
+    own = tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)
+    assert encode(tokenizer, text, "chat").ids.tolist() == list(own["input_ids"])
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_bos_stands_once(tokenizer, format: str):
+    ids = encode(tokenizer, "Name three colours.", format).ids.tolist()
+    assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_few_shot_ends_where_a_token_ends(tokenizer):
+    """The answer begins with a token of its own: ids of the prompt are a prefix of the ids of prompt and answer."""
+    encoded = encode(tokenizer, "What is the capital of Japan?", "few-shot")
+    assert encoded.text.endswith("Instruction: What is the capital of Japan?\nAnswer:")
+    whole = prompts.encode_text(tokenizer, encoded.text + " Tokyo", True, (0, 0))
+    assert whole.ids[: len(encoded)].tolist() == encoded.ids.tolist()
+
+
+def test_history_stands_before_the_instruction(tokenizer):
+    messages = [Message(content="first"), Message(role="assistant", content="second"), Message(content="third")]
+    for format in FORMATS:
+        encoded = prompts.encode_prompt(tokenizer, messages, format, tokenizer.chat_template)
+        begin = encoded.spans[encoded.positions("instruction")[0], 0]
+        assert encoded.text.index("first") < encoded.text.index("second") < begin <= encoded.text.index("third")
+
+
+def test_typed_control_tokens_are_said(tokenizer):
+    assert "control tokens of this model (<|end|>)" in encode(tokenizer, "stop <|end|> here", "chat").notes[0]
+    assert encode(tokenizer, "stop here", "chat").notes == ()
+
+
+def test_doubled_bos_is_said(tokenizer):
+    """Feeding text that already has its BOS, with special tokens added, is the usual mistake."""
+    doubled = prompts.encode_text(tokenizer, "<|begin|>hello", True, (0, 0))
+    assert any("twice" in note for note in doubled.notes)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ raise_exception('no') }}",
+        "{% if messages[0]['content'] | length > 5 %}long{% endif %}{{ messages[0]['content'] }}{% if messages[0]['content'] | length > 5 %}?{% endif %}",
+    ],
+)
+def test_a_template_that_does_not_fit_is_refused(tokenizer, template: str):
+    with pytest.raises(Refused, match="template"):
+        prompts.encode_prompt(tokenizer, ask("hi"), "chat", template)
+
+
+@given(text=instructions, seed=st.integers(0, 99))
+def test_detokenizer_equals_its_slow_twin(tokenizer, text: str, seed: int):
+    """On ids of awkward text and on random ids, whose bytes are often no characters at all."""
+    prompt = encode(tokenizer, "Say this.", "chat")
+    for ids in (
+        tokenizer(text, add_special_tokens=False)["input_ids"],
+        np.random.default_rng(seed).integers(0, len(tokenizer), 40).tolist(),
+    ):
+        fast = prompts.encode_continuation(tokenizer, prompt, ids)
+        slow_text, slow_spans = oracles.detokenized(tokenizer, prompt.ids.tolist(), ids)
+        assert fast.text == slow_text
+        assert [tuple(span) for span in fast.spans.tolist()] == slow_spans
+
+
+@given(text=instructions)
+def test_a_continuation_says_what_its_ids_say(tokenizer, text: str):
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+    encoded = prompts.encode_continuation(tokenizer, encode(tokenizer, "Say this.", "chat"), ids)
+    assert encoded.text == text
+    assert set(encoded.roles.tolist()) <= {2}
+
+
+def test_bytes_of_one_character_share_its_span(tokenizer):
+    encoded = encode(tokenizer, "🎉", "plain")
+    place = encoded.text.index("🎉")
+    assert encoded.spans.tolist().count([place, place + 1]) == 4
+
+
+def test_join_keeps_both(tokenizer):
+    prompt = encode(tokenizer, "Say 漢字.", "chat")
+    answer = prompts.encode_continuation(tokenizer, prompt, tokenizer("漢字 🎉", add_special_tokens=False)["input_ids"])
+    whole = prompts.join(prompt, answer)
+    assert whole.ids.tolist() == prompt.ids.tolist() + answer.ids.tolist()
+    assert whole.text[whole.spans[whole.positions("answer")[0], 0] :] == answer.text
+    assert len(whole) == len(prompt) + len(answer)
