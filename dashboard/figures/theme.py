@@ -170,9 +170,8 @@ def levels(values: np.ndarray, scale: Scale, limit: float) -> np.ndarray:
         if limit > 0
         else np.zeros_like(values)
     )
-    if scale == "diverging":
-        return np.rint((share.clip(-1, 1) + 1) / 2 * (LEVELS - 1)).astype(np.uint8)
-    return np.rint(share.clip(0, 1) * (LEVELS - 1)).astype(np.uint8)
+    share = (share.clip(-1, 1) + 1) / 2 if scale == "diverging" else share.clip(0, 1)
+    return np.floor(share * (LEVELS - 1) + 0.5).astype(np.uint8)  # halves go up, as in the browser's Math.round
 
 
 @cache

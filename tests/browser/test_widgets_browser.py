@@ -1,0 +1,417 @@
+"""The token strip and the map canvas in a real Chromium: pointer, keyboard, hostile text, exact values, exact colours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from dashboard.figures import theme
+from tests.browser.conftest import NARROW, Serve
+from tests.browser.server import ROOT
+
+HOSTILE = (
+    "<script>window.hacked=1</script>",
+    "<img src=x onerror=window.hacked=2>",
+    "![x](https://example.com/a.png)",
+    "$x^2$",
+)
+
+SCRIPT = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+HOSTILE = {HOSTILE!r}
+"""
+SCRIPT += """
+import numpy as np
+import streamlit as st
+
+from dashboard.widgets.map_canvas import MapPanel, map_canvas
+from dashboard.widgets.token_strip import token_strip
+from model_utils.contracts.common import Encoded
+
+st.set_page_config(layout="wide")
+
+
+def encoded(words, roles=None, special=(), repeated=()):
+    text, spans, pieces, kinds = "", [], [], []
+    for i, word in enumerate(words):
+        for _ in range(4 if i in repeated else 1):
+            spans.append((len(text), len(text) + len(word)))
+            pieces.append(word)
+            kinds.append((0 if roles is None else roles[i], i in special))
+        text += word
+    roles, special = np.array(kinds).T
+    return Encoded(text, np.arange(len(spans)) + 100, np.array(spans), roles.astype(np.uint8), special.astype(bool), tuple(pieces))
+
+
+def attention(count, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.random((count, count)) ** 6 * np.tri(count)
+    return (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def strips():
+    words = ["<|user|>", *HOSTILE, "\\n", " yes", "\\0", "\\u202egnp", " \\u05e9\\u05dc\\u05d5\\u05dd", "e\\u0301", "\\U0001f389", " \\u6f22"]
+    sequence = encoded(words, [0, *[1] * 8, *[2] * 4], special={0}, repeated={11})
+    count = len(sequence)
+    may = np.arange(count) != 2
+    if st.button("page selects 6"):
+        st.session_state.wish = 6
+    pin = token_strip(sequence, key="strip", label="What the model read", values=np.linspace(-1, 1, count), limit=1.0,
+                      colours="diverging", hover=[f"hover {w}" for w in sequence.pieces], selectable=may,
+                      selected=st.session_state.get("wish"))
+    st.text(f"picked {pin}")
+    token_strip(sequence, key="plain", label="Inert", selectable=np.zeros(count, bool))
+    token_strip(sequence, key="side", label="One side", values=np.linspace(0, 1, count), colours="base")
+
+
+def long():
+    count = st.slider("tokens", 1, 4000, 4000)
+    token_strip(encoded([f" w{i}" for i in range(count)]), key="long", label="Long", values=np.arange(count), colours="tuned")
+
+
+def maps():
+    count = st.slider("tokens", 2, 40, 12)
+    base, tuned = attention(count, 0), attention(count, 1)
+    words = [*HOSTILE, *(f" w{i}" for i in range(count))][:count]
+    pin = map_canvas([MapPanel("base", base, "sequential-base", 1.0), MapPanel("tuned", tuned, "sequential-tuned", 1.0),
+                      MapPanel("difference", tuned - base, "diverging", 0.25)], words, key="map")
+    st.text(f"pinned {pin}")
+
+
+def big():
+    values = np.zeros((1024, 1024), dtype=np.float32)
+    values[800, 333] = 0.75
+    pin = map_canvas([MapPanel(f"map {i}", values, "sequential", 1.0) for i in range(3)], [f" w{i}" for i in range(1024)], key="map")
+    st.text(f"pinned {pin}")
+
+
+def both():
+    strips()
+    maps()
+
+
+{"strips": strips, "long": long, "maps": maps, "big": big, "both": both}[st.query_params["show"]]()
+"""
+
+
+def attention(count: int, seed: int) -> np.ndarray:
+    """(query, key) float32; the same numbers as in the served script."""
+    rng = np.random.default_rng(seed)
+    values = rng.random((count, count)) ** 6 * np.tri(count)
+    return (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def address(start_server: Serve, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The script above, served; `address + "strips"` is a page."""
+    script = tmp_path_factory.mktemp("widgets") / "widgets.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    with start_server(script=script) as server:
+        yield f"{server.url}/?show="
+
+
+def cell(page: Page, text: str, strip: str = "What the model read") -> Locator:
+    literal = re.escape(text).replace(r"\ ", " ")  # JavaScript knows no escaped space
+    return page.get_by_label(strip, exact=True).locator(".cell", has_text=re.compile(f"^{literal}$"))
+
+
+def settled(page: Page, text: str) -> None:
+    expect(page.get_by_text(text, exact=True)).to_be_visible()
+
+
+# The strip
+
+
+def test_hover_tells_token_id_role_value_and_the_given_text(page: Page, address: str):
+    page.goto(address + "strips")
+    cell(page, "·yes").hover()
+    tip = page.locator(".tip:popover-open")
+    expect(tip).to_contain_text("·yes")
+    expect(tip).to_contain_text("token 6, id 106, instruction")
+    expect(tip).to_contain_text("−0.2000")
+    expect(tip).to_contain_text("hover  yes")
+    cell(page, "🎉").hover()
+    expect(tip).to_contain_text("tokens 11 to 14, ids 111, 112, 113, 114, bytes F0 9F 8E 89, answer")
+    expect(tip).to_contain_text("(sum)")
+    page.mouse.move(2, 2)
+    expect(tip).to_have_count(0)
+
+
+def test_hostile_text_is_shown_literally_and_never_runs(page: Page, address: str):
+    page.goto(address + "strips")
+    for text in HOSTILE:
+        shown = text.replace(" ", "·")
+        expect(cell(page, shown)).to_be_visible()
+        cell(page, shown).hover()
+        expect(page.locator(".tip:popover-open")).to_contain_text(shown)
+        expect(page.locator(".tip:popover-open")).to_contain_text(f"hover {text}")
+    page.goto(address + "maps")
+    plot = page.locator(".plot").first
+    plot.hover()
+    point(page, plot, 12, (3, 1))
+    expect(page.locator(".readout")).to_contain_text(HOSTILE[1].replace(" ", "·"))
+    page.wait_for_timeout(300)
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".root img, .root script, .root a").count() == 0
+
+
+def test_invisible_characters_are_visible_and_directions_are_kept_apart(page: Page, address: str):
+    page.goto(address + "strips")
+    for shown in ("↵", "␀", "U+202Egnp", "·שלום", "e\u0301", "·漢"):
+        expect(cell(page, shown)).to_have_count(1)
+    cell_style = "node => [getComputedStyle(node).unicodeBidi, getComputedStyle(node).direction]"
+    assert cell(page, "·שלום").evaluate(cell_style) == ["isolate", "rtl"]
+    assert cell(page, "·yes").evaluate(cell_style) == ["isolate", "ltr"]
+    boxes = [cell(page, shown).bounding_box() for shown in ("U+202Egnp", "·שלום", "e\u0301")]
+    assert boxes[0]["x"] < boxes[1]["x"] < boxes[2]["x"], "the order of tokens does not follow the direction of one"
+
+
+def test_click_picks_and_unpicks_and_inert_cells_do_nothing(page: Page, address: str):
+    page.goto(address + "strips")
+    settled(page, "picked None")
+    cell(page, "·yes").click()
+    settled(page, "picked 6")
+    expect(cell(page, "·yes")).to_have_attribute("aria-selected", "true")
+    cell(page, HOSTILE[1].replace(" ", "·")).click(force=True)
+    cell(page, "🎉").click()
+    settled(page, "picked 11")
+    cell(page, "🎉").click()
+    settled(page, "picked None")
+    page.get_by_role("button", name="page selects 6").click()
+    settled(page, "picked 6")
+    cell(page, "·漢").click()
+    settled(page, "picked 15")
+    assert page.get_by_role("list", name="Inert").locator(".can").count() == 0
+
+
+def test_quick_clicks_end_with_the_last(page: Page, address: str):
+    page.goto(address + "strips")
+    for shown in ("·yes", "🎉", "·漢", "↵"):
+        cell(page, shown).click(delay=0)
+        expect(cell(page, shown)).to_have_class(re.compile("pinned"))
+    settled(page, "picked 5")
+    expect(page.locator(".pinned")).to_have_text("↵")
+
+
+def test_keyboard_moves_picks_and_unpicks(page: Page, address: str):
+    page.goto(address + "strips")
+    strip = page.get_by_role("listbox", name="What the model read")
+    expect(strip.locator("[tabindex='0']")).to_have_count(1)
+    strip.locator("[tabindex='0']").focus()
+    page.keyboard.press("End")
+    page.keyboard.press("ArrowLeft")
+    expect(cell(page, "🎉")).to_be_focused()
+    expect(page.locator(".tip:popover-open")).to_contain_text("🎉")
+    page.keyboard.press("Enter")
+    settled(page, "picked 11")
+    expect(cell(page, "🎉")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
+    page.keyboard.press("Space")
+    settled(page, "picked 0")
+    page.keyboard.press("Escape")
+    settled(page, "picked None")
+    assert strip.locator("[tabindex='0']").count() == 1
+
+
+def test_strip_has_the_colours_of_the_theme(new_page: Callable[..., Page], address: str):
+    for scheme in ("light", "dark"):
+        page = new_page(color_scheme=scheme)
+        page.goto(address + "strips")
+        red, green, blue = theme.table("diverging", scheme == "dark")[0].tolist()
+        expect(cell(page, "<|user|>")).to_have_css("background-color", f"rgb({red}, {green}, {blue})")
+
+
+def test_a_long_strip_scrolls_in_a_box_and_keeps_its_cells_when_it_shrinks(page: Page, address: str):
+    page.goto(address + "long")
+    box = page.get_by_label("Long", exact=True)
+    expect(box.locator(".cell")).to_have_count(4000)
+    assert box.bounding_box()["height"] <= 400
+    first = box.locator(".cell").first
+    first.evaluate("node => (node.kept = true)")
+    spent = page.evaluate("""() => new Promise((done) => {
+        const began = performance.now(), cells = document.querySelector('[data-testid=stBidiComponentIsolated]').shadowRoot.querySelectorAll('.cell');
+        cells.forEach((one) => one.dispatchEvent(new PointerEvent('pointerover', { bubbles: true })));
+        requestAnimationFrame(() => done((performance.now() - began) / cells.length));
+    })""")
+    assert spent < 5, f"{spent:.2f} ms for one tooltip"
+    page.get_by_role("slider").press("Home")
+    expect(box.locator(".cell")).to_have_count(1)
+    assert first.evaluate("node => node.kept"), "cells are kept, not drawn anew"
+
+
+# The map
+
+
+def place(plot: Locator, count: int, at: tuple[float, float]) -> tuple[float, float]:
+    """Window coordinates of the middle of the cell `at` (query, key) when all `count` tokens are in view."""
+    left, top, side = (float(part) for part in plot.get_attribute("data-area").split())
+    box = plot.bounding_box()
+    return box["x"] + left + (at[1] + 0.5) / count * side, box["y"] + top + (at[0] + 0.5) / count * side
+
+
+def point(page: Page, plot: Locator, count: int, at: tuple[float, float]) -> None:
+    page.mouse.move(*place(plot, count, at))
+
+
+def test_hover_reads_the_exact_values_of_all_panels(page: Page, address: str):
+    page.goto(address + "maps")
+    base, tuned = attention(12, 0), attention(12, 1)
+    plots = page.locator(".plot")
+    expect(plots).to_have_count(3)
+    for panel, at in ((0, (7, 2)), (1, (11, 11)), (2, (5, 0))):
+        point(page, plots.nth(panel), 12, at)
+        expect(page.locator(".readout")).to_contain_text(f"query {at[0]}")
+        expect(page.locator(".readout")).to_contain_text(f"key {at[1]}")
+        said = page.locator(".readout b").all_inner_texts()
+        exact = [base[at], tuned[at], tuned[at] - base[at]]
+        assert [number(text) for text in said] == pytest.approx(exact, rel=0.005, abs=6e-5)
+        assert said[2][0] in "+−", "a difference has a sign"
+    point(page, plots.first, 12, (2, 9))
+    expect(page.locator(".readout")).to_contain_text("Point at a cell")
+    expect(page.locator(".unseen")).to_have_text("")
+
+
+def number(text: str) -> float:
+    return float(text.replace("−", "-"))
+
+
+def pixel(plot: Locator, count: int, at: tuple[int, int], canvas: int = 0) -> list[int]:
+    """Red, green, blue, opacity of the lower (0: map) or upper (1: marks) canvas in the middle of a cell."""
+    return plot.evaluate(
+        """(plot, [count, query, key, canvas]) => {
+            const [left, top, side] = plot.dataset.area.split(" ").map(Number);
+            const node = plot.querySelectorAll("canvas")[canvas];
+            const ratio = node.width / plot.clientWidth;
+            const x = (left + ((key + 0.5) / count) * side) * ratio, y = (top + ((query + 0.5) / count) * side) * ratio;
+            return Array.from(node.getContext("2d").getImageData(Math.floor(x), Math.floor(y), 1, 1).data);
+        }""",
+        [count, *at, canvas],
+    )
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_canvas_has_the_colours_of_the_theme_and_blank_above_the_diagonal(
+    new_page: Callable[..., Page], address: str, scheme: str
+):
+    page = new_page(color_scheme=scheme, device_scale_factor=2)
+    page.goto(address + "maps")
+    base, tuned = attention(12, 0), attention(12, 1)
+    looks: list[tuple[np.ndarray, theme.Scale, float]] = [
+        (base, "sequential-base", 1.0),
+        (tuned, "sequential-tuned", 1.0),
+        (tuned - base, "diverging", 0.25),
+    ]
+    expect(page.locator(".maps[data-draw-ms]")).to_have_count(1)
+    for panel, (values, scale, limit) in enumerate(looks):
+        plot = page.locator(".plot").nth(panel)
+        table = theme.table(scale, scheme == "dark").astype(int)
+        for at in ((0, 0), (7, 2), (7, 7), (11, 3), (11, 10)):
+            expected = table[theme.levels(values[at], scale, limit)]
+            assert np.abs(np.array(pixel(plot, 12, at)[:3]) - expected).max() <= 3, f"{scale} at {at}"
+        assert pixel(plot, 12, (2, 9)) == [0, 0, 0, 0], "blank, not the colour of zero"
+
+
+def test_click_pins_in_all_panels_and_the_pin_follows_the_size(page: Page, address: str):
+    page.goto(address + "maps")
+    plots = page.locator(".plot")
+    expect(plots).to_have_count(3)
+    page.mouse.click(*place(plots.nth(1), 12, (9, 4)))
+    settled(page, "pinned (9, 4)")
+    page.mouse.move(2, 2)
+    expect(page.locator(".readout")).to_contain_text("pinned: query 9")
+    for panel in range(3):
+        left, _, side = (float(part) for part in plots.nth(panel).get_attribute("data-area").split())
+        assert pixel(plots.nth(panel), 12, (9 - 0.5, 1), canvas=1)[3] > 0, "the row is outlined"
+        assert pixel(plots.nth(panel), 12, (5, 1), canvas=1)[3] == 0
+        assert side > 100 and left > 0
+    slider = page.get_by_role("slider")
+    slider.press("ArrowRight")
+    settled(page, "pinned (9, 4)")
+    slider.press("Home")
+    settled(page, "pinned None")
+
+
+def test_keyboard_moves_pins_and_unpins_within_the_causal_half(page: Page, address: str):
+    page.goto(address + "maps")
+    plot = page.locator(".plot").first
+    plot.focus()
+    page.keyboard.press("ArrowDown")
+    readout = page.locator(".readout")
+    expect(readout).to_contain_text("query 11")
+    for press in ("ArrowUp", "ArrowRight", "ArrowRight"):
+        page.keyboard.press(press)
+    expect(readout).to_contain_text("query 10")
+    expect(readout).to_contain_text("key 2")
+    expect(page.locator(".unseen")).to_contain_text("query 10")
+    page.keyboard.press("Enter")
+    settled(page, "pinned (10, 2)")
+    page.keyboard.press("Shift+ArrowUp")
+    expect(readout).to_contain_text("query 0")
+    expect(readout).to_contain_text("key 0")
+    page.keyboard.press("Escape")
+    settled(page, "pinned None")
+
+
+def test_dragging_zooms_all_panels_and_double_click_shows_all_again(page: Page, address: str):
+    page.goto(address + "maps")
+    plot = page.locator(".plot").first
+    expect(plot).to_be_visible()
+    reset = page.get_by_role("button", name="Show all tokens")
+    expect(reset).to_be_hidden()
+    point(page, plot, 12, (6, 1))
+    page.mouse.down()
+    point(page, plot, 12, (7, 3))
+    point(page, plot, 12, (8, 4))
+    page.mouse.up()
+    expect(reset).to_be_visible()
+    settled(page, "pinned None")
+    middle = page.locator(".plot").nth(2)
+    page.mouse.move(*place(middle, 3, (1, 1)))  # rows 6 to 8, keys 1 to 4
+    expect(page.locator(".readout")).to_contain_text("query 7")
+    page.mouse.dblclick(*place(middle, 3, (1, 1)))
+    expect(reset).to_be_hidden()
+    settled(page, "pinned None")
+    point(page, plot, 12, (11, 0))
+    expect(page.locator(".readout")).to_contain_text("query 11")
+
+
+def test_one_strong_cell_among_a_million_is_seen_and_read(page: Page, address: str):
+    page.goto(address + "big")
+    plot = page.locator(".plot").nth(1)
+    expect(page.locator(".readout")).to_contain_text("each dot shows the strongest cell")
+    point(page, plot, 1024, (800, 333))
+    expect(page.locator(".readout")).to_contain_text("query 800")
+    expect(page.locator(".readout")).to_contain_text("0.7500")
+    red, green, blue = theme.table("sequential", False)[theme.levels(np.array(0.75), "sequential", 1.0)].tolist()
+    assert pixel(plot, 1024, (800, 333)) == [red, green, blue, 255]
+    page.mouse.click(*place(plot, 1024, (800, 333)))
+    settled(page, "pinned (800, 333)")
+
+
+def test_fits_and_looks_as_meant(any_page: Page, address: str, screenshot: Callable[..., Path]):
+    any_page.goto(address + "both")
+    expect(any_page.locator(".maps[data-draw-ms]")).to_be_visible()
+    expect(any_page.locator(".box")).to_have_count(3)
+    overflow = any_page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    for root in any_page.locator(".root").all():
+        assert root.evaluate("node => node.scrollWidth - node.clientWidth") <= 0
+    screenshot(any_page, "widgets", whole=True)
+
+
+def test_a_tap_pins_on_a_narrow_screen(new_page: Callable[..., Page], address: str):
+    page = new_page(size=NARROW, has_touch=True)
+    page.goto(address + "maps")
+    plots = page.locator(".plot")
+    expect(plots).to_have_count(3)
+    assert plots.nth(1).bounding_box()["y"] > plots.first.bounding_box()["y"] + 200, "stacked"
+    plots.first.scroll_into_view_if_needed()
+    page.touchscreen.tap(*place(plots.first, 12, (9, 4)))
+    settled(page, "pinned (9, 4)")
