@@ -11,7 +11,17 @@ from pydantic import ValidationError
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from model_utils.contracts.common import Encoded, Format, ModelFacts, ModelSpec, Request, Specs, ask, explain
+from model_utils.contracts.common import (
+    Encoded,
+    Format,
+    ModelFacts,
+    ModelSpec,
+    Request,
+    SharedSequence,
+    Specs,
+    ask,
+    explain,
+)
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.engine import Engine, Job
 from model_utils.pair import Pair, Side
@@ -199,20 +209,26 @@ def shared_answer(side: Side) -> dict[str, Any]:
         "messages": asked.messages,
         "format": asked.formats[side],
         "answer_from": side,
-        "answer_ids": _known_answer(side, asked.formats[side]),
+        "answer_ids": _known_answer(side),
         "max_new_tokens": asked.max_new_tokens,
     }
 
 
-def _known_answer(side: Side, format: Format) -> tuple[int, ...] | None:
+def _known_answer(side: Side) -> tuple[int, ...] | None:
     answers = generation()
     if answers is not None:
         return tuple(answers.answers[side].answer.ids.tolist())
     for kind in ("attention", "attribution"):
         held = visit().held.get(kind)
-        if held is not None and held.result is not None and held.job.request.answer_from == side:
+        if held is not None and held.result is not None and _text_of(held.job) == side:
             return answer_ids(held.result)
     return None
+
+
+def _text_of(job: Job) -> Side:
+    """Whose prompt and answer a job's models read."""
+    assert isinstance(job.request, SharedSequence), job.kind
+    return job.request.answer_from
 
 
 def read_along(side: Side) -> None:
@@ -254,6 +270,11 @@ def clamp(key: str, highest: int) -> None:
     """Keeps a remembered number within what the present models have."""
     if st.session_state.get(key, 0) > highest:
         st.session_state[key] = highest
+
+
+def busy() -> bool:
+    """Whether a job is running; when none is and one waits, the models are still being loaded."""
+    return any(job.state == "running" for job in engine().jobs())
 
 
 def background_jobs() -> Iterable[Job]:

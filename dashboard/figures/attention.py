@@ -21,7 +21,7 @@ def maps(result: Attention, head: int) -> Pair[np.ndarray]:
 
 def hide_future(weights: np.ndarray) -> np.ndarray:
     """(query, key) with NaN where the key comes after the query."""
-    return np.where(np.tri(*weights.shape, dtype=bool), weights, np.nan)
+    return np.where(np.tri(*weights.shape) > 0, weights, np.nan)
 
 
 def limit(pair: Pair[np.ndarray]) -> float:
@@ -41,15 +41,14 @@ def figure(result: Attention, head: int, dark: bool = False) -> go.Figure:
     most = float(np.nanmax(np.abs(change)))
     titles = ("base", "tuned", "tuned - base")
     fig = make_subplots(1, 3, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.08)
-    panels = (
+    panels: tuple[tuple[np.ndarray, theme.Scale, float, float], ...] = (
         (both.base, "sequential-base", 0.0, limit(both)),
         (both.tuned, "sequential-tuned", 0.0, limit(both)),
         (change, "diverging", -most, most),
     )
     for column, (values, scale, low, high) in enumerate(panels, start=1):
-        fig.add_trace(
-            _heatmap(values, theme.colour_scale(scale, dark), low, high, column, titles[column - 1]), row=1, col=column
-        )  # type: ignore[arg-type]
+        trace = _heatmap(values, theme.colour_scale(scale, dark), low, high, column, titles[column - 1])
+        fig.add_trace(trace, row=1, col=column)
     fig.update_layout(theme.layout(dark))
     fig.update_layout(
         width=1440,

@@ -62,5 +62,5 @@ def figure(result: Attribution, dark: bool = False) -> go.Figure:
         zeroline=True,
     )
     labels = [numbered(int(position), piece) for position, piece in zip(chosen, pieces, strict=True)]
-    fig.update_yaxes(tickvals=rows, ticktext=labels, autorange="reversed", showgrid=False)
+    fig.update_yaxes(tickvals=rows, ticktext=labels, autorange="reversed", showgrid=False, zeroline=False)
     return fig

@@ -30,8 +30,13 @@ h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
 .side.base {{ color: {base}; }}
 .side.tuned {{ color: {tuned}; }}
 .side.difference {{ color: {muted}; }}
-.answer {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; line-height: 24px; min-height: 48px; }}
-.answer.none {{ color: {muted}; font-style: italic; }}
+.values {{ display: flex; flex-wrap: wrap; gap: 0 24px; color: {muted}; font-variant-numeric: tabular-nums; }}
+.values b {{ font-weight: 600; }}
+.values .base {{ color: {base}; }}
+.values .tuned {{ color: {tuned}; }}
+.st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; z-index: 1000000; }}
+.written {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; line-height: 24px; min-height: 48px; }}
+.written.none {{ color: {muted}; font-style: italic; }}
 </style>"""
 
 

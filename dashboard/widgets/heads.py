@@ -17,7 +17,7 @@ from model_utils.pair import Pair, Side
 
 
 def pick_text_layer_head() -> tuple[Side, int, int]:
-    with st.container(horizontal=True, vertical_alignment="bottom", key="pick-head"):
+    with st.container(horizontal=True, vertical_alignment="top", key="pick-head"):
         facts = session.visit().facts
         layers = min(one.layers for _, one in facts.items()) if facts else 1
         head_count = min(one.heads for _, one in facts.items()) if facts else 1
@@ -37,7 +37,7 @@ def heads(result: Attention, head: int) -> None:
         return
     weights = result.weights.map(lambda weights: weights[head])
     _maps(result.sequence, weights)
-    _row(result.sequence, weights)
+    _row(result, weights)
     _export(result, head)
 
 
@@ -60,8 +60,9 @@ def _maps(sequence: Encoded, weights: Pair[np.ndarray]) -> None:
     )
 
 
-def _row(sequence: Encoded, weights: Pair[np.ndarray]) -> None:
+def _row(result: Attention, weights: Pair[np.ndarray]) -> None:
     """Where one token looks, along the text; until one is pinned, the row that chose the first token of the answer."""
+    sequence = result.sequence
     cell = session.cell(sequence)
     first = int(sequence.positions("answer")[0])
     query = cell[0] if cell else first - 1
@@ -70,7 +71,7 @@ def _row(sequence: Encoded, weights: Pair[np.ndarray]) -> None:
     rows = weights.map(lambda weights: np.where(np.arange(len(sequence)) <= query, weights[query], np.nan))
     limit = float(max(np.nanmax(rows.base), np.nanmax(rows.tuned)))
     for side, row in rows.items():
-        side_title(side, f"full colour: {limit:.3f}")
+        side_title(side, result.models[side].id)
         picked = token_strip(
             sequence,
             key=f"row-{side}",

@@ -24,8 +24,9 @@ def follow(kind: str, held: session.Held, draw: Draw) -> None:
     if held.over:
         if held.result is not None and session.learn(held.result.models):
             st.rerun()
-        with st.container():  # the place that the fragment below takes, so that nothing jumps
-            _ended(kind, held)
+        with st.container():  # the places that the fragment below takes, so that nothing jumps
+            with st.container():
+                _ended(kind, held)
             _draw(held, draw)
     else:
         st.fragment(_news, run_every=POLL_SECONDS)(kind, held, draw)
@@ -41,14 +42,16 @@ def _news(kind: str, held: session.Held, draw: Draw) -> None:
 
 
 def _draw(held: session.Held, draw: Draw) -> None:
-    if held.shown is not None:
-        draw(held.shown)
+    with st.container():
+        if held.shown is not None:
+            draw(held.shown)
 
 
 def _status(held: session.Held) -> str:
     if held.job.state == "queued":
-        return f"Waiting: {ordinal(held.job.place)} in the queue"
-    return (held.job.note or "starting").capitalize()
+        return f"Waiting: {ordinal(held.job.place)} in the queue" if session.busy() else "Loading the models"
+    note = held.job.note or "starting"
+    return note[0].upper() + note[1:]
 
 
 def _ended(kind: str, held: session.Held) -> None:

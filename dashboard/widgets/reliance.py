@@ -38,11 +38,10 @@ def reliance(result: Attribution) -> None:
     _values(result)
     scores = result.totals()
     limit = attribution.limit(scores)
-    unit = UNITS[result.quantity]
     for side, values in scores.items():
-        side_title(side, result.models[side].id, f"full colour: {limit:.3g} {unit}")
+        side_title(side, result.models[side].id)
         _strip(result, scores, values, limit, side)
-    side_title("difference", "tuned - base", f"full colour: {limit:.3g} {unit}")
+    side_title("difference", "tuned - base")
     _strip(result, scores, attribution.difference(scores), limit, "difference")
     st.subheader("The words that counted most", anchor=False)
     st.plotly_chart(
@@ -83,32 +82,30 @@ def _values(result: Attribution) -> None:
         else f"all {len(pieces)} tokens of the answer, summed"
     )
     st.write(plain(f"Explained: the {result.quantity} of {what}."))
-    unit = UNITS[result.quantity]
-    with st.container(horizontal=True, key="values"):
-        for name, value in (
-            ("base", f"{totals.base:.3f}"),
-            ("tuned", f"{totals.tuned:.3f}"),
-            ("tuned - base", f"{totals.tuned - totals.base:+.3f}"),
-        ):
-            st.metric(f"{name}, {unit}", value, width="content")
-
-
-def _strip(result: Attribution, scores: Pair[np.ndarray], values: np.ndarray, limit: float, name: str) -> None:
-    token_strip(
-        result.sequence,
-        key=f"scores-{name}",
-        label=f"Scores of the tokens, {name}",
-        values=values,
-        limit=limit,
-        colours="diverging",
-        hover=_numbers(scores, UNITS[result.quantity]),
-        selectable=np.zeros(len(result.sequence), dtype=bool),
+    change = totals.tuned - totals.base
+    st.html(
+        f'<div class="values"><span class="base">base <b>{totals.base:.3f}</b></span>'
+        f'<span class="tuned">tuned <b>{totals.tuned:.3f}</b></span>'
+        f"<span>tuned - base <b>{change:+.3f}</b></span><span>{UNITS[result.quantity]}</span></div>"
     )
 
 
-def _numbers(scores: Pair[np.ndarray], unit: str) -> list[str]:
-    """(token,) the three scores of each token."""
-    return [
-        f"base {base:+.4f}, tuned {tuned:+.4f}, difference {tuned - base:+.4f} {unit}"
-        for base, tuned in zip(scores.base, scores.tuned, strict=True)
-    ]
+def _strip(result: Attribution, scores: Pair[np.ndarray], values: np.ndarray, limit: float, name: str) -> None:
+    """The tokens before the last target; those after it have no score."""
+    before = np.arange(result.sequence.positions("answer")[result.targets].max())
+    token_strip(
+        part(result.sequence, before),
+        key=f"scores-{name}",
+        label=f"Score of each token, {UNITS[result.quantity]}",
+        values=values[before],
+        limit=limit,
+        colours="diverging",
+        hover=[_numbers(scores, position, UNITS[result.quantity]) for position in before],
+        selectable=np.zeros(len(before), dtype=bool),
+    )
+
+
+def _numbers(scores: Pair[np.ndarray], position: int, unit: str) -> str:
+    """All three scores of one token."""
+    base, tuned = float(scores.base[position]), float(scores.tuned[position])
+    return f"base {base:+.4f}, tuned {tuned:+.4f}, difference {tuned - base:+.4f} {unit}"

@@ -26,9 +26,9 @@ def escaped(text: str) -> str:
 def answer_text(text: str, *, side: str) -> None:
     """What a model wrote, line by line, each in its own direction."""
     if text:
-        st.html(f'<div class="answer {side}" dir="auto">{escaped(text)}</div>')
+        st.html(f'<div class="written {side}" dir="auto">{escaped(text)}</div>')
     else:
-        st.html(f'<div class="answer {side} none">no text</div>')
+        st.html(f'<div class="written {side} none">no text</div>')
 
 
 def side_title(side: str, name: str, facts: str = "") -> None:
