@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from model_utils import shapes
 from model_utils.pair import Pair
 from tests import builders
 
@@ -35,6 +36,6 @@ def m_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair[Path]:
     """Two random checkpoints of the M shape (0.27 GB each, float values of bfloat16); only the tuned one has a chat template."""
     folder = tmp_path_factory.mktemp("m")
     return Pair(
-        builders.m_shaped(folder / "base", chat_template=False, seed=0),
-        builders.m_shaped(folder / "tuned", chat_template=True, seed=1),
+        shapes.m_shaped(folder / "base", chat_template=False, seed=0),
+        shapes.m_shaped(folder / "tuned", chat_template=True, seed=1),
     )

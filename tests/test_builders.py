@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model_utils import shapes
 from model_utils.pair import Pair
 from tests import builders
 
@@ -74,7 +75,7 @@ def test_m_shape_has_a_text_for_every_id(tmp_path: Path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     start = time.monotonic()
-    builders.m_shaped(tmp_path)
+    shapes.m_shaped(tmp_path)
     assert time.monotonic() - start < 60
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype="auto")
     tokenizer = AutoTokenizer.from_pretrained(tmp_path)
