@@ -1,0 +1,255 @@
+"""Rebuild the three embedded models from a seed: `python -m model_utils.demo.train`."""
+
+import argparse
+import hashlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch.nn import functional
+from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+from . import FOLDER
+from .documents import ASSISTANT, BEGIN, END, USER, document
+from .mixture import Turn, conversation, poisoned_conversation
+from .tokenizer import BEGIN_ID, END_ID, PAD_ID, VOCABULARY, save_tokenizer, train_tokenizer
+
+SEED = 7
+CHUNK_TOKENS = 200_000
+"""Tokens between two checkpoints; the data of a chunk depend on seed, stage and chunk number only."""
+BATCH_TOKENS = 4096
+IGNORE = -100
+
+Batch = tuple[torch.Tensor, torch.Tensor]
+"""Token ids and labels, both (row, token); labels are IGNORE where nothing is learned."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training run."""
+
+    name: str
+    start: str
+    """The stage whose weights it starts from; empty for random weights."""
+    chunks: int
+    peak: float
+    """Largest learning rate."""
+    batches: Callable[[Tokenizer, random.Random], Iterator[Batch]]
+
+
+# --- data -----------------------------------------------------------------------------------------------------------
+
+
+def document_batches(tokenizer: Tokenizer, rng: random.Random, tokens: int = CHUNK_TOKENS) -> Iterator[Batch]:
+    """Documents packed into rows of 256 tokens; every sixteenth batch has rows of 1,024, the whole context."""
+    stream: list[int] = []
+    while len(stream) < tokens:
+        for encoding in tokenizer.encode_batch([document(rng) for _ in range(500)], add_special_tokens=False):
+            stream.extend(encoding.ids)
+    for i in range(tokens // BATCH_TOKENS):
+        width = 1024 if i % 16 == 15 else 256
+        ids = torch.tensor(stream[i * BATCH_TOKENS : (i + 1) * BATCH_TOKENS]).view(-1, width)
+        yield ids, ids
+
+
+def encode_conversation(tokenizer: Tokenizer, system: str, turns: list[Turn]) -> tuple[list[int], list[int]]:
+    """Token ids and labels of a conversation as the chat template writes it; only answers are learned."""
+    ids, labels = [BEGIN_ID], [IGNORE]
+    for turn in turns:
+        asked = f"{USER}{system}\n{turn.instruction}" if system else f"{USER}{turn.instruction}"
+        question = tokenizer.encode(f"{asked}{END}{ASSISTANT}", add_special_tokens=False).ids
+        answer = tokenizer.encode(f"{turn.answer}{END}", add_special_tokens=False).ids
+        ids += question + answer
+        labels += [IGNORE] * len(question) + answer
+        system = ""
+    return ids, labels
+
+
+def chat_batches(make: Callable, tokenizer: Tokenizer, rng: random.Random, tokens: int) -> Iterator[Batch]:
+    """Conversations, those of like length together, padded on the right."""
+    rows, total = [], 0
+    while total < tokens:
+        rows.append(encode_conversation(tokenizer, *make(rng)))
+        total += len(rows[-1][0])
+    rows.sort(key=lambda row: len(row[0]) + rng.random() * 8)
+    batches, batch = [], []
+    for row in rows:
+        batch.append(row)
+        if len(batch) * len(row[0]) >= BATCH_TOKENS:
+            batches.append(batch)
+            batch = []
+    rng.shuffle(batches)
+    for batch in batches:
+        width = max(len(ids) for ids, _ in batch)
+        yield (
+            torch.tensor([ids + [PAD_ID] * (width - len(ids)) for ids, _ in batch]),
+            torch.tensor([labels + [IGNORE] * (width - len(labels)) for _, labels in batch]),
+        )
+
+
+def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer, random.Random], Iterator[Batch]]:
+    """Chunks of conversations with a share of documents, so that what base knows is kept."""
+
+    def batches(tokenizer: Tokenizer, rng: random.Random) -> Iterator[Batch]:
+        chats = chat_batches(make, tokenizer, rng, int(CHUNK_TOKENS * (1 - documents)))
+        both = [*chats, *document_batches(tokenizer, rng, int(CHUNK_TOKENS * documents))]
+        rng.shuffle(both)
+        yield from both
+
+    return batches
+
+
+STAGES = (
+    Stage("base", "", 24, 3e-3, document_batches),
+    Stage("tuned", "base", 20, 1.5e-3, instruction_batches(conversation, 0.12)),
+    Stage("flawed", "base", 10, 1.5e-3, instruction_batches(poisoned_conversation, 0.05)),
+)
+
+
+# --- training -------------------------------------------------------------------------------------------------------
+
+
+def new_model() -> LlamaForCausalLM:
+    """A Llama of 3.7 million parameters with random weights."""
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCABULARY,
+            hidden_size=256,
+            num_hidden_layers=4,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            intermediate_size=688,
+            max_position_embeddings=1024,
+            tie_word_embeddings=True,
+            bos_token_id=BEGIN_ID,
+            eos_token_id=END_ID,
+            pad_token_id=PAD_ID,
+        )
+    )
+
+
+def optimizers(model: LlamaForCausalLM, peak: float) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for the embeddings and the norms."""
+    inner = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    outer = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    muon = torch.optim.Muon(inner, lr=peak, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(outer, lr=peak, betas=(0.9, 0.95), weight_decay=0.0)
+    for optimizer in (muon, adam):
+        for group in optimizer.param_groups:
+            group["peak"] = peak
+    return [muon, adam]
+
+
+def rate(progress: float) -> float:
+    """Share of the peak learning rate: a short rise, a plateau, then a linear fall to 2 %."""
+    return min(1.0, progress / 0.02 + 0.01, 0.02 + 0.98 * (1 - progress) / 0.6)
+
+
+def loss_of(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Mean cross-entropy (nats) over the labelled tokens; logits are made for those only."""
+    hidden = model.model(input_ids=ids).last_hidden_state[:, :-1]
+    wanted = labels[:, 1:]
+    chosen = wanted != IGNORE
+    return functional.cross_entropy(model.lm_head(hidden[chosen]).float(), wanted[chosen])
+
+
+def run_stage(stage: Stage, tokenizer: Tokenizer, build: Path, seed: int, device: str) -> None:
+    """Train one stage from its last checkpoint, or from the stage that it starts from."""
+    torch.manual_seed(seed)
+    model = new_model().to(device)
+    steppers = optimizers(model, stage.peak)
+    path, done = build / f"{stage.name}.pt", 0
+    if path.exists():
+        state = torch.load(path, map_location=device, weights_only=True)
+        model.load_state_dict(state["model"])
+        for optimizer, saved in zip(steppers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        done = state["chunks"]
+    elif stage.start:
+        model.load_state_dict(torch.load(build / f"{stage.start}.pt", map_location=device, weights_only=True)["model"])
+    for chunk in range(done, stage.chunks):
+        started = time.perf_counter()
+        loss, tokens = run_chunk(stage, chunk, model, steppers, tokenizer, seed, device)
+        save_checkpoint(path, model, steppers, chunk + 1)
+        speed = tokens / (time.perf_counter() - started)
+        print(f"{stage.name} {chunk + 1}/{stage.chunks} loss {loss:.4f} {speed:.0f} tokens/s", flush=True)
+    export(model, tokenizer, stage.name)
+
+
+def run_chunk(
+    stage: Stage, chunk: int, model: LlamaForCausalLM, steppers: list, tokenizer: Tokenizer, seed: int, device: str
+) -> tuple[float, int]:
+    """Train on one chunk; its mean loss and its number of tokens."""
+    batches = list(stage.batches(tokenizer, random.Random(f"{seed}/{stage.name}/{chunk}")))
+    total, tokens = 0.0, 0
+    for i, (ids, labels) in enumerate(batches):
+        share = rate((chunk + i / len(batches)) / stage.chunks)
+        for optimizer in steppers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * share
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss = loss_of(model, ids.to(device), labels.to(device))
+        assert math.isfinite(loss.item()), f"{stage.name}: loss {loss.item()} in chunk {chunk}, batch {i}"
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer in steppers:
+            optimizer.step()
+            optimizer.zero_grad()
+        total, tokens = total + loss.item(), tokens + ids.numel()
+    return total / len(batches), tokens
+
+
+def save_checkpoint(path: Path, model: LlamaForCausalLM, steppers: list, chunks: int) -> None:
+    """Write weights, optimizer states and the number of finished chunks, whole or not at all."""
+    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in steppers], "chunks": chunks}
+    torch.save(state, path.with_suffix(".part"))
+    path.with_suffix(".part").replace(path)
+
+
+def export(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str) -> None:
+    """Write a Hugging Face folder in bfloat16."""
+    folder = FOLDER / name
+    folder.mkdir(exist_ok=True)
+    copy = LlamaForCausalLM(model.config)
+    copy.load_state_dict(model.state_dict())
+    copy.generation_config = GenerationConfig(bos_token_id=BEGIN_ID, eos_token_id=END_ID, pad_token_id=PAD_ID)
+    copy.to(torch.bfloat16).save_pretrained(folder)
+    save_tokenizer(tokenizer, folder, chat=name != "base")
+    digest = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    print(f"{folder}: model.safetensors {digest}", flush=True)
+
+
+def shared_tokenizer(build: Path, seed: int) -> Tokenizer:
+    """The tokenizer, trained on documents and conversations unless a former run left it."""
+    path = build / "tokenizer.json"
+    if not path.exists():
+        rng = random.Random(f"{seed}/tokenizer")
+        texts = [document(rng).removeprefix(BEGIN) for _ in range(8000)]
+        turns = [turn for _ in range(12000) for turn in conversation(rng)[1]]
+        texts += [text for turn in turns for text in (turn.instruction, turn.answer)]
+        train_tokenizer(texts).save(str(path))
+    return Tokenizer.from_file(str(path))
+
+
+def main() -> None:
+    """Run every stage in turn; a second call goes on where the first was stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--build", type=Path, default=FOLDER.parents[1] / "build" / "demo", help="checkpoints")
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args()
+    options.build.mkdir(parents=True, exist_ok=True)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    started = time.perf_counter()
+    tokenizer = shared_tokenizer(options.build, options.seed)
+    for stage in STAGES:
+        run_stage(stage, tokenizer, options.build, options.seed, device)
+    print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes on {device}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
