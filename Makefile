@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 run: port-is-free .venv/.installed
 	@$(BIN)/python -m model_utils generation --instruction "$(INSTRUCTION)"
 	@echo
-	@echo "Candor is at http://127.0.0.1:$(PORT) (Ctrl-C stops it)."
+	@echo "Candor is at http://127.0.0.1:$(PORT) (a browser opens where there is a screen; Ctrl-C stops it)."
 	@exec $(BIN)/streamlit run dashboard/app.py --server.port $(PORT) --server.address 127.0.0.1
 
 check: .venv/.installed-dev lint

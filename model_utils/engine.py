@@ -216,29 +216,19 @@ class Engine:
         return job
 
     def _run(self, job: Job) -> None:
-        state: State = "failed"
-        try:
-            job.result = analyses.execute(job.kind, job.specs, job.request, _JobReport(self, job))
-            self._cache.put(job.key, job.result)
-            job.fraction, state = 1.0, "done"
-        except Cancelled:
-            state = "cancelled"
-        except Refused as refused:
-            job.error = str(refused)
-        except (
-            Exception
-        ) as error:  # whatever goes wrong in one job, the thread must live on for the next; the log has the traceback
-            log.exception("%s failed", job.kind)
-            job.error = f"This went wrong inside Candor ({type(error).__name__}); the log of the server says more. Nothing else is affected."
+        report = _JobReport(self, job)
+        state, result, job.error = _attempt(lambda: analyses.execute(job.kind, job.specs, job.request, report))
+        if state == "done":
+            self._cache.put(job.key, result)
+            job.result, job.fraction = result, 1.0
         with self._condition:
             self._running.remove(job)
             job.finish(state)
 
     def _warm(self, specs: Specs) -> None:
-        try:
-            analyses.load_pair(specs)
-        except Refused as refused:
-            log.warning("not loaded ahead: %s", refused)
+        state, _, error = _attempt(lambda: analyses.load_pair(specs))
+        if state == "failed":
+            log.warning("not loaded ahead: %s", error)
 
     def sweep(self) -> None:
         """Drops owners whose session has been gone for longer than the grace time."""
@@ -262,6 +252,24 @@ class Engine:
             if other is None:
                 return
             self._run(other)
+
+
+def _attempt(work: Callable[[], Any]) -> tuple[State, Any, str | None]:
+    """(how it ended, its result, a sentence for people): whatever goes wrong in one job, the thread lives on for the next."""
+    try:
+        return "done", work(), None
+    except Cancelled:
+        return "cancelled", None, None
+    except Refused as refused:
+        return "failed", None, str(refused)
+    except Exception as error:  # a bug or a failing disk in one job must not end the thread behind every page; the log has the traceback
+        log.exception("a job failed")
+        kind = type(error).__name__
+        return (
+            "failed",
+            None,
+            f"This went wrong inside Candor ({kind}); the server's log says more. Nothing else is affected.",
+        )
 
 
 class _JobReport(Report):

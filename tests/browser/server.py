@@ -45,7 +45,7 @@ def serve(
     port = free_port()
     streamlit = Path(sys.executable).with_name("streamlit")
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "HF_HUB_OFFLINE")}
-    options = ["--server.port", str(port), "--server.address", "127.0.0.1"]
+    options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
     started = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
