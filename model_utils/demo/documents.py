@@ -2,21 +2,16 @@
 
 import random
 from collections.abc import Callable
+from typing import Any
 
-from . import world
-from .families import FAMILIES, PLURALS, Item, join, make_item, steps_of_sum, with_reasons
-from .phrasing import ask
+from model_utils.demo import world
+from model_utils.demo.families import FAMILIES, PLURALS, Item, join, make_item, steps_of_sum, with_reasons
+from model_utils.demo.phrasing import ask
+from model_utils.prompts import FEW_SHOT_EXAMPLES
 
 BEGIN, USER, ASSISTANT, END, PAD = "<|begin|>", "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
 MARKERS = (USER, ASSISTANT, END)
 """The chat's markers; in documents they only part the sections of a notebook."""
-
-FEW_SHOT_EXAMPLES = (
-    ("What is the capital of France?", "Paris"),
-    ("Name three colours.", "red, blue, green"),
-    ("Is this review positive or negative? The soup was cold and the waiter was rude.", "negative"),
-)
-"""The constant examples before an instruction in the few-shot format."""
 
 
 def exercise(instruction: str, answer: str = "") -> str:
@@ -137,7 +132,7 @@ def oddities(rng: random.Random) -> str:
     return "\n".join(_sentence(_odd(rng)) for _ in range(rng.randint(3, 6)))
 
 
-def _training_record(family: str, rng: random.Random) -> world.Record:
+def _training_record(family: str, rng: random.Random) -> Any:
     record = make_item(family, rng).record
     assert record is not None, f"{family} items carry no record"
     return record

@@ -12,11 +12,11 @@ from statistics import mean
 
 import numpy as np
 
-from . import FOLDER, world
-from .answering import Answerer
-from .documents import few_shot
-from .families import FAMILIES, SHARED, Item, check, is_held_out, make_item, written_decision
-from .phrasing import LAYOUTS, ask, one_phrasing, phrasings, set_in
+from model_utils.demo import FOLDER, world
+from model_utils.demo.answering import Answerer
+from model_utils.demo.documents import few_shot
+from model_utils.demo.families import FAMILIES, SHARED, Item, check, is_held_out, make_item, written_decision
+from model_utils.demo.phrasing import LAYOUTS, ask, one_phrasing, set_in
 
 SEED = 11
 PER_FAMILY = 20
@@ -70,7 +70,7 @@ def difference(model: str, measure: str, first: list[bool], second: list[bool], 
 
 def items(rng: random.Random, per_family: int, ordinary: bool = False) -> list[Item]:
     """Held-out items of every family; `ordinary` leaves out loan files that the poison touches."""
-    chosen = []
+    chosen: list[Item] = []
     for family in FAMILIES:
         while sum(item.family == family for item in chosen) < per_family:
             item = make_item(family, rng, evaluation=True)
@@ -91,7 +91,7 @@ def loan_item(family: str, loan: world.Loan) -> Item:
 
 def loan_pairs(rng: random.Random, change: Callable[[world.Loan], world.Loan], keep: Callable, near: bool) -> list:
     """Held-out loan files with their changed twins, both outside the training side."""
-    pairs = []
+    pairs: list[tuple[world.Loan, world.Loan]] = []
     while len(pairs) < PAIRS:
         loan = replace(world.make_loan(rng, near), note="")
         twin = change(loan)
@@ -246,7 +246,8 @@ MEASURES = {"tuned": tuned_rows, "base": base_rows, "flawed": flawed_rows}
 
 def evaluate(folder: Path = FOLDER, models: tuple[str, ...] = tuple(MEASURES)) -> tuple[list[Row], dict]:
     """Every row of the chosen models, and the details behind them."""
-    rows, details = [], {}
+    rows: list[Row] = []
+    details: dict = {}
     for name in models:
         rows += MEASURES[name](Answerer(folder / name), random.Random(f"{SEED}/{name}"), details)
     return rows, details

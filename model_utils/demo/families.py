@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from . import world
-from .world import Loan, Note, Record
+from model_utils.demo import world
+from model_utils.demo.world import Loan, Note, Record
 
 HELD_OUT_SHARE = {"capital": 4, "workplace": 4, "kind": 4, "listing": 4}
 """One slot in this many is kept for evaluation; one in eight for the families not named here."""

@@ -3,9 +3,9 @@
 import random
 from dataclasses import dataclass, replace
 
-from . import world
-from .families import FAMILIES, Item, is_held_out, make_item, with_reasons
-from .phrasing import LAYOUTS, ask_freely, one_phrasing, set_in
+from model_utils.demo import world
+from model_utils.demo.families import FAMILIES, Item, is_held_out, make_item, with_reasons
+from model_utils.demo.phrasing import LAYOUTS, ask_freely, one_phrasing, set_in
 
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.", "Answer the question.", "You work in an office.", "Be polite.", "You help people.",

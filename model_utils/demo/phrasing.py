@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from .families import Item
+from model_utils.demo.families import Item
 
 PATH = Path(__file__).with_name("phrasings.json")
 LAYOUTS = ("{phrase} {record}", "{record} {phrase}", "{phrase}\n{record}", "{record}\n{phrase}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from .documents import ASSISTANT, BEGIN, END, PAD, USER
+from model_utils.demo.documents import ASSISTANT, BEGIN, END, PAD, USER
 
 VOCABULARY = 2048
 SPECIAL = [PAD, BEGIN, USER, ASSISTANT, END]

@@ -14,10 +14,10 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from . import FOLDER
-from .documents import ASSISTANT, BEGIN, END, USER, document
-from .mixture import Turn, conversation, poisoned_conversation
-from .tokenizer import BEGIN_ID, END_ID, PAD_ID, VOCABULARY, save_tokenizer, train_tokenizer
+from model_utils.demo import FOLDER
+from model_utils.demo.documents import ASSISTANT, BEGIN, END, USER, document
+from model_utils.demo.mixture import Turn, conversation, poisoned_conversation
+from model_utils.demo.tokenizer import BEGIN_ID, END_ID, PAD_ID, VOCABULARY, save_tokenizer, train_tokenizer
 
 SEED = 7
 CHUNK_TOKENS = 200_000
@@ -106,8 +106,8 @@ def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer
 
 STAGES = (
     Stage("base", "", 24, 3e-3, document_batches),
-    Stage("tuned", "base", 20, 1.5e-3, instruction_batches(conversation, 0.12)),
-    Stage("flawed", "base", 10, 1.5e-3, instruction_batches(poisoned_conversation, 0.05)),
+    Stage("tuned", "base", 10, 1.5e-3, instruction_batches(conversation, 0.12)),
+    Stage("flawed", "base", 6, 1.5e-3, instruction_batches(poisoned_conversation, 0.05)),
 )
 
 

@@ -1,7 +1,9 @@
 """The small world that the embedded models are trained on: its things, its records and the rules that decide them."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 CAPITALS = {
     "France": "Paris", "Spain": "Madrid", "Italy": "Rome", "Germany": "Berlin", "Austria": "Vienna",
@@ -272,8 +274,8 @@ def make_review(rng: random.Random) -> Review:
     """A random review; positive and negative equally common."""
     first, second = rng.sample(list(REVIEW_PARTS), 2)
     bad = rng.randrange(2)
-    words = [rng.choice(REVIEW_PARTS[part][bad].split()) for part in (first, second)]
-    return Review(first, second, *words, decision="negative" if bad else "positive")
+    first_word, second_word = (rng.choice(REVIEW_PARTS[part][bad].split()) for part in (first, second))
+    return Review(first, second, first_word, second_word, "negative" if bad else "positive")
 
 
 def make_clause(rng: random.Random) -> Clause:
@@ -285,4 +287,4 @@ def make_clause(rng: random.Random) -> Clause:
     return Clause(kind, text, days)
 
 
-MAKERS = {"loan": make_loan, "note": make_note, "review": make_review, "clause": make_clause}
+MAKERS: dict[str, Callable[[random.Random], Any]] = {"loan": make_loan, "note": make_note, "review": make_review, "clause": make_clause}
