@@ -30,11 +30,12 @@ h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
 .side.base {{ color: {base}; }}
 .side.tuned {{ color: {tuned}; }}
 .side.difference {{ color: {muted}; }}
+button[kind="segmented_controlActive"] {{ color: {base} !important; }}
 .values {{ display: flex; flex-wrap: wrap; gap: 0 24px; color: {muted}; font-variant-numeric: tabular-nums; }}
 .values b {{ font-weight: 600; }}
 .values .base {{ color: {base}; }}
 .values .tuned {{ color: {tuned}; }}
-.st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; z-index: 1000000; }}
+@media (min-width: 768px) {{ .st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; z-index: 1000000; }} }}
 .written {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; line-height: 24px; min-height: 48px; }}
 .written.none {{ color: {muted}; font-style: italic; }}
 </style>"""
