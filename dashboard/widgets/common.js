@@ -90,6 +90,17 @@ class Tip {
   }
 }
 
+// Where the pin of each widget stands in this browser: {turn, cell, click}; outlives the widget's node.
+const pins = new Map();
+
+// The pin to show: the page's wish when it is new and no click is still under way to Python, else the last one here.
+function pinned({ key, cell, turn, after }) {
+  const held = pins.get(key) ?? { turn: -1 };
+  if (held.turn !== turn) Object.assign(held, { turn }, held.click === undefined || held.click === after ? { cell } : {});
+  pins.set(key, held);
+  return held.cell;
+}
+
 // One object per place on the page, kept while Streamlit calls again with new data. Streamlit runs the cleanup of a
 // superseded call after the next call may have begun, so only the latest call's cleanup counts.
 function mounted(make) {
@@ -98,14 +109,13 @@ function mounted(make) {
     let widget = instances.get(parentElement);
     if (!widget) instances.set(parentElement, (widget = make(parentElement.querySelector(".root"))));
     const turn = (widget.turn = (widget.turn ?? 0) + 1);
-    widget.pick = (cell) => {
-      widget.click = `${Date.now()}-${Math.random()}`;
-      setStateValue("pick", { cell, click: widget.click });
-    };
     const content = unpack(data);
-    // A page drawn before the latest click reached Python still has the former pin.
-    const late = widget.click !== undefined && content.click !== widget.click;
-    widget.show(content, late ? widget.pin : content.pin);
+    widget.pick = (cell) => {
+      const click = `${Date.now()}-${Math.random()}`;
+      Object.assign(pins.get(content.wish.key), { cell, click });
+      setStateValue("pick", { cell, click });
+    };
+    widget.show(content, pinned(content.wish));
     return () => {
       if (widget.turn !== turn) return;
       widget.remove();

@@ -92,16 +92,22 @@ def component(name: str) -> Callable[..., Any]:
     return st.components.v2.component(f"candor_{name}", html="<div class='root'></div>", css=css, js=js)
 
 
-def settle(key: str, given: Any) -> tuple[Any, str | None]:
-    """Which cell is pinned now, and the last click that this took into account.
+def settle(key: str, given: Any) -> tuple[Any, dict[str, Any]]:
+    """Which cell is pinned now, and the part of the payload that tells the browser when the page changed its mind.
 
-    The later of two wishes wins: what the page gives as `selected` (when it changes) and what the person clicked. Kept
-    beside the component's own state, which Streamlit forgets when the component is not shown for one run.
+    The later of two wishes wins: what the page gives as `selected` (when it changes) and what the person clicked. The
+    browser moves the pin by itself on a click, so the payload stays the same to the byte and Streamlit does not send it
+    again. Kept beside the component's own state, which Streamlit forgets when the component is not shown for one run.
     """
-    memory = st.session_state.setdefault(f"{key}.pin", {"given": given, "pin": given, "click": None})
-    pick = (st.session_state.get(key) or {}).get("pick")
+    first = {"given": given, "pin": given, "click": None, "wish": {"key": key, "cell": given, "turn": 0, "after": None}}
+    memory = st.session_state.setdefault(f"{key}.pin", first)
     if memory["given"] != given:
-        memory["given"] = memory["pin"] = given
+        memory["given"] = given
+        if given != memory["pin"]:  # else the page only took over what was clicked
+            turn = memory["wish"]["turn"] + 1
+            memory["wish"] = {"key": key, "cell": given, "turn": turn, "after": memory["click"]}
+            memory["pin"] = given
+    pick = (st.session_state.get(key) or {}).get("pick")
     if pick is not None and pick["click"] != memory["click"]:
         memory["click"], memory["pin"] = pick["click"], pick["cell"]
-    return memory["pin"], memory["click"]
+    return memory["pin"], memory["wish"]

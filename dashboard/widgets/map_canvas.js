@@ -110,6 +110,7 @@ class Maps {
   show(content, pin) {
     const count = content.pieces.length;
     if (count !== this.count) this.view = { rows: [0, count], keys: [0, count] };
+    pin = pin && pin[0] < count ? pin : null;
     Object.assign(this, { content, count, pin, labels: content.pieces.map(label) });
     if (this.cell && this.cell[0] >= count) this.cell = null;
     const mode = isDark(this.root) ? "dark" : "light";

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,17 +47,15 @@ def map_canvas(
     assert maps, "no map to draw"
     for panel in maps:
         assert len(panel.values) == len(pieces), f"{panel.title}: {len(panel.values)} queries for {len(pieces)} tokens"
-    pin, click = settle(key, tuple(selected) if selected is not None else None)
+    pin, wish = settle(key, tuple(selected) if selected is not None else None)
     if pin is not None:
         query, at = pin
         pin = (int(query), int(at)) if 0 <= at <= query < len(pieces) else None
-    _canvas(key=key, data=payload(maps, pieces, pin, click), on_pick_change=lambda: None)
+    _canvas(key=key, data=payload(maps, pieces, wish), on_pick_change=lambda: None)
     return pin
 
 
-def payload(
-    maps: Sequence[MapPanel], pieces: Sequence[str], pin: tuple[int, int] | None = None, click: str | None = None
-) -> bytes:
+def payload(maps: Sequence[MapPanel], pieces: Sequence[str], wish: Mapping[str, Any]) -> bytes:
     """What the browser receives: the lower triangles as float32, once, and the colour tables in use."""
     packed = [lower_triangle(panel.values) for panel in maps]
     header = {
@@ -71,8 +70,7 @@ def payload(
             for panel, values in zip(maps, packed, strict=True)
         ],
         "pieces": [visible(piece) for piece in pieces],
-        "pin": pin,
-        "click": click,
+        "wish": wish,
     }
     arrays = {f"values {i}": values for i, values in enumerate(packed)}
     return pack(header, arrays | tables([panel.colours for panel in maps]))

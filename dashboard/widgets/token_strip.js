@@ -31,7 +31,7 @@ class Strip {
 
   show(content, pin) {
     this.content = content;
-    this.pin = pin;
+    this.pin = pin < content.ids.length ? pin : null;
     this.table = content.scale && content[`${content.scale} ${isDark(this.root) ? "dark" : "light"}`];
     this.any = content.flags.some((flag) => flag & SELECTABLE);
     this.box.classList.toggle("long", content.ids.length > LONG);
@@ -95,7 +95,7 @@ class Strip {
   }
 
   mark() {
-    const at = this.pin === null || this.pin === undefined ? -1 : this.cellOf(this.pin);
+    const at = this.pin === null ? -1 : this.cellOf(this.pin);
     this.nodes.forEach((node, i) => {
       node.classList.toggle("pinned", i === at);
       if (this.any) node.setAttribute("aria-selected", String(i === at));

@@ -83,10 +83,10 @@ def token_strip(
     for name, given in (("values", values), ("hover", hover), ("selectable", selectable)):
         assert given is None or len(given) == count, f"{len(given)} {name} for {count} tokens"
     parts = cells(sequence)
-    pin, click = settle(key, selected)
+    pin, wish = settle(key, selected)
     pin = pin if pin is not None and 0 <= pin < count else None
     header, arrays = _content(sequence, parts, selectable)
-    header |= {"label": label, "pin": pin, "click": click, "hover": list(hover or ())}
+    header |= {"label": label, "wish": wish, "hover": list(hover or ())}
     if values is not None and colours != "plain":
         summed = cell_values(parts, values)
         top = float(limit if limit is not None else np.nanmax(np.abs(summed), initial=0))

@@ -382,7 +382,9 @@ def test_dragging_zooms_all_panels_and_double_click_shows_all_again(page: Page, 
     expect(page.locator(".readout")).to_contain_text("query 11")
 
 
-def test_one_strong_cell_among_a_million_is_seen_and_read(page: Page, address: str):
+def test_one_strong_cell_among_a_million_is_seen_and_read_and_a_pin_sends_no_map_again(page: Page, address: str):
+    received: list[int] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: received.append(len(frame))))
     page.goto(address + "big")
     plot = page.locator(".plot").nth(1)
     expect(page.locator(".readout")).to_contain_text("each dot shows the strongest cell")
@@ -391,8 +393,11 @@ def test_one_strong_cell_among_a_million_is_seen_and_read(page: Page, address: s
     expect(page.locator(".readout")).to_contain_text("0.7500")
     red, green, blue = theme.table("sequential", False)[theme.levels(np.array(0.75), "sequential", 1.0)].tolist()
     assert pixel(plot, 1024, (800, 333)) == [red, green, blue, 255]
+    assert sum(received) > 6_000_000
+    received.clear()
     page.mouse.click(*place(plot, 1024, (800, 333)))
     settled(page, "pinned (800, 333)")
+    assert sum(received) < 100_000
 
 
 def test_fits_and_looks_as_meant(any_page: Page, address: str, screenshot: Callable[..., Path]):
