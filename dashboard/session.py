@@ -245,8 +245,12 @@ def select_token(side: Side, token: int | None) -> None:
 
 
 def cell(sequence: Encoded) -> tuple[int, int] | None:
-    """The pinned cell of the attention maps: by a click there, or in the row that chose the selected token."""
-    here = visit()
+    """The pinned cell of the attention maps of this visitor."""
+    return cell_of(visit(), sequence)
+
+
+def cell_of(here: Visit, sequence: Encoded) -> tuple[int, int] | None:
+    """(query, key) pinned by a click in the maps, else the diagonal of the row that chose the selected token."""
     if here.pinned is not None or here.token is None:
         return here.pinned
     query = int(sequence.positions("answer")[0]) + here.token - 1
@@ -254,12 +258,17 @@ def cell(sequence: Encoded) -> tuple[int, int] | None:
 
 
 def pin(chosen: tuple[int, int] | None, sequence: Encoded) -> None:
-    """Pin a cell of the maps; this selects the token that its row chose, if that is one of the answer."""
-    here = visit()
+    """Pin a cell of the maps for this visitor."""
+    pin_in(visit(), chosen, sequence)
+
+
+def pin_in(here: Visit, chosen: tuple[int, int] | None, sequence: Encoded) -> None:
+    """Pin a cell; this selects the token that its row chose, if that is one of the answer."""
     here.pinned, here.token = chosen, None
     if chosen is not None:
-        token = chosen[0] + 1 - int(sequence.positions("answer")[0])
-        here.token = token if 0 <= token < len(sequence.positions("answer")) else None
+        answer = sequence.positions("answer")
+        token = chosen[0] + 1 - int(answer[0])
+        here.token = token if 0 <= token < len(answer) else None
 
 
 def write_instruction(text: str) -> None:

@@ -82,8 +82,9 @@ def _examples(formats: Pair[Format], max_new_tokens: int) -> None:
         return
     st.selectbox(
         "Examples",
-        [label for label, _ in demo.EXAMPLES],
+        demo.EXAMPLES,
         index=None,
+        format_func=lambda example: example.label,
         placeholder="Choose one",
         key="example",
         on_change=_take_example,
@@ -95,6 +96,5 @@ def _examples(formats: Pair[Format], max_new_tokens: int) -> None:
 def _take_example(formats: Pair[Format], max_new_tokens: int) -> None:
     chosen = session.take("example")
     if chosen is not None:
-        instruction = dict(demo.EXAMPLES)[chosen]
-        session.write_instruction(instruction)
-        session.run(instruction, formats, max_new_tokens)
+        session.write_instruction(chosen.instruction)
+        session.run(chosen.instruction, formats, max_new_tokens)
