@@ -16,9 +16,11 @@ PAGES = {"compare": ("generation",), "attention": ("attention",), "attribution":
 
 
 def main() -> None:
+    """The scripts lie in `screens`: beside a folder named `pages` Streamlit would run a page without this file when its address is opened first."""
     header.configure()
     pages = [
-        st.Page(f"pages/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare") for name in PAGES
+        st.Page(f"screens/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare")
+        for name in PAGES
     ]
     chosen = st.navigation(pages, position="top")
     header.draw()

@@ -137,7 +137,7 @@ def test_every_analysis_is_a_verb_of_the_command_line():
 def test_pages_show_every_analysis_and_no_unknown_one():
     shown = [name for names in pages().values() for name in names]
     assert set(shown) == set(analyses())
-    assert [page for page in pages() if f"dashboard/pages/{page}.py" not in tracked()] == []
+    assert [page for page in pages() if f"dashboard/screens/{page}.py" not in tracked()] == []
 
 
 # Imports
