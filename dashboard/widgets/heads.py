@@ -54,10 +54,11 @@ def _maps(sequence: Encoded, weights: Pair[np.ndarray]) -> None:
     if picked != cell:
         session.pin(picked, sequence)
         st.rerun()
-    st.caption(
-        f"Share of the look, 0 to 1. Base and tuned are on one scale: full colour is {both:.3f} on both. "
-        f"Difference: full colour is {most:.3f} either way; vermilion is more in tuned, blue more in base."
-    )
+    with st.container(key="maps-scale"):
+        st.caption(
+            f"Share of the look, 0 to 1. Base and tuned are on one scale: full colour is {both:.3f} on both. "
+            f"Difference: full colour is {most:.3f} either way; vermilion is more in tuned, blue more in base."
+        )
 
 
 def _row(result: Attention, weights: Pair[np.ndarray]) -> None:
