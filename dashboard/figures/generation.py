@@ -32,6 +32,7 @@ def _line(side: str, answer: Answer, colour: str) -> go.Scatter:
         y=answer.log_probs,
         name=side,
         mode="lines+markers",
+        cliponaxis=False,
         line={"color": colour, "width": 1.5},
         marker={"size": 7, "symbol": "circle" if side == "base" else "diamond"},
         customdata=np.exp(answer.log_probs),

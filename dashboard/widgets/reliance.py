@@ -36,6 +36,10 @@ def reliance(result: Attribution) -> None:
     """The answer to pick from, the values explained, three strips on one scale, and the bars."""
     _target(result)
     _values(result)
+    st.caption(
+        "Vermilion raised it, blue lowered it, to first order; full colour means the same in all three strips. "
+        "The scores alone prove nothing: see How to read this."
+    )
     scores = result.totals()
     limit = attribution.limit(scores)
     for side, values in scores.items():
@@ -52,10 +56,16 @@ def reliance(result: Attribution) -> None:
 def _target(result: Attribution) -> None:
     """The tokens of the answer; a click chooses which one is explained, on every page."""
     answer = part(result.sequence, result.sequence.positions("answer"))
-    selected = session.visit().token
-    st.caption("The answer that both models read. Click the token that you want explained.")
-    picked = token_strip(answer, key="target", label="Tokens of the answer", selected=selected)
-    if picked != selected:
+    chosen = session.visit().token
+    one = len(result.targets) == 1
+    label = (
+        "The answer that both models read: click the token to explain" if one else "The answer that both models read"
+    )
+    shown = int(result.targets[0]) if one else None
+    picked = token_strip(
+        answer, key="target", label=label, selected=shown, selectable=np.full(len(answer), one or len(answer) == 1)
+    )
+    if one and picked != shown and not (picked is None and chosen is None):
         session.select_token(session.visit().side, picked)
         st.rerun()
 
