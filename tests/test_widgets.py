@@ -185,6 +185,12 @@ def test_cell_values_keep_the_sum(sequence: Encoded, seed: int):
     assert cell_values(cells(sequence), values).sum() == pytest.approx(values.sum(), abs=1e-4)
 
 
+def test_a_cell_of_several_tokens_has_the_probability_of_all_of_them():
+    """Added up, the four bytes of one emoji were more than certain."""
+    parts, probabilities = cells(byte_tokens("🎉a", {1, 2, 3, 4})), np.array([0.5, 0.5, 1.0, 0.8, 0.9])
+    assert cell_values(parts, probabilities, np.multiply).tolist() == pytest.approx([0.2, 0.9])
+
+
 def test_control_tokens_and_tokens_without_characters_stand_alone():
     sequence = Encoded(
         text="<s>🎉a",

@@ -51,11 +51,11 @@ def cells(sequence: Encoded) -> list[Cell]:
     return out
 
 
-def cell_values(parts: Sequence[Cell], values: np.ndarray) -> np.ndarray:
-    """(cell,) float32; the sum over each cell's tokens of `values` (token,)."""
+def cell_values(parts: Sequence[Cell], values: np.ndarray, join: np.ufunc = np.add) -> np.ndarray:
+    """(cell,) float32; the sum (or what `join` gives) over each cell's tokens of `values` (token,)."""
     if not parts:
         return np.zeros(0, dtype=np.float32)
-    return np.add.reduceat(np.asarray(values, dtype=np.float64), [cell.start for cell in parts]).astype(np.float32)
+    return join.reduceat(np.asarray(values, dtype=np.float64), [cell.start for cell in parts]).astype(np.float32)
 
 
 def token_strip(
@@ -69,12 +69,14 @@ def token_strip(
     hover: Sequence[str] | None = None,
     selected: int | None = None,
     selectable: np.ndarray | None = None,
+    join: np.ufunc = np.add,
 ) -> int | None:
     """Draws the strip and returns the position in `sequence` that is pinned, or None.
 
     `values` (token,) colours the cells: 0 to `limit` in the colour of a side, or -`limit` to `limit` diverging; `limit`
     defaults to the largest absolute value. NaN stays without colour. Tokens that share the characters they wrote (bytes
-    of one character) are one cell, whose value is the sum of theirs: right for attributions and log-probabilities.
+    of one character) are one cell, whose value joins theirs: the sum for attributions, attention and log-probabilities,
+    the product (`join=np.multiply`) for probabilities.
     `hover` (token,) is further text for the tooltip; `selectable` (token,) bool says which cells can be picked
     (default: all). A pin is set by click or Enter, removed by clicking it again or Escape; `selected` sets it from the
     page whenever it changes.
@@ -88,10 +90,10 @@ def token_strip(
     header, arrays = _content(sequence, parts, selectable)
     header |= {"label": label, "wish": wish, "hover": list(hover or ())}
     if values is not None and colours != "plain":
-        summed = cell_values(parts, values)
-        top = float(limit if limit is not None else np.nanmax(np.abs(summed), initial=0))
+        joined = cell_values(parts, values, join)
+        top = float(limit if limit is not None else np.nanmax(np.abs(joined), initial=0))
         header |= {"scale": SCALES[colours], "limit": top}
-        arrays |= {"values": summed, "levels": theme.levels(summed, SCALES[colours], top), **tables([SCALES[colours]])}
+        arrays |= {"values": joined, "levels": theme.levels(joined, SCALES[colours], top), **tables([SCALES[colours]])}
     _strip(key=key, data=pack(header, arrays), on_pick_change=lambda: None)
     return pin
 
