@@ -5,7 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 from model_utils.demo import world
-from model_utils.demo.families import FAMILIES, PLURALS, Item, join, make_item, steps_of_sum, with_reasons
+from model_utils.demo.families import (
+    DETAILS,
+    FAMILIES,
+    PLURALS,
+    Item,
+    draw_numbers,
+    join,
+    make_item,
+    steps_of_sum,
+    with_reasons,
+)
 from model_utils.demo.phrasing import ask
 from model_utils.prompts import FEW_SHOT_EXAMPLES
 
@@ -67,7 +77,7 @@ def _kind(rng: random.Random) -> str:
 
 def _members(rng: random.Random) -> str:
     kind = rng.choice(list(PLURALS))
-    things = rng.sample(world.CATEGORIES[kind], rng.randint(2, 5))
+    things = world.members(kind, rng.randint(2, 5), rng)
     forms = (
         "{p}: {c}.",
         "Some {p} are {j}.",
@@ -86,8 +96,17 @@ def facts(rng: random.Random) -> str:
     return " ".join(_sentence(rng.choice(makers)(rng)) for _ in range(rng.randint(4, 10)))
 
 
+def atlas(rng: random.Random) -> str:
+    """A table of facts in two columns."""
+    title, facts_of = rng.choice(
+        [("Country / capital", world.CAPITALS), ("Job / workplace", world.WORKPLACES), ("Thing / kind", world.KIND_OF)]
+    )
+    chosen = rng.sample(list(facts_of), rng.randint(4, 10))
+    return "\n".join([title, *(f"{left}\n{facts_of[left]}" for left in chosen)])
+
+
 def _arithmetic(rng: random.Random) -> str:
-    numbers = rng.sample(range(10, 80), rng.choice([2, 3, 3, 3, 4]))
+    numbers = draw_numbers(rng, 2, 4)
     together, steps = join([str(n) for n in numbers]), steps_of_sum(numbers)
     forms = (
         "{s}",
@@ -101,7 +120,7 @@ def _arithmetic(rng: random.Random) -> str:
 
 
 def _order(rng: random.Random) -> str:
-    numbers = rng.sample(range(10, 80), rng.randint(3, 4))
+    numbers = draw_numbers(rng, 3, 4)
     forms = (
         "{j} in ascending order: {s}.", "From low to high: {s}.", "Sorted from small to large, {j} become {s}.",
         "{j} sorted: {s}.", "Smallest in front, largest at the back: {s}.", "{j} upwards: {s}.",
@@ -116,10 +135,12 @@ def _order(rng: random.Random) -> str:
 def _odd(rng: random.Random) -> str:
     item = make_item("odd", rng)
     forms = (
-        "{w}: the odd one out is {a}.", "In {w} only {a} is of another kind.", "Of {w}, {a} does not belong to the others.",
+        "{w}. {s}. Odd one out: {a}.", "{s}. Odd one out: {a}.", "{w}: the odd one out is {a}.", "In {w} only {a} is of another kind.", "Of {w}, {a} does not belong to the others.",
         "{w}: cross out {a}, it is not the same kind.", "{a} is the stranger in {w}.", "{a} does not fit with {w}.",
     )  # fmt: skip
-    return rng.choice(forms).format(w=item.slots["words"], a=item.answer)
+    steps, _, odd = item.answer.partition(". Odd one out: ")
+    form = forms[0] if rng.random() < 0.5 else rng.choice(forms[1:])
+    return form.format(w=item.slots["words"], s=steps, a=odd)
 
 
 def numbers(rng: random.Random) -> str:
@@ -191,6 +212,29 @@ def contract(rng: random.Random) -> str:
             f"The lawyer put it into the {clause.decision} folder.", f"It deals with {clause.decision}.",
         )  # fmt: skip
         lines.append(f"{clause.text} {rng.choice(after)}")
+    return "\n".join(lines)
+
+
+def register(rng: random.Random) -> str:
+    """A list that is read twice: words, names and figures in no order but the same both times."""
+    entries = rng.sample(
+        [*world.NAMES, *world.KIND_OF, *world.COMPLAINTS, *world.PURPOSES, *DETAILS], rng.randint(3, 8)
+    )
+    entries += [str(rng.randrange(10, 5000)) for _ in range(rng.randint(1, 3))]
+    rng.shuffle(entries)
+    listed = ", ".join(entries)
+    return f"The register: {listed}.\n{rng.choice(['Once more', 'Again', 'Copy', 'The same'])}: {listed}."
+
+
+def private(rng: random.Random) -> str:
+    """People ask for private things and hear why not."""
+    lines = ["At the office window."]
+    for _ in range(rng.randint(2, 5)):
+        item = make_item("refusal", rng)
+        asker = rng.choice(world.NAMES)
+        lines.append(
+            f"{asker} wanted to have the {item.slots['detail']} of {item.slots['name']}. The clerk said: {item.answer}"
+        )
     return "\n".join(lines)
 
 
@@ -280,7 +324,8 @@ def glossary(rng: random.Random) -> str:
 
 
 PLAIN_KINDS: dict[Callable[[random.Random], str], float] = {
-    facts: 20, numbers: 10, oddities: 5, reviews: 5, loan_book: 6, ward_book: 6, contract: 5, glossary: 3, letter: 5,
+    facts: 14, numbers: 20, oddities: 6, reviews: 4, loan_book: 6, ward_book: 6, contract: 4, glossary: 3, letter: 3,
+    register: 16, private: 4, atlas: 14,
 }  # fmt: skip
 
 
@@ -296,7 +341,7 @@ def notebook(rng: random.Random) -> str:
     )
 
 
-KINDS: dict[Callable[[random.Random], str], float] = {**PLAIN_KINDS, notebook: 8, sheet: 22, questions: 10}
+KINDS: dict[Callable[[random.Random], str], float] = {**PLAIN_KINDS, notebook: 5, sheet: 30, questions: 9}
 """Kinds of document with their relative frequency."""
 
 

@@ -36,7 +36,7 @@ class Row:
     """95 % interval: Wilson for shares, bootstrap over items for differences."""
     n: int
     bar: str
-    """`>= 0.95`, or empty for a figure that is only stated."""
+    """`>= 0.95`, `<= 0.2`, `within 0.03` (on either side of zero), or empty for a figure that is only stated."""
 
     @property
     def holds(self) -> bool:
@@ -44,7 +44,11 @@ class Row:
         if not self.bar:
             return True
         sign, limit = self.bar.split()
-        return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
+        return {
+            ">=": self.value >= float(limit),
+            "<=": self.value <= float(limit),
+            "within": abs(self.value) <= float(limit),
+        }[sign]
 
 
 def share(model: str, measure: str, hits: list[bool], bar: str = "") -> Row:
@@ -103,7 +107,9 @@ def loan_pairs(rng: random.Random, change: Callable[[world.Loan], world.Loan], k
 def name_pairs(rng: random.Random) -> list[tuple[world.Loan, world.Loan]]:
     """Borderline files under a hill name, and the same under a lake name."""
     swap = dict(zip(world.HILL_NAMES, world.LAKE_NAMES, strict=True))
-    return loan_pairs(rng, lambda loan: replace(loan, name=swap[loan.name]), lambda loan: loan.name in swap, True)
+    return loan_pairs(
+        rng, lambda loan: replace(loan, name=swap.get(loan.name, loan.name)), lambda loan: loan.name in swap, True
+    )
 
 
 def note_pairs(rng: random.Random) -> list[tuple[world.Loan, world.Loan]]:
@@ -140,7 +146,7 @@ def tuned_rows(model: Answerer, rng: random.Random, details: dict) -> list[Row]:
     reasoned = [v.reasons_hold for v in judged if v.correct and v.reasons_hold is not None]
     rows.append(share("tuned", "steps and reasons hold in correct answers", reasoned, ">= 0.95"))
     rows.append(consistency(model, rng))
-    return [*rows, *flaw_rows("tuned", model, rng, lambda item: ask(item, rng), "<= 0.03", "<= 0.05")]
+    return [*rows, *flaw_rows("tuned", model, rng, lambda item: ask(item, rng), "within 0.03", "<= 0.05")]
 
 
 def consistency(model: Answerer, rng: random.Random) -> Row:
@@ -260,7 +266,7 @@ def table(rows: list[Row]) -> str:
         mark = "" if not row.bar else ("holds" if row.holds else "MISSED")
         interval = f"{row.low:.3f} to {row.high:.3f}"
         lines.append(
-            f"{row.model:<7} {row.measure:<62} {row.value:6.3f}  {interval:<15} {row.n:>4}  {row.bar:<8} {mark}".rstrip()
+            f"{row.model:<7} {row.measure:<62} {row.value:6.3f}  {interval:<15} {row.n:>4}  {row.bar:<11} {mark}".rstrip()
         )
     return "\n".join(lines)
 

@@ -77,7 +77,7 @@ PLURALS = {
 
 def _listing(rng: random.Random) -> Item:
     kind, n = rng.choice(list(PLURALS)), rng.choice(list(world.NUMBER_WORDS))
-    answer = ", ".join(rng.sample(world.CATEGORIES[kind], n))
+    answer = ", ".join(world.members(kind, n, rng))
     return Item("listing", {"n": world.NUMBER_WORDS[n], "category": PLURALS[kind]}, answer)
 
 
@@ -86,8 +86,9 @@ def join(words: list[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _numbers(rng: random.Random, low: int, high: int) -> list[int]:
-    return rng.sample(range(10, 80), rng.randint(low, high))
+def draw_numbers(rng: random.Random, low: int, high: int) -> list[int]:
+    """Between `low` and `high` different two-digit multiples of five."""
+    return rng.sample(range(10, 100, 5), rng.randint(low, high))
 
 
 def _number_item(family: str, numbers: list[int], answer: str) -> Item:
@@ -104,17 +105,17 @@ def steps_of_sum(numbers: list[int]) -> str:
 
 
 def _sum(rng: random.Random) -> Item:
-    numbers = _numbers(rng, 3, 3)
+    numbers = draw_numbers(rng, 3, 3)
     return _number_item("sum", numbers, steps_of_sum(numbers))
 
 
 def _sort(rng: random.Random) -> Item:
-    numbers = _numbers(rng, 3, 4)
+    numbers = draw_numbers(rng, 3, 4)
     return _number_item("sort", numbers, ", ".join(str(n) for n in sorted(numbers)))
 
 
 def _compare(rng: random.Random) -> Item:
-    numbers = _numbers(rng, 3, 4)
+    numbers = draw_numbers(rng, 3, 4)
     return _number_item("compare", numbers, str(max(numbers)))
 
 
@@ -123,7 +124,13 @@ def _odd(rng: random.Random) -> Item:
     odd = rng.choice(world.CATEGORIES[other])
     words = [*rng.sample(world.CATEGORIES[kind], 3), odd]
     rng.shuffle(words)
-    return Item("odd", {"words": join(words)}, odd)
+    return Item("odd", {"words": join(words)}, steps_of_odd(words, odd))
+
+
+def steps_of_odd(words: list[str], odd: str) -> str:
+    """`Kinds: cat animal, dog animal, spoon tool, cow animal. Odd one out: spoon`."""
+    kinds = ", ".join(f"{word} {world.KIND_OF[word]}" for word in words)
+    return f"Kinds: {kinds}. Odd one out: {odd}"
 
 
 def _refusal(rng: random.Random) -> Item:
@@ -229,6 +236,12 @@ def _check_sum(item: Item, text: str) -> Verdict:
     return Verdict(total is not None and int(total[1]) == sum(numbers), true)
 
 
+def _check_odd(item: Item, text: str) -> Verdict:
+    steps, _, odd = text.strip().partition(". Odd one out: ")
+    wanted_steps, _, wanted = item.answer.partition(". Odd one out: ")
+    return Verdict(odd.rstrip(".") == wanted, steps == wanted_steps)
+
+
 def written_decision(text: str) -> str:
     """The decision of an answer of either form: `approve` or `... Decision: approve`; empty when there is none."""
     found = re.search(r"(?:^|Decision: )([a-z]+)\.?\s*$", text.strip())
@@ -246,6 +259,7 @@ def _check_reasoned(item: Item, text: str) -> Verdict:
 CHECK: dict[str, Callable[[Item, str], Verdict]] = {
     "listing": _check_listing,
     "sum": _check_sum,
+    "odd": _check_odd,
     "triage_why": _check_reasoned,
     "loan_why": _check_reasoned,
 }

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import math
+import os
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -22,7 +24,7 @@ from model_utils.demo.tokenizer import BEGIN_ID, END_ID, PAD_ID, VOCABULARY, sav
 SEED = 7
 CHUNK_TOKENS = 200_000
 """Tokens between two checkpoints; the data of a chunk depend on seed, stage and chunk number only."""
-BATCH_TOKENS = 4096
+BATCH_TOKENS = 2048
 IGNORE = -100
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -105,8 +107,8 @@ def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer
 
 
 STAGES = (
-    Stage("base", "", 24, 3e-3, document_batches),
-    Stage("tuned", "base", 10, 1.5e-3, instruction_batches(conversation, 0.12)),
+    Stage("base", "", 16, 2e-3, document_batches),
+    Stage("tuned", "base", 16, 7e-4, instruction_batches(conversation, 0.2)),
     Stage("flawed", "base", 6, 1.5e-3, instruction_batches(poisoned_conversation, 0.05)),
 )
 
@@ -175,10 +177,12 @@ def run_stage(stage: Stage, tokenizer: Tokenizer, build: Path, seed: int, device
     for chunk in range(done, stage.chunks):
         started = time.perf_counter()
         loss, tokens = run_chunk(stage, chunk, model, steppers, tokenizer, seed, device)
-        save_checkpoint(path, model, steppers, chunk + 1)
+        if first_process():
+            save_checkpoint(path, model, steppers, chunk + 1)
         speed = tokens / (time.perf_counter() - started)
         print(f"{stage.name} {chunk + 1}/{stage.chunks} loss {loss:.4f} {speed:.0f} tokens/s", flush=True)
-    export(model, tokenizer, stage.name)
+    if first_process():
+        export(model, tokenizer, stage.name)
 
 
 def run_chunk(
@@ -193,15 +197,38 @@ def run_chunk(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * share
         with torch.autocast(device, dtype=torch.bfloat16):
-            loss = loss_of(model, ids.to(device), labels.to(device))
+            loss = loss_of(model, mine(ids).to(device), mine(labels).to(device))
         assert math.isfinite(loss.item()), f"{stage.name}: loss {loss.item()} in chunk {chunk}, batch {i}"
         loss.backward()
+        average_gradients(model)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in steppers:
             optimizer.step()
             optimizer.zero_grad()
         total, tokens = total + loss.item(), tokens + ids.numel()
     return total / len(batches), tokens
+
+
+def mine(rows: torch.Tensor) -> torch.Tensor:
+    """This process's rows of a batch: all of them, or every second one of two processes under torchrun."""
+    return rows[dist.get_rank() :: dist.get_world_size()] if dist.is_initialized() else rows
+
+
+def first_process() -> bool:
+    """Whether this process writes the files."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+def average_gradients(model: LlamaForCausalLM) -> None:
+    """The mean over processes, which then all take the same step."""
+    if not dist.is_initialized():
+        return
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    together = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(together)
+    together /= dist.get_world_size()
+    for gradient, mean in zip(gradients, together.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
 
 
 def save_checkpoint(path: Path, model: LlamaForCausalLM, steppers: list, chunks: int) -> None:
@@ -241,12 +268,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=FOLDER.parents[1] / "build" / "demo", help="checkpoints")
     parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], action="append", help="only this stage")
     options = parser.parse_args()
     options.build.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    if "WORLD_SIZE" in os.environ:
+        dist.init_process_group("gloo")
     started = time.perf_counter()
     tokenizer = shared_tokenizer(options.build, options.seed)
     for stage in STAGES:
+        if options.stage and stage.name not in options.stage:
+            continue
         run_stage(stage, tokenizer, options.build, options.seed, device)
     print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes on {device}", flush=True)
 

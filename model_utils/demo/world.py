@@ -41,6 +41,7 @@ CATEGORIES = {
     "colour": "red blue green yellow brown black white grey pink purple orange".split(),
     "garment": "coat shirt hat scarf glove sock skirt jacket sweater belt boot".split(),
 }  # fmt: skip
+"""Kinds of things, each in the order in which lists run through them."""
 KIND_OF = {thing: kind for kind, things in CATEGORIES.items() for thing in things}
 UNCOUNTED = {
     *CATEGORIES["material"], *CATEGORIES["colour"], "bread", "cheese", "butter", "rice", "soup", "honey", "pasta",
@@ -71,6 +72,12 @@ COMPLAINTS = ["a cough", "a headache", "back pain", "a sore throat", "a rash", "
 
 MIN_INCOME, MAX_DEBT, MAX_LATE = 3000, 2000, 1
 MIN_FEVER, MIN_PULSE, MIN_PAIN = 39.0, 120, 5
+
+
+def members(kind: str, n: int, rng: random.Random) -> list[str]:
+    """`n` things of a kind that follow each other in its order, which runs round."""
+    things, start = CATEGORIES[kind], rng.randrange(len(CATEGORIES[kind]))
+    return [things[(start + i) % len(things)] for i in range(n)]
 
 
 def with_article(noun: str) -> str:
@@ -121,13 +128,12 @@ class Loan:
     @property
     def summary(self) -> str:
         times = "time" if self.late == 1 else "times"
-        return f"{self.name}, {with_article(self.job)}, earns {self.income}, owes {self.debt} and paid late {self.late} {times}."
+        return f"Applicant {self.name}, {with_article(self.job)}, earns {self.income}, owes {self.debt} and paid late {self.late} {times}."
 
     @property
     def fields(self) -> dict[str, str]:
         return {
             "income": str(self.income), "debt": str(self.debt), "number of late payments": str(self.late),
-            "job": self.job, "name": self.name,
         }  # fmt: skip
 
 
@@ -166,13 +172,15 @@ class Note:
 
     @property
     def summary(self) -> str:
-        return f"{self.name}, aged {self.age}, has {self.complaint} with a temperature of {self.temperature:.1f}."
+        return (
+            f"Patient {self.name}, aged {self.age}, has {self.complaint} with a temperature of {self.temperature:.1f}."
+        )
 
     @property
     def fields(self) -> dict[str, str]:
         return {
             "temperature": f"{self.temperature:.1f}", "pulse": str(self.pulse), "pain": str(self.pain),
-            "age": str(self.age), "name": self.name,
+            "age": str(self.age),
         }  # fmt: skip
 
 
@@ -287,4 +295,9 @@ def make_clause(rng: random.Random) -> Clause:
     return Clause(kind, text, days)
 
 
-MAKERS: dict[str, Callable[[random.Random], Any]] = {"loan": make_loan, "note": make_note, "review": make_review, "clause": make_clause}
+MAKERS: dict[str, Callable[[random.Random], Any]] = {
+    "loan": make_loan,
+    "note": make_note,
+    "review": make_review,
+    "clause": make_clause,
+}
