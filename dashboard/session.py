@@ -125,15 +125,18 @@ def choose_pair(pair: Pair[str]) -> None:
 
 def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
     """Run was pressed: this question replaces the former one on every page, or the problem with it is kept for people to read."""
-    here = visit()
-    for held in here.held.values():
-        engine().release(held.job, owner())
-    here.held, here.token, here.pinned, here.question, here.facts = {}, None, None, None, None
+    here, question = visit(), None
     try:
         request = GenerationRequest(messages=ask(instruction), formats=formats, max_new_tokens=max_new_tokens)
-        here.question, here.problem = Question(specs_of(here.pair), request), None
+        question, here.problem = Question(specs_of(here.pair), request), None
     except ValidationError as error:
         here.problem = explain(error)
+    if question is not None and question == here.question:
+        here.held = {kind: held for kind, held in here.held.items() if not held.over or held.result is not None}
+        return
+    for held in here.held.values():
+        engine().release(held.job, owner())
+    here.held, here.token, here.pinned, here.question, here.facts = {}, None, None, question, None
 
 
 def edited(instruction: str, formats: Pair[Format], max_new_tokens: int) -> bool:

@@ -324,6 +324,19 @@ def test_run_releases_what_was_asked_before(app: AppTest, engine: FakeEngine):
     assert engine.released == engine.submitted[:1]
 
 
+def test_run_on_the_same_question_keeps_what_is_on_its_way_and_asks_again_what_failed(app: AppTest, engine: FakeEngine):
+    engine.make = running
+    ask(app)
+    ask(app)
+    assert (len(engine.submitted), engine.released) == (1, [])
+    engine.submitted[0].state, engine.submitted[0].error = "failed", "No."
+    checked(app.run())
+    engine.make = done
+    ask(app)
+    assert len(engine.submitted) == 2
+    assert not app.error
+
+
 def test_an_edited_question_says_that_the_answers_are_older(app: AppTest, engine: FakeEngine):
     ask(app)
     assert "You changed the question" not in words(app)

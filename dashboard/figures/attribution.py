@@ -58,7 +58,7 @@ def figure(result: Attribution, dark: bool = False) -> go.Figure:
     fig.update_layout(theme.layout(dark))
     fig.update_layout(height=112 + 32 * max(1, len(chosen)), barmode="group", bargap=0.3, bargroupgap=0.0)
     fig.update_xaxes(
-        title_text=f"score, {UNITS[result.quantity]}: right of 0 raised the {result.quantity}, left lowered it",
+        title_text=f"lowered it  |  {UNITS[result.quantity]}  |  raised it",
         zeroline=True,
     )
     labels = [numbered(int(position), piece) for position, piece in zip(chosen, pieces, strict=True)]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import streamlit as st
-
 from dashboard import session
 from dashboard.figures import generation
 from dashboard.widgets.answers import answers, certainty, what_they_saw
+from dashboard.widgets.chart import chart
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
@@ -33,11 +32,10 @@ def draw(result: Generation) -> None:
     answers(result)
     if session.generation() is result:
         certainty(result)
-        st.plotly_chart(
+        chart(
             generation.figure(result, session.dark()),
-            theme=None,
-            config={"displaylogo": False},
             key="log-probabilities",
+            alt="Log-probability of each token of both answers",
         )
         what_they_saw(result)
 

@@ -55,6 +55,7 @@ def _strip(side: Side, answer: Answer) -> None:
         key=f"answer-{side}",
         label=f"Tokens of the {side} model's answer, coloured by probability",
         values=np.exp(answer.log_probs),
+        join=np.multiply,
         limit=1.0,
         colours=side,
         hover=[_odds(answer, token) for token in range(len(answer.answer))],
@@ -93,7 +94,12 @@ def _prompt(side: Side, name: str, prompt: Encoded) -> None:
         label=f"Tokens of the {side} model's prompt",
         selectable=np.zeros(len(prompt), dtype=bool),
     )
-    st.dataframe(token_table(prompt), hide_index=True, height=280)
+    st.dataframe(
+        token_table(prompt),
+        hide_index=True,
+        height=280,
+        column_config={name: st.column_config.Column(width="small") for name in ("place", "id", "token")},
+    )
 
 
 def token_table(sequence: Encoded) -> pd.DataFrame:

@@ -30,7 +30,7 @@ h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
 .side.base {{ color: {base}; }}
 .side.tuned {{ color: {tuned}; }}
 .side.difference {{ color: {muted}; }}
-button[kind="segmented_controlActive"] {{ color: {base} !important; }}
+button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} !important; }}
 .values {{ display: flex; flex-wrap: wrap; gap: 0 24px; color: {muted}; font-variant-numeric: tabular-nums; }}
 .values b {{ font-weight: 600; }}
 .values .base {{ color: {base}; }}

@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.figures import attribution
+from dashboard.widgets.chart import chart
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
@@ -48,8 +49,8 @@ def reliance(result: Attribution) -> None:
     side_title("difference", "tuned - base")
     _strip(result, scores, attribution.difference(scores), limit, "difference")
     st.subheader("The words that counted most", anchor=False)
-    st.plotly_chart(
-        attribution.figure(result, session.dark()), theme=None, config={"displaylogo": False}, key="strongest"
+    chart(
+        attribution.figure(result, session.dark()), key="strongest", alt="Scores of the strongest tokens in both models"
     )
 
 

@@ -14,10 +14,10 @@ def pick_text() -> Side:
     assert question is not None, "nothing was asked"
     formats = question.request.formats
     chosen = st.segmented_control(
-        "Text that both models read",
+        "Prompt and answer that both models read",
         SIDES,
         default=session.visit().side,
-        format_func=lambda side: f"{side} model's: {formats[side]} prompt and its answer",
+        format_func=lambda side: f"the {side} model's ({formats[side]})",
         required=True,
         key=f"text-{session.visit().side}",
         help="Both models read the same prompt and the same answer, token by token. Yours to choose: as the tuned model was asked and answered, or as the base model was.",

@@ -14,6 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from model_utils.pair import Pair
 from tests.browser.conftest import Serve
+from tests.browser.guard import Guard
 from tests.browser.server import ROOT
 
 QUESTION = "What is the capital of Austria?"
@@ -27,11 +28,14 @@ LOADED = 60_000
 MODELS = """
 import sys
 from pathlib import Path
-from tests import builders
+from model_utils import shapes
 folder = Path(sys.argv[1])
-builders.m_shaped(folder / "base", chat_template=False, seed=0)
-builders.m_shaped(folder / "tuned", chat_template=True, seed=1)
+shapes.m_shaped(folder / "base", chat_template=False, seed=0)
+shapes.m_shaped(folder / "tuned", chat_template=True, seed=1)
 """
+
+
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +57,7 @@ def run(page: Page) -> Locator:
 
 def ask(page: Page, instruction: str, tokens: int | None = None) -> None:
     if tokens is not None:
-        page.get_by_label("Longest answer, tokens").fill(str(tokens))
+        page.get_by_role("spinbutton", name="Longest answer, tokens").fill(str(tokens))
     page.get_by_label("Instruction", exact=True).fill(instruction)
     run(page).click()
 
@@ -74,9 +78,9 @@ def written(page: Page, side: str) -> Locator:
     return page.locator(f".written.{side}")
 
 
-def whole(page: Page) -> None:
+def whole(page: Page, patience: int = LOADED) -> None:
     """Both answers are there to the end."""
-    expect(page.get_by_text("Each token is coloured by its probability")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_text("Each token is coloured by its probability")).to_be_visible(timeout=patience)
 
 
 def maps_drawn(page: Page) -> None:
@@ -142,7 +146,7 @@ def test_a_token_picked_under_compare_is_the_target_under_attribution(page: Page
     expect(page.get_by_text(re.compile(r"^Explained: the logit of token 1 of the answer"))).to_be_visible(
         timeout=LOADED
     )
-    page.get_by_label("Tokens of the answer", exact=True).locator(".cell").nth(0).click()
+    page.get_by_label("The answer that both models read", exact=False).locator(".cell").nth(0).click()
     expect(page.get_by_text(re.compile(r"^Explained: the logit of token 0 of the answer"))).to_be_visible(
         timeout=LOADED
     )
@@ -163,12 +167,13 @@ def test_maps_answer_to_pointer_and_click_and_another_head_needs_no_new_run(page
     plot.hover(position=spot)
     expect(page.locator(".readout")).to_contain_text(re.compile(r"base.*0\.\d+.*tuned.*0\.\d+"))
     plot.click(position=spot)
-    expect(page.get_by_text(re.compile("^The look of token"))).to_be_visible()
-    before = page.get_by_text(re.compile("^The look of token")).inner_text()
+    row = page.get_by_text(re.compile("^The look of token"))
+    expect(row).not_to_contain_text("chooses token 0 of the answer")
+    before = row.inner_text()
     page.get_by_label(re.compile("^Head")).fill("1")
     page.get_by_label(re.compile("^Head")).press("Enter")
     expect(page.get_by_label(re.compile("^Head"))).to_have_value("1")
-    assert page.get_by_text(re.compile("^The look of token")).inner_text() == before, "the pin stays"
+    expect(row).to_have_text(before)
     with page.expect_download() as started:
         page.get_by_role("button", name="Download these maps").click()
     html = Path(started.value.path()).read_text(encoding="utf-8")
@@ -180,7 +185,7 @@ def test_an_example_is_asked_by_choosing_it(page: Page, app_server: str):
     page.get_by_label("Examples").click()
     page.get_by_role("option").first.click()
     whole(page)
-    assert page.get_by_label("Instruction", exact=True).input_value()
+    expect(page.get_by_label("Instruction", exact=True)).not_to_have_value("")
 
 
 def test_the_keyboard_runs(page: Page, app_server: str):
@@ -192,7 +197,7 @@ def test_the_keyboard_runs(page: Page, app_server: str):
 
 
 @pytest.mark.parametrize("path", ["attention", "attribution"])
-def test_any_page_may_be_opened_first(page: Page, start_server: Serve, path: str):
+def test_any_page_may_be_opened_first(page: Page, guard: Guard, start_server: Serve, path: str):
     """On a fresh server: beside a folder named pages, Streamlit would run the page's script without app.py."""
     with start_server() as server:
         open_at(page, server.url, path)
@@ -202,6 +207,10 @@ def test_any_page_may_be_opened_first(page: Page, start_server: Serve, path: str
             maps_drawn(page)
         else:
             words_scored(page)
+        page.close()
+    # Streamlit's own page looks for its server below the opened address before it looks at the root.
+    probe = re.compile(rf"404 .*/{path}/_stcore/(health|host-config)")
+    guard.errors[:] = [error for error in guard.errors if not probe.search(error)]
 
 
 # Bad input
@@ -277,7 +286,7 @@ def test_answers_of_a_local_pair_stream(page: Page, app_server: str, m_folders: 
     ask(page, QUESTION, tokens=32)
     expect(written(page, "tuned")).to_be_visible(timeout=LOADED)
     screenshot(page, "streaming")
-    whole(page)
+    whole(page, patience=4 * LOADED)
     seen = page.evaluate("window.seen")
     for side in (0, 1):
         states = {texts[side] for texts in seen if texts[side]}
@@ -326,6 +335,7 @@ def test_a_closed_tab_frees_the_queue(new_page: Callable[..., Page], start_serve
         leaving.close()
         whole(staying)
         assert time.monotonic() - left < 30, "a tab that was closed kept the queue"
+        staying.close()
 
 
 def test_a_page_that_asks_for_no_news_keeps_its_job(
@@ -365,6 +375,7 @@ def test_a_cold_start_is_usable_within_six_seconds(page: Page, start_server: Ser
     with start_server() as server:
         open_at(page, server.url)
         assert time.monotonic() - server.started < 6
+        page.close()
 
 
 STOPWATCH = """([watched, pressed]) => new Promise(done => {
