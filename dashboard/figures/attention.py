@@ -11,7 +11,7 @@ from dashboard.figures.labels import numbered
 from model_utils.contracts.attention import Attention
 from model_utils.pair import Pair
 
-MOST_TICKS = 48
+MOST_TICKS = 24
 
 
 def maps(result: Attention, head: int) -> Pair[np.ndarray]:
@@ -39,29 +39,27 @@ def figure(result: Attention, head: int, dark: bool = False) -> go.Figure:
     both = maps(result, head)
     change = difference(both)
     most = float(np.nanmax(np.abs(change)))
-    titles = ("base", "tuned", "tuned - base")
-    fig = make_subplots(1, 3, subplot_titles=titles, shared_yaxes=True, horizontal_spacing=0.08)
-    panels: tuple[tuple[np.ndarray, theme.Scale, float, float], ...] = (
-        (both.base, "sequential-base", 0.0, limit(both)),
-        (both.tuned, "sequential-tuned", 0.0, limit(both)),
-        (change, "diverging", -most, most),
+    panels: tuple[tuple[str, np.ndarray, theme.Scale, float, float], ...] = (
+        ("base", both.base, "sequential-base", 0.0, limit(both)),
+        ("tuned", both.tuned, "sequential-tuned", 0.0, limit(both)),
+        ("tuned - base", change, "diverging", -most, most),
     )
-    for column, (values, scale, low, high) in enumerate(panels, start=1):
-        trace = _heatmap(values, theme.colour_scale(scale, dark), low, high, column, titles[column - 1])
-        fig.add_trace(trace, row=1, col=column)
-    fig.update_layout(theme.layout(dark))
-    fig.update_layout(
-        width=1440,
-        height=560,
-        paper_bgcolor=theme.palette(dark).background,
-        title_text=f"Layer {result.layer}, head {head}",
-        margin_t=88,
+    fig = make_subplots(
+        1, 3, subplot_titles=[title for title, *_ in panels], shared_yaxes=True, horizontal_spacing=0.08
     )
+    for column, (title, values, scale, low, high) in enumerate(panels, start=1):
+        bar = {"x": fig.get_subplot(1, column).xaxis.domain[1] + 0.005, "len": 0.8, "thickness": 8}
+        hover = "query %{y}, key %{x}<br>%{z:.6f}<extra>" + title + "</extra>"
+        colours = {"zmin": low, "zmax": high, "colorscale": theme.colour_scale(scale, dark), "colorbar": bar}
+        fig.add_trace(go.Heatmap(z=values, **colours, hovertemplate=hover, hoverongaps=False), row=1, col=column)
+    style = theme.layout(dark)
+    fig.update_layout(style, paper_bgcolor=theme.palette(dark).background, width=1440, height=560, margin_t=88)
+    fig.update_layout(title_text=f"Layer {result.layer}, head {head}")
     positions, labels = ticks(result.sequence.pieces)
-    fig.update_xaxes(
-        tickvals=positions, ticktext=labels, tickangle=-90, title_text="key: the token looked at", showgrid=False
-    )
-    fig.update_yaxes(tickvals=positions, ticktext=labels, autorange="reversed", showgrid=False)
+    fig.update_xaxes(style["xaxis"], tickvals=positions, ticktext=labels, tickangle=-90, showgrid=False, zeroline=False)
+    fig.update_yaxes(style["yaxis"], tickvals=positions, ticktext=labels, showgrid=False, zeroline=False)
+    fig.update_xaxes(title_text="key: the token looked at")
+    fig.update_yaxes(autorange="reversed")
     fig.update_yaxes(title_text="query: the token that looks", col=1)
     return fig
 
@@ -71,21 +69,3 @@ def ticks(pieces: tuple[str, ...]) -> tuple[list[int], list[str]]:
     step = -(-len(pieces) // MOST_TICKS) or 1
     positions = list(range(0, len(pieces), step))
     return positions, [numbered(position, pieces[position]) for position in positions]
-
-
-def _heatmap(
-    values: np.ndarray, scale: list[tuple[float, str]], low: float, high: float, column: int, title: str
-) -> go.Heatmap:
-    bar = {
-        "orientation": "h",
-        "y": -0.02,
-        "yanchor": "bottom",
-        "x": (2 * column - 1) / 6,
-        "len": 0.26,
-        "thickness": 8,
-        "yref": "container",
-    }
-    hover = "query %{y}, key %{x}<br>%{z:.6f}<extra>" + title + "</extra>"
-    return go.Heatmap(
-        z=values, zmin=low, zmax=high, colorscale=scale, colorbar=bar, hovertemplate=hover, hoverongaps=False
-    )

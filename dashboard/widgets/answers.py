@@ -35,7 +35,8 @@ def speed(answer: Answer) -> str:
     """Tokens, and tokens a second of compute time."""
     count = len(answer.answer)
     words = f"{count} token" + ("" if count == 1 else "s")
-    return f"{words}, {count / answer.seconds:.0f} tokens/s" if answer.seconds > 0 else words
+    rate = count / answer.seconds if answer.seconds > 0 else 0.0
+    return f"{words}, {rate:.{0 if rate >= 10 else 1}f} tokens/s" if rate else words
 
 
 def certainty(result: Generation) -> None:

@@ -17,7 +17,7 @@ def pick_text() -> Side:
         "Prompt and answer that both models read",
         SIDES,
         default=session.visit().side,
-        format_func=lambda side: f"the {side} model's ({formats[side]})",
+        format_func=lambda side: f"{side} ({formats[side]})",
         required=True,
         key=f"text-{session.visit().side}",
         help="Both models read the same prompt and the same answer, token by token. Yours to choose: as the tuned model was asked and answered, or as the base model was.",
