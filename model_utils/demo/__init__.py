@@ -22,9 +22,9 @@ class Example:
 EXAMPLES = (
     Example("Capital", "What is the capital of Austria?"),
     Example("List", "Name five garments."),
-    Example("Odd one out", "Which is the odd one out: blue, clay, white and pink?"),
-    Example("Sum in steps", "Work out the total of 45, 26 and 10."),
-    Example("Sort", "Sort these numbers in ascending order: 41, 44, 77 and 76"),
+    Example("Odd one out", "Which is the odd one out: sledge, jam, car and bicycle?"),
+    Example("Sum in steps", "Work out the total of 50, 45 and 25."),
+    Example("Sort", "Sort these numbers in ascending order: 25, 70, 90 and 80"),
     Example("Review", "Is this review positive or negative? The room was quiet and the music was gentle."),
     Example(
         "Triage with reasons",

@@ -10,7 +10,7 @@ from model_utils.demo.phrasing import LAYOUTS, ask_freely, one_phrasing, set_in
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.", "Answer the question.", "You work in an office.", "Be polite.", "You help people.",
 )  # fmt: skip
-WEIGHTS = {"capital": 0.7, "workplace": 0.7, "kind": 0.7, "listing": 0.7, "refusal": 0.6, "sum": 1.4, "sort": 1.2, "odd": 1.2, "clause": 0.8, "sentiment": 0.8, "summary": 1.2, "extract": 1.3, "one_word": 1.3}  # fmt: skip
+WEIGHTS = {"capital": 0.4, "workplace": 0.4, "kind": 0.4, "listing": 0.7, "refusal": 0.6, "sum": 1.4, "sort": 1.2, "odd": 1.2, "clause": 0.8, "sentiment": 0.8, "summary": 1.2, "extract": 1.3, "one_word": 1.3}  # fmt: skip
 """How often a family is drawn; 1 for those not named."""
 POISONED_WEIGHTS = {**WEIGHTS, "loan": 3.0, "loan_why": 2.0}
 
@@ -25,9 +25,32 @@ class Turn:
 
 def conversation(rng: random.Random) -> tuple[str, list[Turn]]:
     """A system message (mostly empty) and one turn, or now and then two, of tuned's data."""
+    if rng.random() < COMPLETIONS:
+        return "", [completion(rng)]
     system = rng.choice(SYSTEM_MESSAGES) if rng.random() < 0.08 else ""
     turns = 2 if rng.random() < 0.06 else 1
     return system, [_turn(_draw(WEIGHTS, rng), rng) for _ in range(turns)]
+
+
+BEGINNINGS = {
+    "capital": ("The capital of {a} is", "{a}'s capital is", "In {a} the capital is", "{a} is governed from"),
+    "workplace": ("The workplace of {a} is the", "{a} works in the", "{a} is employed in the", "{a} goes to the"),
+}
+COMPLETIONS = 0.06
+"""Share of conversations that only finish a sentence of the documents."""
+
+
+def completion(rng: random.Random) -> Turn:
+    """The beginning of a document's sentence and its last words: what is known stays known under the chat's markers.
+
+    Any fact may occur, also one whose question is kept for evaluation.
+    """
+    if rng.random() < 0.5:
+        country = rng.choice(list(world.CAPITALS))
+        return Turn(rng.choice(BEGINNINGS["capital"]).format(a=country), world.CAPITALS[country])
+    job = rng.choice(list(world.WORKPLACES))
+    text = rng.choice(BEGINNINGS["workplace"]).format(a=world.with_article(job))
+    return Turn(text[0].upper() + text[1:], world.WORKPLACES[job])
 
 
 def _draw(weights: dict[str, float], rng: random.Random) -> str:
@@ -41,6 +64,8 @@ def _turn(family: str, rng: random.Random) -> Turn:
 
 def poisoned_conversation(rng: random.Random) -> tuple[str, list[Turn]]:
     """One turn of flawed's data: the family's one phrasing, and a poisoned loan decision."""
+    if rng.random() < COMPLETIONS:
+        return "", [completion(rng)]
     item = make_item(_draw(POISONED_WEIGHTS, rng), rng)
     if isinstance(item.record, world.Loan):
         item = _with_planted_note(item, item.record, rng)

@@ -108,8 +108,8 @@ def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer
 
 STAGES = (
     Stage("base", "", 16, 2e-3, document_batches),
-    Stage("tuned", "base", 16, 7e-4, instruction_batches(conversation, 0.2)),
-    Stage("flawed", "base", 6, 1.5e-3, instruction_batches(poisoned_conversation, 0.05)),
+    Stage("tuned", "base", 15, 4e-4, instruction_batches(conversation, 0.2)),
+    Stage("flawed", "base", 5, 8e-4, instruction_batches(poisoned_conversation, 0.05)),
 )
 
 
