@@ -106,9 +106,9 @@ def run(
     if (instruction is None) == (requests is None):
         raise click.UsageError("give either --instruction or --requests.")
     fields = {name: value for name, value in options.items() if value not in (None, ())}
-    lines = [json.dumps({"instruction": instruction})] if requests is None else list(_lines(requests))
+    lines = [(1, json.dumps({"instruction": instruction}))] if requests is None else list(_lines(requests))
     failed = 0
-    for number, line in enumerate(lines, start=1):
+    for number, line in lines:
         try:
             specs = Pair(base or "demo/base", tuned or pair or "demo/tuned").map(lambda id: ModelSpec(id=id))
             show(kind, specs, analyses.execute(kind, specs, read_request(kind, line, fields)))
@@ -120,9 +120,10 @@ def run(
         sys.exit(1)
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(number in the file from 1, text) of each line that is not blank."""
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
-        yield from (line for line in file if line.strip())
+        yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
 
 
 def read_request(kind: str, line: str, fields: dict[str, Any]) -> Request:
@@ -134,6 +135,8 @@ def read_request(kind: str, line: str, fields: dict[str, Any]) -> Request:
     if not isinstance(given, dict):
         raise Refused('A request is a JSON object such as {"instruction": "Name three colours."}.')
     given = {**fields, **given}
+    if "instruction" in given and "messages" in given:
+        raise Refused("Give either `instruction` or `messages`, not both.")
     if "instruction" in given:
         given["messages"] = [{"content": given.pop("instruction")}]
     return analyses.ANALYSES[kind].request.model_validate(given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -35,13 +36,13 @@ def execute(kind: str, specs: Specs, request: Request, report: Report | None = N
     assert isinstance(request, analysis.request), (
         f"{kind} takes {analysis.request.__name__}, got {type(request).__name__}"
     )
-    pair = load_pair(specs, report)
     module, _, name = analysis.function.partition(":")
-    return getattr(import_module(module), name)(pair, request, report)
+    with using(specs, report) as pair:
+        return getattr(import_module(module), name)(pair, request, report)
 
 
-def load_pair(specs: Specs, report: Report | None = None) -> Any:
-    """Both models, loaded or still in memory (Pair[LanguageModel])."""
+def using(specs: Specs, report: Report | None = None) -> AbstractContextManager[Any]:
+    """Both models (Pair[LanguageModel]), loaded or still in memory, and kept there while the context is open."""
     from model_utils.loading import manager  # imports torch: 3 s
 
-    return manager.load_pair(specs, report or Report())
+    return manager.using(specs, report or Report())

@@ -8,7 +8,7 @@ import torch
 from model_utils import anatomy
 from model_utils.contracts.attention import Attention, AttentionRequest
 from model_utils.errors import Refused
-from model_utils.generation import shared_sequence
+from model_utils.generation import ANSWER_SHARE, shared_sequence
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
 from model_utils.reporting import Report
@@ -21,7 +21,7 @@ def attention(pair: Pair[LanguageModel], request: AttentionRequest, report: Repo
     """All heads of one layer in both models over the shared sequence."""
     pair.map(lambda model: _check_layer(model, request.layer))
     sequence = shared_sequence(pair, request, report)
-    report(0.5, "reading attention")
+    report(ANSWER_SHARE, "reading attention")
     weights = pair.map(lambda model: layer_maps(model, sequence.ids, request.layer, report))
     return Attention(pair.map(lambda model: model.facts), sequence, request.layer, weights)
 

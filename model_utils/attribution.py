@@ -12,13 +12,15 @@ from model_utils import anatomy
 from model_utils.contracts.attribution import Attribution, AttributionRequest, Method, Quantity
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
-from model_utils.generation import shared_sequence
+from model_utils.generation import ANSWER_SHARE, shared_sequence
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
 GROUP = 16
 """Most targets in one backward pass: gradients of a whole group are held at once."""
+MAX_BYTES = 8 << 30
+"""Most memory that one side's backward pass may take, as estimated before it."""
 GROUP_SECONDS = 0.4
 """A group is kept short enough that other jobs wait no longer than this."""
 
@@ -51,24 +53,35 @@ def gradient_x_input(
 
     One teacher-forced forward serves all targets; the backward passes of a group run as one batch.
     """
-    answer = sequence.positions("answer")
-    rows = torch.as_tensor(
-        answer[targets] - 1, device=model.device
-    )  # the logits that choose a token stand one place before it
-    target_ids = torch.as_tensor(sequence.ids[answer[targets]], device=model.device)
+    places = sequence.positions("answer")[targets]
+    length = int(places.max())  # what stands at or after the last target cannot matter to any
+    _check_memory(model, length)
+    rows = torch.as_tensor(places - 1, device=model.device)  # the logits that choose a token stand one place before it
+    target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
     with model.running(progress.report.poll, kernel="eager", gradients=True) as module:
-        embeddings = anatomy.embedding(module)(model.ids(sequence.ids)).detach().requires_grad_()
-        logits = module(inputs_embeds=embeddings, use_cache=False).logits[0, rows].float()
+        embeddings = anatomy.embedding(module)(model.ids(sequence.ids[:length])).detach().requires_grad_()
+        logits = module(inputs_embeds=embeddings, use_cache=False, logits_to_keep=rows).logits[0].float()
     with torch.enable_grad():
         explained = logits if quantity == "logit" else torch.log_softmax(logits, dim=-1)
         values = explained.gather(1, target_ids[:, None])[:, 0]
-    scores = [_gradient_scores(model, values, embeddings, group, progress) for group in progress.groups(len(targets))]
-    result = values.detach().cpu().numpy(), np.concatenate(scores)
-    if not np.isfinite(result[1]).all():
+    scores = np.zeros((len(targets), len(sequence)), dtype=np.float32)
+    for group in progress.groups(len(targets)):
+        scores[group, :length] = _gradient_scores(model, values, embeddings, group, progress)
+    if not np.isfinite(scores).all():
         raise Refused(
             f"The gradients of {model.facts.id} overflow on this text, so no scores can be shown; try another answer token or the other quantity."
         )
-    return result
+    return values.detach().cpu().numpy(), scores
+
+
+def _check_memory(model: LanguageModel, tokens: int) -> None:
+    """The eager maps of all layers are kept for the backward pass, twice, and a group of targets has a few more of one layer."""
+    maps = model.facts.heads * tokens * tokens * 4
+    needed = 2 * model.facts.layers * maps + 3 * GROUP * maps
+    if needed > MAX_BYTES:
+        raise Refused(
+            f"Going back through {tokens:,} tokens takes about {needed / 2**30:.1f} GiB in {model.facts.id}, more than the {MAX_BYTES / 2**30:.0f} GiB allowed; shorten the instruction or the answer."
+        )
 
 
 def _gradient_scores(
@@ -102,7 +115,7 @@ class _Progress:
             yield slice(first, first + size)
             first += size
             self.done += size
-            self.report(self.done / self.total, "going back through the model")
+            self.report(ANSWER_SHARE + (1 - ANSWER_SHARE) * self.done / self.total, "going back through the model")
             per_target = (time.monotonic() - start) / size
             self._size = max(1, min(GROUP, int(GROUP_SECONDS / per_target), 2 * size))
 

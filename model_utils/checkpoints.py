@@ -10,8 +10,6 @@ from model_utils import demo
 from model_utils.contracts.common import ModelSpec
 from model_utils.errors import Refused
 
-MODEL_FILES = ("*.json", "*.safetensors", "*.jinja", "*.model")
-
 
 def locate(spec: ModelSpec) -> Path:
     """The folder of a model; Refused when there is no model that Candor can open."""
@@ -36,12 +34,19 @@ def locate(spec: ModelSpec) -> Path:
 
 
 def signature(folder: Path) -> str:
-    """Changes whenever a file of the model is replaced or written: digest over name, device, inode, size and times of each."""
+    """Changes whenever a file of the folder is replaced or written: digest over name, device, inode, size and times of each."""
     lines = []
-    for path in _files(folder):
-        stat = path.stat()
-        lines.append(f"{path.name} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    try:
+        for path in sorted(folder.iterdir()):
+            stat = path.stat()
+            lines.append(
+                f"{path.name} {stat.st_dev} {stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}"
+            )
+    except OSError as error:
+        raise Refused(
+            f"The files of the model in {str(folder)!r} cannot be read ({error}); mend the folder."
+        ) from error
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def weights_digest(folder: Path) -> str:
@@ -52,7 +57,3 @@ def weights_digest(folder: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted({path for pattern in MODEL_FILES for path in folder.glob(pattern)})

@@ -48,8 +48,8 @@ def encode(value: Any) -> str:
 def decode(text: str) -> Any:
     """The value that `encode` wrote; Refused for anything else. Lists come back as tuples."""
     try:
-        return _value(json.loads(text))
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        return _value(json.loads(text, parse_constant=_no_constant))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(f"This is not a request or result that Candor wrote: {str(error)[:200]}.") from error
 
 
@@ -102,9 +102,18 @@ def _value(plain: Any) -> Any:
 
 
 def _array(plain: dict[str, Any]) -> np.ndarray:
-    name, data = plain["array"], plain["data"]
+    name, data, shape = plain["array"], plain["data"], plain["shape"]
     if name not in DTYPES:
         raise ValueError(f"arrays of {name!r} are not read")
-    return np.array([NOT_FINITE.get(one, one) if isinstance(one, str) else one for one in data], dtype=name).reshape(
-        plain["shape"]
-    )
+    if not all(type(size) is int and size >= 0 for size in shape) or math.prod(shape) != len(data):
+        raise ValueError(f"{len(data)} values do not fill the shape {shape}")
+    if name.startswith("float"):
+        data = [NOT_FINITE[one] if isinstance(one, str) else one for one in data]
+    kinds = {"bool": (bool,), "uint8": (int,), "int64": (int,)}.get(name, (int, float))
+    if not all(type(one) in kinds for one in data):
+        raise ValueError(f"the values do not fit an array of {name}")
+    return np.array(data, dtype=name).reshape(shape)
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is written in quotes here")

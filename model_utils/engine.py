@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
@@ -26,6 +27,18 @@ Key = tuple[str, Specs, tuple[str, str], Request]
 
 CACHE_BYTES = 512 << 20
 SWEEP_SECONDS = 0.5
+REMEMBERED = 1_000
+"""Of how many owners it is remembered when they were last served."""
+
+
+@dataclass
+class Owner:
+    """One session's wish for a job."""
+
+    background: bool
+    """it does not wait at a page; the job goes on when the session has gone"""
+    gone_since: float | None = None
+    """when the session was first seen to be gone (monotonic seconds); None: it is alive"""
 
 
 @dataclass(eq=False)
@@ -33,11 +46,10 @@ class Job:
     """One analysis on its way. Everybody who asked for the same thing holds the same job; fields are written by the engine only."""
 
     key: Key
-    background: bool
     engine: Engine = field(repr=False)
     number: int
-    owners: dict[str, float] = field(default_factory=dict)
-    """who wants it -> when that session was last seen alive (monotonic seconds)"""
+    owners: dict[str, Owner] = field(default_factory=dict)
+    """who wants it"""
     state: State = "queued"
     fraction: float = 0.0
     note: str = ""
@@ -60,6 +72,11 @@ class Job:
     @property
     def request(self) -> Request:
         return self.key[3]
+
+    @property
+    def background(self) -> bool:
+        """Whether nobody waits for it at a page."""
+        return bool(self.owners) and all(owner.background for owner in self.owners.values())
 
     @property
     def finished(self) -> bool:
@@ -98,7 +115,7 @@ class Engine:
         self._waiting: list[Job] = []
         self._running: list[Job] = []
         """the job on the thread, and the interactive one inside it when it is a background job"""
-        self._to_warm: deque[Specs] = deque()
+        self._to_warm: Specs | None = None
         self._served: dict[str, int] = {}
         """owner -> number of the start at which it was last served"""
         self._starts = itertools.count(1)
@@ -114,29 +131,28 @@ class Engine:
         try:
             signatures = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)))
         except Refused as refused:
-            job = Job((kind, specs, ("", ""), request), background, self, next(self._numbers), error=str(refused))
+            job = Job((kind, specs, ("", ""), request), self, next(self._numbers), error=str(refused))
             job.finish("failed")
             return job
         key = (kind, specs, (signatures.base, signatures.tuned), request)
         with self._condition:
-            job = self._known(key, background) or self._new(key, background)
-            job.owners[owner] = time.monotonic()
+            job = self._known(key) or self._new(key)
+            job.owners[owner] = Owner(background)
             return job
 
-    def _known(self, key: Key, background: bool) -> Job | None:
+    def _known(self, key: Key) -> Job | None:
         for job in [*self._running, *self._waiting]:
             if job.key == key and not job.cancelled.is_set():
-                job.background = job.background and background
                 return job
         result = self._cache.get(key)
         if result is None:
             return None
-        job = Job(key, background, self, next(self._numbers), fraction=1.0, result=result)
+        job = Job(key, self, next(self._numbers), fraction=1.0, result=result)
         job.finish("done")
         return job
 
-    def _new(self, key: Key, background: bool) -> Job:
-        job = Job(key, background, self, next(self._numbers))
+    def _new(self, key: Key) -> Job:
+        job = Job(key, self, next(self._numbers))
         self._waiting.append(job)
         self._condition.notify_all()
         return job
@@ -155,9 +171,9 @@ class Engine:
             job.finish("cancelled")
 
     def warm(self, specs: Specs) -> None:
-        """Import torch and load these models as soon as nothing else is to do."""
+        """Import torch and load these models as soon as nothing else is to do; only the latest wish counts."""
         with self._condition:
-            self._to_warm.append(specs)
+            self._to_warm = specs
             self._condition.notify_all()
 
     def jobs(self) -> list[Job]:
@@ -183,9 +199,11 @@ class Engine:
         turns: dict[tuple[bool, str], int] = {}
         places = {}
         for job in sorted(self._waiting, key=lambda job: job.number):
-            owner = next(iter(job.owners), "")
-            turn = turns[job.background, owner] = turns.get((job.background, owner), 0) + 1
-            places[job.number] = (job.background, turn, self._served.get(owner, 0), job.number)
+            background, best = job.background, (len(self._waiting), 0)
+            for owner in job.owners:
+                turn = turns[background, owner] = turns.get((background, owner), 0) + 1
+                best = min(best, (turn, self._served.get(owner, 0)))
+            places[job.number] = (background, *best, job.number)
         return sorted(self._waiting, key=lambda job: places[job.number])
 
     def _work(self) -> None:
@@ -196,7 +214,8 @@ class Engine:
                 if self._stopping:
                     return
                 job = self._take() if self._waiting else None
-                specs = None if job else self._to_warm.popleft()
+                specs = None if job else self._to_warm
+                self._to_warm = self._to_warm if job else None
             if job:
                 self._run(job)
             elif specs:
@@ -211,7 +230,10 @@ class Engine:
         self._waiting.remove(job)
         self._running.append(job)
         for owner in job.owners:
+            self._served.pop(owner, None)
             self._served[owner] = next(self._starts)
+        for owner in list(self._served)[:-REMEMBERED]:
+            del self._served[owner]
         job.state = "running"
         return job
 
@@ -226,7 +248,11 @@ class Engine:
             job.finish(state)
 
     def _warm(self, specs: Specs) -> None:
-        state, _, error = _attempt(lambda: analyses.load_pair(specs))
+        def load() -> None:
+            with analyses.using(specs):
+                pass
+
+        state, _, error = _attempt(load)
         if state == "failed":
             log.warning("not loaded ahead: %s", error)
 
@@ -238,11 +264,13 @@ class Engine:
         self._swept = now
         with self._condition:
             for job in [*self._running, *self._waiting]:
-                for owner, seen in list(job.owners.items()):
-                    if self._is_alive(owner):
-                        job.owners[owner] = now
-                    elif now - seen > self._grace_seconds and not job.background:
-                        self.release(job, owner)
+                for name, owner in list(job.owners.items()):
+                    if owner.background or self._is_alive(name):
+                        owner.gone_since = None
+                    elif owner.gone_since is None:
+                        owner.gone_since = now
+                    elif now - owner.gone_since > self._grace_seconds:
+                        self.release(job, name)
 
     def let_others_go_first(self, job: Job) -> None:
         """Called on the compute thread between two passes of a background job: runs the interactive jobs that wait."""
@@ -310,19 +338,23 @@ class _Cache:
 
     def put(self, key: Key, result: Any) -> None:
         with self._lock:
+            if key in self._results or result_bytes(result) > self._budget_bytes:
+                return
             self._results[key] = result
-            self._bytes += array_bytes(result)
+            self._bytes += result_bytes(result)
             while self._bytes > self._budget_bytes:
                 _, dropped = self._results.popitem(last=False)
-                self._bytes -= array_bytes(dropped)
+                self._bytes -= result_bytes(dropped)
 
 
-def array_bytes(value: Any) -> int:
-    """Bytes of all arrays inside a result; what else it holds is small beside them."""
+def result_bytes(value: Any) -> int:
+    """Bytes of all arrays and texts inside a result, about what it takes in memory."""
+    if isinstance(value, str):
+        return sys.getsizeof(value)
     if isinstance(value, np.ndarray):
         return value.nbytes
     if is_dataclass(value) and not isinstance(value, type):
-        return sum(array_bytes(getattr(value, one.name)) for one in fields(value))
+        return sum(result_bytes(getattr(value, one.name)) for one in fields(value))
     if isinstance(value, list | tuple):
-        return sum(array_bytes(one) for one in value)
+        return sum(result_bytes(one) for one in value)
     return 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
@@ -17,6 +19,9 @@ from model_utils.pair import Pair
 from model_utils.reporting import Report
 
 SNAPSHOT_SECONDS = 0.03
+
+ANSWER_SHARE = 0.5
+"""Share of the progress that is given to making an answer before it is looked into."""
 
 
 def generate(pair: Pair[LanguageModel], request: GenerationRequest, report: Report) -> Generation:
@@ -50,27 +55,35 @@ def encode_side(model: LanguageModel, other: LanguageModel, messages: tuple[Mess
     template: str | None = None
     notes: tuple[str, ...] = ()
     if format == "chat":
-        template = model.tokenizer.chat_template or other.tokenizer.chat_template
+        template = _template(model) or _template(other)
         if template is None:
             raise Refused(
                 f"Neither {model.facts.id} nor {other.facts.id} has a chat template; choose the plain or the few-shot format."
             )
-        if not model.tokenizer.chat_template:
+        if not _template(model):
             notes = (f"{model.facts.id} has no chat template of its own; this is the one of {other.facts.id}.",)
-    prompt = prompts.encode_prompt(model.tokenizer, messages, format, template, notes)
-    _check_fits(model, prompt, format)
-    return prompt
+    return prompts.encode_prompt(
+        model.tokenizer, messages, format, template, notes, lambda ids: _check_fits(model, ids, format)
+    )
 
 
-def _check_fits(model: LanguageModel, prompt: Encoded, format: Format) -> None:
-    if len(prompt) >= model.facts.context:
+def _template(model: LanguageModel) -> str | None:
+    """The chat template; of several named ones the default."""
+    template = model.tokenizer.chat_template
+    return template.get("default") if isinstance(template, dict) else template
+
+
+def _check_fits(model: LanguageModel, ids: np.ndarray, format: Format) -> None:
+    if len(ids) == 0:
+        raise Refused(f"The tokenizer of {model.facts.id} makes no token of this instruction; type something else.")
+    if len(ids) >= model.facts.context:
         raise Refused(
-            f"The prompt is {len(prompt):,} tokens long in the {format} format, and {model.facts.id} reads at most {model.facts.context - 1:,} "
+            f"The prompt is {len(ids):,} tokens long in the {format} format, and {model.facts.id} reads at most {model.facts.context - 1:,} "
             "before it answers; shorten the instruction."
         )
-    if prompt.ids.max(initial=0) >= model.facts.vocabulary:
+    if ids.max() >= model.facts.vocabulary:
         raise Refused(
-            f"The tokenizer of {model.facts.id} gives the id {prompt.ids.max()}, but the model has only {model.facts.vocabulary} embeddings; the two do not belong together."
+            f"The tokenizer of {model.facts.id} gives the id {ids.max()}, but the model has only {model.facts.vocabulary} embeddings; the two do not belong together."
         )
 
 
@@ -88,12 +101,13 @@ class Decoder:
         self.stop: StopReason = "unfinished"
         self.seconds = 0.0
         self.text = ""
-        self._detokenizer = prompts.Detokenizer(model.tokenizer, prompt.ids)
+        self._detokenizer = prompts.Detokenizer(model.tokenizer, prompt)
         self._cache = DynamicCache(config=model.network.module.config)
         self._next = model.ids(prompt.ids)
         self._log_probs: list[float] = []
         self._best_ids: list[list[int]] = []
         self._best_log_probs: list[list[float]] = []
+        self._best_pieces: list[tuple[str, ...]] = []
 
     def step(self, report: Report, last: bool) -> None:
         """One more token; `last`: the request allows no further one."""
@@ -112,6 +126,7 @@ class Decoder:
         self._log_probs.append(float(log_probs[id]))
         self._best_ids.append(best.indices.tolist())
         self._best_log_probs.append(best.values.tolist())
+        self._best_pieces.append(tuple(self._piece(other) for other in self._best_ids[-1]))
         self.text = self._detokenizer.push(id)
         self.stop = self._why_stop(id, last)
         self.seconds += time.perf_counter() - start
@@ -119,7 +134,7 @@ class Decoder:
     def _why_stop(self, id: int, last: bool) -> StopReason:
         if id in self.model.stop_ids:
             return "end of turn"
-        if any(delimiter in self.text.lstrip() for delimiter in self.delimiters):
+        if prompts.end_of_answer(self.text, self.delimiters) is not None:
             return "delimiter"
         if len(self.prompt) + len(self._log_probs) >= self.model.facts.context:
             return "context"
@@ -128,7 +143,7 @@ class Decoder:
     def answer(self) -> Answer:
         """What there is so far."""
         encoded = self._detokenizer.encoded()
-        pieces = tuple(tuple(self._piece(id) for id in row) for row in self._best_ids)
+        pieces = tuple(self._best_pieces)
         return Answer(
             prompt=self.prompt,
             answer=encoded,
@@ -150,24 +165,31 @@ class Decoder:
         text = encoded.text
         if self.stop == "end of turn":
             text = text[: int(encoded.spans[-1, 0])]
-        for delimiter in self.delimiters:
-            lead = len(text) - len(text.lstrip())
-            text = text[: lead + (text.lstrip() + delimiter).index(delimiter)]
-        return text.strip()
+        return text[: prompts.end_of_answer(text, self.delimiters)].strip()
 
 
 def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: Report) -> Encoded:
-    """Prompt and forced answer, the same tokens for both models; Refused where the two tokenizers cut them differently."""
-    prompt_pair = encode_sides(pair, request.messages, Pair(request.format, request.format))
-    prompt = prompt_pair[request.answer_from]
-    if prompt_pair.base.ids.tolist() != prompt_pair.tuned.ids.tolist():
-        raise Refused(
-            f"{pair.base.facts.id} and {pair.tuned.facts.id} cut this text into different tokens, so their maps cannot be laid side by side."
-        )
-    model = pair[request.answer_from]
+    """Prompt and forced answer of one side, for both models; Refused where the other side's tokenizer cuts them differently."""
+    model, other = pair[request.answer_from], pair.swap()[request.answer_from]
+    prompt = encode_side(model, other, request.messages, request.format)
+    special_tokens, fits = (
+        prompts.adds_special_tokens(request.format),
+        partial(_check_fits, other, format=request.format),
+    )
+    if (
+        prompt.ids.tolist()
+        != prompts.encode_text(other.tokenizer, prompt.text, special_tokens, (0, 0), (), fits).ids.tolist()
+    ):
+        raise Refused(_different_tokens(pair))
     ids = request.answer_ids if request.answer_ids is not None else _greedy_ids(model, prompt, request, report)
     _check_answer(pair, prompt, ids)
+    if model.tokenizer.convert_ids_to_tokens(list(ids)) != other.tokenizer.convert_ids_to_tokens(list(ids)):
+        raise Refused(_different_tokens(pair))
     return prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
+
+
+def _different_tokens(pair: Pair[LanguageModel]) -> str:
+    return f"{pair.base.facts.id} and {pair.tuned.facts.id} cut this text into different tokens, so their insides cannot be laid side by side."
 
 
 def _greedy_ids(model: LanguageModel, prompt: Encoded, request: SharedSequence, report: Report) -> list[int]:
@@ -176,7 +198,7 @@ def _greedy_ids(model: LanguageModel, prompt: Encoded, request: SharedSequence, 
         decoder.step(report, last=step + 1 == request.max_new_tokens)
         if decoder.stop != "unfinished":
             break
-        report(0.5 * step / request.max_new_tokens, f"{model.facts.id} is answering")
+        report(ANSWER_SHARE * step / request.max_new_tokens, f"{model.facts.id} is answering")
         report.breathe()
     return decoder.answer().answer.ids.tolist()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,18 @@ SMALL = 50_000_000
 """Below this many parameters one thread decodes faster than several: starting the others costs more than they bring."""
 
 BUDGET_BYTES = 6 << 30
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    SafetensorError,
+)
+"""What transformers raises on files that are damaged or of another kind."""
 
 
 @dataclass(eq=False)
@@ -103,6 +116,7 @@ class LanguageModel:
 def load(spec: ModelSpec) -> LanguageModel:
     """A model from its folder, float32, without any request to the network; Refused where the files cannot be read."""
     folder = checkpoints.locate(spec)
+    before = checkpoints.signature(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         module, problems = AutoModelForCausalLM.from_pretrained(
@@ -113,8 +127,11 @@ def load(spec: ModelSpec) -> LanguageModel:
             dtype=torch.float32,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise Refused(f"The model in {str(folder)!r} cannot be opened: {str(error).splitlines()[0][:300]}") from error
+        weights = checkpoints.weights_digest(folder)
+    except UNREADABLE as error:
+        raise Refused(
+            f"The model in {str(folder)!r} cannot be opened: {' '.join(str(error).split())[:300] or type(error).__name__}"
+        ) from error
     if problems["missing_keys"]:
         names = sorted(problems["missing_keys"])
         raise Refused(
@@ -124,13 +141,17 @@ def load(spec: ModelSpec) -> LanguageModel:
         raise Refused(
             f"The tokenizer in {str(folder)!r} cannot tell which characters a token covers; add its tokenizer.json."
         )
+    _own_memory(module)
+    if checkpoints.signature(folder) != before:
+        raise Refused(f"The files in {str(folder)!r} changed while they were read; ask again when they are complete.")
     module.requires_grad_(False).eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return LanguageModel(
-        _facts(spec, module, checkpoints.weights_digest(folder)),
-        tokenizer,
-        Network(module),
-        _stop_ids(module, tokenizer),
-    )
+    return LanguageModel(_facts(spec, module, weights), tokenizer, Network(module), _stop_ids(module, tokenizer))
+
+
+def _own_memory(module: nn.Module) -> None:
+    """Float32 weights are read as a map of their file: without a copy, writing to the file would change the loaded model or end the process."""
+    for parameter in module.parameters():
+        parameter.data = parameter.data.clone()
 
 
 def _facts(spec: ModelSpec, module: nn.Module, weights: str) -> ModelFacts:
@@ -155,31 +176,43 @@ def _stop_ids(module: nn.Module, tokenizer: PreTrainedTokenizerBase) -> frozense
 
 
 class ModelManager:
-    """Keeps models in memory up to a number of bytes; the least recently used goes first, never one that was just asked for."""
+    """Keeps models in memory up to a number of bytes; the least recently used goes first, never one in use."""
 
     def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
         self.budget_bytes = budget_bytes
         self._models: OrderedDict[str, LanguageModel] = OrderedDict()
+        self._in_use: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def load_pair(self, specs: Specs, report: Report) -> Pair[LanguageModel]:
+    @contextmanager
+    def using(self, specs: Specs, report: Report) -> Iterator[Pair[LanguageModel]]:
         """Both models; one that is asked for twice, or still in memory with unchanged files, is loaded once."""
+        keys = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)) + spec.id)
         with self._lock:
-            keys = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)) + spec.id)
-            for (_, key), (_, spec) in zip(keys.items(), specs.items(), strict=True):
-                if key not in self._models:
-                    report(0.0, f"loading {spec.id}")
-                    self._models[key] = load(spec)
-                self._models.move_to_end(key)
-                report.poll()
-            self._shrink(keep={keys.base, keys.tuned})
-            return keys.map(self._models.__getitem__)
+            self._in_use.update(keys.sides)
+        try:
+            with self._lock:
+                models = keys.zip(specs).map(lambda one: self._get(*one, report))
+                self._shrink()
+            yield models
+        finally:
+            with self._lock:
+                self._in_use.subtract(keys.sides)
 
-    def _shrink(self, keep: set[str]) -> None:
+    def _get(self, key: str, spec: ModelSpec, report: Report) -> LanguageModel:
+        report.poll()
+        if key not in self._models:
+            report(0.0, f"loading {spec.id}")
+            self._models[key] = load(spec)
+        self._models.move_to_end(key)
+        return self._models[key]
+
+    def _shrink(self) -> None:
         sizes = {key: _bytes(model.network.module) for key, model in self._models.items()}
         for key in list(self._models):
-            if sum(sizes[key] for key in self._models) > self.budget_bytes and key not in keep:
+            if sum(sizes[key] for key in self._models) > self.budget_bytes and self._in_use[key] <= 0:
                 del self._models[key]
+                gc.collect()  # hooks refer back to their network
 
 
 def _bytes(module: nn.Module) -> int:

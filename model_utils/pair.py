@@ -34,5 +34,9 @@ class Pair(Generic[T]):
         yield "base", self.base
         yield "tuned", self.tuned
 
+    @property
+    def sides(self) -> tuple[T, T]:
+        return self.base, self.tuned
+
     def swap(self) -> Pair[T]:
         return Pair(self.tuned, self.base)

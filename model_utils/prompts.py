@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import secrets
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,8 +26,15 @@ FEW_SHOT_EXAMPLES = (
 DELIMITERS: dict[Format, tuple[str, ...]] = {"chat": (), "plain": (), "few-shot": ("\n\n", "\nInstruction:")}
 """Where an answer in each format ends although the model writes on."""
 
+WINDOW = 8
+"""How many tokens, or groups of tokens that wrote one character, are decoded before new ones."""
+
 INCOMPLETE = "\ufffd"
 """What a decoder writes for bytes that are not yet a character."""
+
+
+Check = Callable[[np.ndarray], None]
+"""Looks at ids (token,) and raises Refused; asked before anything is built for each of them"""
 
 
 def encode_prompt(
@@ -35,64 +43,93 @@ def encode_prompt(
     format: Format,
     template: str | None = None,
     notes: tuple[str, ...] = (),
+    check: Check = lambda ids: None,
 ) -> Encoded:
     """The exact text and ids that a model sees; `template` is the chat template to use. Refused where the format cannot hold the messages."""
-    text, instruction, special_tokens = _render(tokenizer, messages, format, template)
-    return encode_text(tokenizer, text, special_tokens, instruction, notes)
+    text, instruction = _render(tokenizer, messages, format, template)
+    return encode_text(tokenizer, text, adds_special_tokens(format), instruction, notes, check)
+
+
+def adds_special_tokens(format: Format) -> bool:
+    """Whether the tokenizer still has to add BOS and the like: a chat template has written its own."""
+    return format != "chat"
+
+
+def end_of_answer(text: str, delimiters: Sequence[str]) -> int | None:
+    """Where the first delimiter stands in `text`; an empty line counts only after the first word."""
+    lead = len(text) - len(text.lstrip())
+    found = [text.find(delimiter, 0 if delimiter.strip() else lead) for delimiter in delimiters]
+    return min((place for place in found if place >= 0), default=None)
 
 
 def _render(
     tokenizer: Tokenizer, messages: Sequence[Message], format: Format, template: str | None
-) -> tuple[str, tuple[int, int], bool]:
-    """(text, span of the last instruction in it, whether the tokenizer still has to add BOS)."""
+) -> tuple[str, tuple[int, int]]:
+    """(text, span of the last instruction in it)."""
     *history, last = messages
     if format == "chat":
         before, after = _around(tokenizer, messages, template)
-        text = _chat(tokenizer, messages, template)
+        text = _chat(tokenizer, [message.model_dump() for message in messages], template)
         if not (text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)):
             raise Refused(
                 "This chat template writes different text around different instructions, so that who wrote what cannot be told; choose plain or few-shot."
             )
-        return text, (len(before), len(text) - len(after)), False
-    earlier = "".join(message.content + "\n\n" for message in history)
-    if format == "plain":
-        return earlier + last.content, (len(earlier), len(earlier) + len(last.content)), True
-    before = (
-        "".join(f"Instruction: {asked}\nAnswer: {answered}\n\n" for asked, answered in FEW_SHOT_EXAMPLES)
-        + "Instruction: "
-        + earlier
-    )
-    return before + last.content + "\nAnswer:", (len(before), len(before) + len(last.content)), True
+        return text, (len(before), len(text) - len(after))
+    before = "".join(message.content + "\n\n" for message in history)
+    after = ""
+    if format == "few-shot":
+        examples = "".join(f"Instruction: {asked}\nAnswer: {answered}\n\n" for asked, answered in FEW_SHOT_EXAMPLES)
+        before, after = f"{examples}Instruction: {before}", "\nAnswer:"
+    return before + last.content + after, (len(before), len(before) + len(last.content))
 
 
 def _around(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> tuple[str, str]:
     """What a chat template writes before and after the last instruction; templates may trim it, so it is measured with a stand-in word."""
-    stand_in = "x"
-    while any(stand_in in message.content for message in messages):
-        stand_in += "x"
-    stand_in = f"instruction{stand_in}"
-    text = _chat(tokenizer, [*messages[:-1], Message(content=stand_in)], template)
-    before, _, after = text.rpartition(stand_in)
+    stand_in = secrets.token_hex(16)  # nobody typed this
+    turns = [message.model_dump() for message in messages[:-1]]
+    text = _chat(tokenizer, [*turns, {"role": "user", "content": stand_in}], template)
+    if text.count(stand_in) != 1:
+        raise Refused("This chat template does not write the instruction once into its text; choose plain or few-shot.")
+    before, _, after = text.partition(stand_in)
     return before, after
 
 
-def _chat(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> str:
-    turns = [{"role": message.role, "content": message.content} for message in messages]
+def _chat(tokenizer: Tokenizer, turns: list[dict[str, str]], template: str | None) -> str:
     try:
         return tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
-    except jinja2.TemplateError as error:
-        raise Refused(f"The chat template does not take this conversation: {error}.") from error
+    except (
+        jinja2.TemplateError,
+        TypeError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # templates are programs
+        raise Refused(
+            f"The chat template does not take this conversation ({error}); choose plain or few-shot."
+        ) from error
 
 
 def encode_text(
-    tokenizer: Tokenizer, text: str, special_tokens: bool, instruction: tuple[int, int], notes: tuple[str, ...] = ()
+    tokenizer: Tokenizer,
+    text: str,
+    special_tokens: bool,
+    instruction: tuple[int, int],
+    notes: tuple[str, ...] = (),
+    check: Check = lambda ids: None,
 ) -> Encoded:
-    """Ids and characters of `text`; BOS and the like are added only if `special_tokens` (a chat template has written its own)."""
+    """Ids and characters of `text`; BOS and the like are added only if `special_tokens`, and an EOS that was added is taken off again."""
     encoding = tokenizer(
         text, add_special_tokens=special_tokens, return_offsets_mapping=True, return_attention_mask=False
     )
     ids = np.array(encoding["input_ids"], dtype=np.int64)
-    spans = _close_gaps(text, np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2))
+    check(ids)
+    spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
+    if special_tokens and len(ids) and ids[-1] == tokenizer.eos_token_id and spans[-1, 0] == spans[-1, 1]:
+        ids, spans = ids[:-1], spans[:-1]
+        notes += (
+            f"This tokenizer ends every text with {tokenizer.eos_token}; it was left off, so that the answer can begin.",
+        )
+    spans = _close_gaps(text, spans)
     begin, end = instruction
     within = (spans[:, 0] < end) & (spans[:, 1] > begin)
     roles = np.where(within, ROLES.index("instruction"), ROLES.index("template")).astype(np.uint8)
@@ -141,26 +178,32 @@ class Detokenizer:
     """
 
     tokenizer: Tokenizer
-    prompt_ids: np.ndarray
+    prompt: Encoded
     text: str = ""
     ids: list[int] = field(default_factory=list)
     spans: list[tuple[int, int]] = field(default_factory=list)
-    _window: list[int] = field(default_factory=list)
+    _window: list[list[int]] = field(default_factory=list)
+    """the last groups of ids that wrote whole characters: a window that began inside a character would not decode"""
     _waiting: list[int] = field(default_factory=list)
     _waiting_text: str = ""
 
     def __post_init__(self) -> None:
-        self._window = [int(i) for i in self.prompt_ids[-8:]]
+        start = max(0, len(self.prompt) - WINDOW)
+        while start > 0 and tuple(self.prompt.spans[start]) == tuple(self.prompt.spans[start - 1]):
+            start -= 1
+        self._window = [[int(i) for i in self.prompt.ids[start:]]]
 
     def push(self, id: int) -> str:
         """Takes one more id; returns all text so far, bytes of an unfinished character included as U+FFFD."""
         self.ids.append(id)
         self._waiting.append(id)
-        self._waiting_text = self._decode(self._window + self._waiting)[len(self._decode(self._window)) :]
+        window = [id for group in self._window for id in group]
+        self._waiting_text = self._decode(window + self._waiting)[len(self._decode(window)) :]
         if not self._waiting_text.endswith(INCOMPLETE):
             self.spans += [(len(self.text), len(self.text) + len(self._waiting_text))] * len(self._waiting)
             self.text += self._waiting_text
-            self._window, self._waiting, self._waiting_text = (self._window + self._waiting)[-8:], [], ""
+            self._window = [*self._window[-WINDOW:], self._waiting]
+            self._waiting, self._waiting_text = [], ""
         return self.text + self._waiting_text
 
     def encoded(self) -> Encoded:
@@ -179,7 +222,7 @@ class Detokenizer:
 
 def encode_continuation(tokenizer: Tokenizer, prompt: Encoded, ids: Sequence[int]) -> Encoded:
     """Forced ids after a prompt, as text with spans; roles are 'answer'."""
-    detokenizer = Detokenizer(tokenizer, prompt.ids)
+    detokenizer = Detokenizer(tokenizer, prompt)
     for id in ids:
         detokenizer.push(int(id))
     return detokenizer.encoded()

@@ -17,7 +17,8 @@ def specs_of(folders: Pair[Path]) -> Specs:
 
 
 def loaded(folders: Pair[Path]) -> Pair[LanguageModel]:
-    return analyses.load_pair(specs_of(folders))
+    with analyses.using(specs_of(folders)) as pair:
+        return pair
 
 
 def run(kind: str, folders: Pair[Path], request: Request, report: Report | None = None) -> Any:

@@ -109,6 +109,25 @@ def test_different_tokenizers_are_refused(tiny_pair: Pair[Path], tmp_path: Path)
         run("attention", Pair(folder, tiny_pair.tuned), request(format="plain"))
 
 
+def test_equal_ids_that_mean_other_tokens_are_refused(tiny_pair: Pair[Path], tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_pair.base, tmp_path / "swapped"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    names = {id: token for token, id in vocabulary.items()}
+    vocabulary[names[20]], vocabulary[names[30]] = 30, 20
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(Refused, match="different tokens"):
+        run("attention", Pair(folder, tiny_pair.tuned), request("a", format="plain", answer_ids=(20, 30)))
+
+
+def test_templates_may_differ_because_one_text_is_forced_through_both(tiny_pair: Pair[Path], tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_pair.tuned, tmp_path / "other template"))
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}Q: {{ messages[0]['content'] }}{{ eos_token }}")
+    theirs = run("attention", Pair(folder, tiny_pair.tuned), request(format="chat", answer_from="tuned"))
+    ours = run("attention", Pair(folder, tiny_pair.tuned), request(format="chat", answer_from="base"))
+    assert theirs.sequence.text.startswith("<|begin|>user:") and ours.sequence.text.startswith("<|begin|>Q:")
+
+
 def test_table_shows_the_strongest_keys_first(tiny_pair: Pair[Path]):
     result = run("attention", tiny_pair, request())
     table = result.table(strongest=2)

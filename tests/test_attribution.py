@@ -123,6 +123,23 @@ def test_gradients_that_overflow_are_refused_not_shown_as_zero(tmp_path: Path):
         run("attribution", Pair(folder, folder), request(format="plain"))
 
 
+def test_texts_too_long_for_memory_are_refused_with_figures(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(attribution, "MAX_BYTES", 1000)
+    with pytest.raises(Refused, match=r"takes about .* GiB"):
+        run("attribution", tiny_pair, request())
+
+
+def test_progress_never_goes_back(tiny_pair: Pair[Path]):
+    fractions: list[float] = []
+
+    class Watcher(Report):
+        def __call__(self, fraction: float, note: str, snapshot: object = None) -> None:
+            fractions.append(fraction)
+
+    run("attribution", tiny_pair, request(answer_ids=None, max_new_tokens=6), Watcher())
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+
+
 def test_cancel_between_groups(tiny_pair: Pair[Path]):
     class Stops(Report):
         def breathe(self) -> None:

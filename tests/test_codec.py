@@ -76,7 +76,10 @@ def test_one_changed_bit_changes_the_digest():
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[1", '{"a": 1}', '{"type": "os.system", "fields": {"command": "true"}}', '{"type": "Pair", "fields": {"x": 1}}', '{"array": "object", "shape": [1], "data": [1]}',
-     '{"array": "float32", "shape": [2], "data": [1]}', '{"array": "int64", "shape": [1], "data": ["__import__"]}', "[" * 100_000, '{"type": "ModelSpec", "fields": {"id": ""}}'],
+     '{"array": "float32", "shape": [2], "data": [1]}', '{"array": "int64", "shape": [1], "data": ["__import__"]}', "[" * 100_000,
+     '{"array": "float64", "shape": [1], "data": [NaN]}', '{"array": "float32", "shape": [1], "data": [1' + "0" * 400 + ']}', '{"array": "uint8", "shape": [1], "data": [300]}',
+     '{"array": "int64", "shape": [1], "data": [1.9]}', '{"array": "int64", "shape": [-1], "data": [1]}', '{"array": "bool", "shape": [1], "data": [2]}', '{"type": "Pair", "fields": [1]}', "NaN",
+     '{"type": "ModelSpec", "fields": {"id": ""}}'],
 )  # fmt: skip
 def test_foreign_text_is_refused_with_a_sentence(text: str):
     with pytest.raises(Refused, match="not a request or result that Candor wrote"):

@@ -67,6 +67,7 @@ def test_messages_end_with_the_person():
         (lambda: AttentionRequest(messages=ask("a"), layer=-1), "layer"),
         (lambda: AttributionRequest(messages=ask("a"), targets=(-2,)), "targets.0"),
         (lambda: AttributionRequest(messages=ask("a"), surprise=1), "surprise"),
+        (lambda: AttributionRequest(messages=ask("a"), targets=(1, 1)), "name a token twice"),
         (lambda: ModelSpec(id=""), "id"),
     ],
 )

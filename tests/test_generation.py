@@ -94,11 +94,8 @@ def test_a_prompt_that_does_not_fit_is_refused_and_one_that_just_fits_ends_at_th
     pair = Pair(folder, folder)
     with pytest.raises(Refused, match=r"tokens long in the plain format, and .* reads at most 31"):
         run("generation", pair, request("word " * 200, formats=Pair("plain", "plain")))
-    answer = run(
-        "generation", pair, request("a b c d", formats=Pair("plain", "plain"), max_new_tokens=100)
-    ).answers.base
-    if answer.stop != "end of turn":
-        assert answer.stop == "context" and len(answer.prompt) + len(answer.answer) == 32
+    decoder = decoded(loaded(pair).base, "a b c d e f g h i j k l m n o p q r s t u v w x y z", ())
+    assert decoder.stop == "context" and len(decoder.prompt) + len(decoder.answer().answer) == 32
 
 
 def decoded(model, text: str, delimiters: tuple[str, ...], limit: int = 99) -> generation.Decoder:
@@ -130,6 +127,7 @@ def prefer(logits: torch.Tensor, id: int) -> torch.Tensor:
         (" Paris\n\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
         (" Paris\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
         ("\n\n Paris\n\nmore", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
+        ("\n\nInstruction: Name a river.\nAnswer: Nile", prompts.DELIMITERS["few-shot"], 99, "delimiter", ""),
         (" Paris and Rome", (), 3, "length", None),
         (" 漢字 🎉<|end|>", (), 99, "end of turn", "漢字 🎉"),
     ],

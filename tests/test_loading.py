@@ -112,10 +112,44 @@ def test_the_same_files_are_loaded_once_and_changed_ones_again(tiny_pair: Pair[P
 def test_the_budget_drops_the_least_recently_used_but_never_the_pair_in_use(tiny_pair: Pair[Path], tmp_path: Path):
     others = builders.tiny_pair(tmp_path, seed=7)
     manager = loading.ModelManager(budget_bytes=1)
-    first = manager.load_pair(specs_of(tiny_pair), Report())
-    second = manager.load_pair(specs_of(others), Report())
-    assert len(manager._models) == 2 and second.base is manager.load_pair(specs_of(others), Report()).base
-    assert manager.load_pair(specs_of(tiny_pair), Report()).base is not first.base
+    with manager.using(specs_of(tiny_pair), Report()) as first:
+        with manager.using(specs_of(others), Report()) as second:
+            assert len(manager._models) == 4, "both pairs are in use"
+        with manager.using(specs_of(tiny_pair), Report()) as again:
+            assert again.base is first.base and again.tuned is first.tuned
+            assert len(manager._models) == 2, "the pair that nobody uses was dropped"
+    with manager.using(specs_of(others), Report()) as third:
+        assert third.base is not second.base
+
+
+def test_a_loaded_model_does_not_change_with_its_file(tiny_pair: Pair[Path], tmp_path: Path):
+    """Weights read as a map of the file changed under the model when the file was written to, and ended the process when it was cut."""
+    folder = Path(shutil.copytree(tiny_pair.base, tmp_path / "model"))
+    model = loaded(Pair(folder, folder)).base
+    before = {name: parameter.clone() for name, parameter in model.network.module.named_parameters()}
+    weights = folder / "model.safetensors"
+    size = weights.stat().st_size
+    with weights.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\x01" * (size - size // 2))
+        file.truncate(size // 2)
+    for name, parameter in model.network.module.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+
+
+def test_files_that_change_while_they_are_read_are_refused(
+    tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
+    digest = loading.checkpoints.weights_digest
+
+    def meanwhile(path: Path) -> str:
+        (path / "config.json").write_text((path / "config.json").read_text() + " ")
+        return digest(path)
+
+    monkeypatch.setattr(loading.checkpoints, "weights_digest", meanwhile)
+    with pytest.raises(Refused, match="changed while they were read"):
+        loading.load(ModelSpec(id=str(folder)))
 
 
 def broken(source: Path, folder: Path, change) -> ModelSpec:
@@ -137,9 +171,12 @@ def without_a_tensor(folder: Path) -> None:
         lambda folder: (folder / "config.json").write_text("{"),
         lambda folder: (folder / "config.json").write_text('{"model_type": "no such thing"}'),
         lambda folder: (folder / "tokenizer.json").unlink(),
+        lambda folder: (folder / "config.json").write_text("[]"),
+        lambda folder: (folder / "tokenizer_config.json").write_text("[]"),
+        lambda folder: (folder / "extra.json").symlink_to("nowhere"),
         without_a_tensor,
     ],
-    ids=["weights", "config", "architecture", "tokenizer", "missing tensor"],
+    ids=["weights", "config", "architecture", "tokenizer", "list", "tokenizer list", "dangling link", "missing tensor"],
 )
 def test_broken_files_are_refused_with_one_sentence(tiny_llama: Path, tmp_path: Path, change):
     spec = broken(tiny_llama, tmp_path / "model", change)

@@ -60,14 +60,16 @@ def test_a_file_of_requests_goes_on_after_a_bad_line(tiny_pair: Pair[Path], tmp_
         '{"instruction": "a", "nonsense": 1}',
     ]
     file = tmp_path / "requests.jsonl"
-    file.write_bytes("\n".join(lines).encode() + b'\n\n{"instruction": "\xff"}\n')
+    file.write_bytes("\n".join(lines).encode() + b'\n\n{"instruction": "\xff"}\n{"instruction": "a", "messages": []}\n')
     done = call("generation", "--requests", file, pair=tiny_pair)
     results = [codec.decode(line) for line in done.stdout.splitlines()]
     assert [result.answers.base.prompt.text[-3:] for result in results] == ["er:", "two"]
     assert done.exit_code == 1
     errors = done.stderr.splitlines()
-    assert [error.split(":")[0] for error in errors] == ["Line 2", "Line 3", "Line 4", "Line 6", "Line 7"]
-    assert "is empty" in errors[1] and "nonsense" in errors[3] and "valid Unicode" in errors[4]
+    assert [error.split(":")[0] for error in errors] == ["Line 2", "Line 3", "Line 4", "Line 6", "Line 8", "Line 9"]
+    assert (
+        "is empty" in errors[1] and "nonsense" in errors[3] and "valid Unicode" in errors[4] and "not both" in errors[5]
+    )
 
 
 @pytest.mark.parametrize("kind", analyses.ANALYSES)

@@ -91,6 +91,8 @@ def test_doubled_bos_is_said(tokenizer):
 @pytest.mark.parametrize(
     "template",
     [
+        "{{ messages | length }}",
+        "{{ 1 / 0 }}",
         "{{ raise_exception('no') }}",
         "{% if messages[0]['content'] | length > 5 %}long{% endif %}{{ messages[0]['content'] }}{% if messages[0]['content'] | length > 5 %}?{% endif %}",
     ],
@@ -135,3 +137,75 @@ def test_join_keeps_both(tokenizer):
     assert whole.ids.tolist() == prompt.ids.tolist() + answer.ids.tolist()
     assert whole.text[whole.spans[whole.positions("answer")[0], 0] :] == answer.text
     assert len(whole) == len(prompt) + len(answer)
+
+
+def test_long_text_is_looked_at_before_anything_is_built_for_it(tokenizer):
+    """A prompt of a million characters held up everybody for as long as it took to list its tokens."""
+
+    class Seen(Exception):
+        pass
+
+    def look(ids: np.ndarray) -> None:
+        assert len(ids) > 100_000
+        raise Seen
+
+    with pytest.raises(Seen):
+        prompts.encode_prompt(tokenizer, ask("x" * 200_000), "chat", tokenizer.chat_template, (), look)
+
+
+def test_an_eos_that_the_tokenizer_adds_is_left_off_and_said(tiny_pair: Pair[Path]):
+    from tokenizers import processors
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny_pair.base)
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="<|begin|> $A <|end|>", special_tokens=[("<|begin|>", 0), ("<|end|>", 1)]
+    )
+    encoded = encode(tokenizer, "hello", "plain")
+    assert encoded.pieces[0] == "<|begin|>" and encoded.pieces[-1] != "<|end|>"
+    assert "left off" in encoded.notes[0]
+    typed = prompts.encode_text(tokenizer, "hello<|end|>", False, (0, 5))
+    assert typed.pieces[-1] == "<|end|>", "what the text itself says stays"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("a\n\nb", 1),
+        ("\n\na", None),
+        ("\n\na\n\n", 3),
+        ("\n\nInstruction: x", 1),
+        ("a\nInstruction: b\n\n", 1),
+        ("", None),
+    ],
+)
+def test_end_of_answer(text: str, place: int | None):
+    assert prompts.end_of_answer(text, prompts.DELIMITERS["few-shot"]) == place
+
+
+@pytest.fixture(scope="module")
+def byte_fallback():
+    """A tokenizer of the Llama 2 kind: words with their space in front, unknown characters as bytes, the first space dropped."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", *"abcdehlo"]
+    inner = Tokenizer(
+        models.BPE(
+            vocab={p: i for i, p in enumerate(pieces)}, merges=[], unk_token="<unk>", fuse_unk=True, byte_fallback=True
+        )
+    )
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    inner.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
+    )
+    return PreTrainedTokenizerFast(tokenizer_object=inner, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+
+
+@given(text=st.text(st.sampled_from("abcde hlo漢字🎉é"), min_size=1, max_size=40))
+def test_detokenizer_equals_its_slow_twin_where_bytes_fall_back(byte_fallback, text: str):
+    """A window that began inside a character turned everything after it into question marks."""
+    prompt = prompts.encode_text(byte_fallback, "漢字漢字漢字 hello 漢字漢字", True, (0, 0))
+    ids = byte_fallback(text, add_special_tokens=False)["input_ids"]
+    fast = prompts.encode_continuation(byte_fallback, prompt, ids)
+    assert fast.text == oracles.detokenized(byte_fallback, prompt.ids.tolist(), ids)[0]
+    assert "\ufffd" not in fast.text and text.strip() in fast.text

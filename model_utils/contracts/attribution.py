@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from model_utils.contracts.common import ROLES, Encoded, ModelFacts, SharedSequence
 from model_utils.pair import Pair
@@ -18,12 +18,18 @@ QUANTITIES: tuple[Quantity, ...] = ("logit", "log-probability")
 UNITS: dict[Quantity, str] = {"logit": "logit units", "log-probability": "nats"}
 
 
+def check_targets(targets: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"The targets {targets} name a token twice, which would count it twice; name each once")
+    return targets
+
+
 class AttributionRequest(SharedSequence):
     """Scores of every earlier token for chosen answer tokens."""
 
     method: Method = "gradient x input"
     quantity: Quantity = "logit"
-    targets: tuple[Annotated[int, Field(ge=0)], ...] = ()
+    targets: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(check_targets)] = ()
     """positions within the answer, from 0; none: every token of the answer"""
 
 
