@@ -9,6 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `streamlit ru
 
 import streamlit as st
 
+from dashboard import session
 from dashboard.widgets import header
 
 # Page -> the analyses that it shows. (A comment, because Streamlit would print a bare string on the page.)
@@ -25,6 +26,7 @@ def main() -> None:
     chosen = st.navigation(pages, position="top")
     header.draw()
     chosen.run()
+    session.load_ahead()
 
 
 if __name__ == "__main__":

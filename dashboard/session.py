@@ -96,10 +96,14 @@ def visit() -> Visit:
 
 @st.cache_resource(show_spinner=False)
 def engine() -> Engine:
-    """One for the whole process; it starts to load the default pair at once."""
-    new = Engine(is_alive=is_alive)
-    new.warm(specs_of(DEFAULT_PAIR))
-    return new
+    """One for the whole process."""
+    return Engine(is_alive=is_alive)
+
+
+@st.cache_resource(show_spinner=False)
+def load_ahead() -> None:
+    """Once in the life of the process, after the first page was drawn: importing torch at the same time would slow that page."""
+    engine().warm(specs_of(DEFAULT_PAIR))
 
 
 def is_alive(owner: str) -> bool:
