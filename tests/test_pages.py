@@ -371,7 +371,7 @@ def test_one_folder_is_not_a_pair(app: AppTest):
     app.text_input(key="folder-base").set_value("/models/a")
     [submit] = [button for button in app.button if button.label == "Compare these"]
     checked(submit.click().run())
-    assert [one.value for one in app.error] == ["Type both folders."]
+    assert [one.value for one in app.error] == [plain("Type both folders.")]
     assert kept(app).pair == session.DEFAULT_PAIR
 
 

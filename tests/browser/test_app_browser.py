@@ -306,18 +306,26 @@ def test_a_stopped_answer_stays_and_the_next_question_starts(page: Page, app_ser
 
 
 def test_two_visitors_at_once_get_their_own_answers(new_page: Callable[..., Page], app_server: str):
-    first, second = new_page(), new_page()
-    for page in (first, second):
+    """Each sees what its own question gave; a third who asks the second question alone sees the same answer."""
+    other = "Name five garments."
+    first, second, third = new_page(), new_page(), new_page()
+    for page, question in ((first, QUESTION), (second, other), (third, other)):
         open_at(page, app_server)
-    first.get_by_label("Instruction", exact=True).fill("What is the capital of Austria?")
-    second.get_by_label("Instruction", exact=True).fill("Sort these numbers in ascending order: 41, 44, 77 and 76")
+        page.get_by_label("Instruction", exact=True).fill(question)
     run(first).click()
     run(second).click()
     for page in (first, second):
         whole(page)
+    run(third).click()
+    whole(third)
     expect(written(first, "tuned")).to_contain_text("Vienna")
-    expect(written(second, "tuned")).to_contain_text("41")
-    assert "41" not in written(first, "tuned").inner_text()
+    expect(written(second, "tuned")).not_to_contain_text("Vienna")
+    for side in ("base", "tuned"):
+        expect(written(third, side)).to_have_text(written(second, side).inner_text())
+    for page, own, foreign in ((first, QUESTION, other), (second, other, QUESTION)):
+        page.get_by_text("What each model saw: exact text and token ids").click()
+        expect(page.get_by_test_id("stCode").last).to_contain_text(own)
+        expect(page.get_by_test_id("stCode").last).not_to_contain_text(foreign)
 
 
 def test_a_closed_tab_frees_the_queue(new_page: Callable[..., Page], start_server: Serve, m_folders: Pair[Path]):
@@ -413,5 +421,5 @@ def test_first_tokens_come_within_a_second_and_another_layer_within_a_third(
     maps_drawn(page)
     page.wait_for_timeout(500)
     scale = ".st-key-maps-scale"
-    layers = [page.evaluate(STOPWATCH, [[scale], ".st-key-layer [data-testid=stNumberInputStepUp]"]) for _ in range(2)]
+    layers = [page.evaluate(STOPWATCH, [[scale], ".st-key-layer [data-testid=stNumberInputStepUp]"]) for _ in range(3)]
     assert min(layers) < 0.3, f"another layer came after {layers} s"
