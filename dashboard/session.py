@@ -121,10 +121,15 @@ def specs_of(pair: Pair[str]) -> Specs:
     return pair.map(lambda id: ModelSpec(id=id))
 
 
-def choose_pair(pair: Pair[str]) -> None:
-    """From now on these two models are asked; they are loaded ahead."""
+def choose_pair(pair: Pair[str]) -> str | None:
+    """From now on these two models are asked; they are loaded ahead. Returns why not, as a sentence, when a name cannot be one."""
+    try:
+        specs = specs_of(pair)
+    except ValidationError as error:
+        return explain(error)
     visit().pair = pair
-    engine().warm(specs_of(pair))
+    engine().warm(specs)
+    return None
 
 
 def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
@@ -136,7 +141,8 @@ def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
     except ValidationError as error:
         here.problem = explain(error)
     if question is not None and question == here.question:
-        here.held = {kind: held for kind, held in here.held.items() if not held.over or held.result is not None}
+        # What is over is asked for again: the engine has it at once, unless the models' files changed meanwhile.
+        here.held = {kind: held for kind, held in here.held.items() if not held.over}
         return
     for held in here.held.values():
         engine().release(held.job, owner())

@@ -22,7 +22,7 @@ GROUP = 16
 MAX_BYTES = 8 << 30
 """Most memory that one side's backward pass may take, as estimated before it."""
 GROUP_SECONDS = 0.4
-"""A group is kept short enough that other jobs wait no longer than this."""
+"""A group of several targets, which cannot be interrupted, takes about this long; a single one gives way inside its pass."""
 
 
 Scores = tuple[np.ndarray, np.ndarray]
@@ -58,7 +58,7 @@ def gradient_x_input(
     _check_memory(model, length)
     rows = torch.as_tensor(places - 1, device=model.device)  # the logits that choose a token stand one place before it
     target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
-    with model.running(progress.report.poll, kernel="eager", gradients=True) as module:
+    with model.running(progress.report.breathe, kernel="eager", gradients=True) as module:
         embeddings = anatomy.embedding(module)(model.ids(sequence.ids[:length])).detach().requires_grad_()
         logits = module(inputs_embeds=embeddings, use_cache=False, logits_to_keep=rows).logits[0].float()
     with torch.enable_grad():
@@ -88,11 +88,15 @@ def _gradient_scores(
     model: LanguageModel, values: torch.Tensor, embeddings: torch.Tensor, group: slice, progress: _Progress
 ) -> np.ndarray:
     """(target of the group, token) float32."""
-    chosen = torch.eye(len(values), device=values.device)[group]
-    with model.running(progress.report.poll, kernel="eager", gradients=True):
-        (gradients,) = torch.autograd.grad(
-            values, embeddings, grad_outputs=chosen, is_grads_batched=True, retain_graph=True
-        )
+    if group.stop - group.start == 1:
+        with model.running(progress.report.breathe, kernel="eager", gradients=True):
+            gradients = torch.autograd.grad(values[group.start], embeddings, retain_graph=True)[0][None]
+    else:
+        chosen = torch.eye(len(values), device=values.device)[group]
+        with model.running(progress.report.poll, kernel="eager", gradients=True):
+            (gradients,) = torch.autograd.grad(
+                values, embeddings, grad_outputs=chosen, is_grads_batched=True, retain_graph=True
+            )
     return (gradients[:, 0] * embeddings.detach()[0]).sum(-1).float().cpu().numpy()
 
 

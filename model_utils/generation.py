@@ -113,7 +113,7 @@ class Decoder:
         """One more token; `last`: the request allows no further one."""
         start = time.perf_counter()
         threads = self.model.decode_threads if self._log_probs else None
-        with self.model.running(report.poll, threads=threads) as module:
+        with self.model.running(report.breathe, threads=threads) as module:
             logits = (
                 module(input_ids=self._next, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
                 .logits[0, -1]

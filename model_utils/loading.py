@@ -60,8 +60,7 @@ class Network:
         self.poll()
         hidden = args[0] if args else kwargs["hidden_states"]
         if hidden.requires_grad:
-            poll = self.poll
-            hidden.register_hook(lambda gradient: poll())
+            hidden.register_hook(lambda gradient: self.poll())
 
 
 @dataclass(eq=False)
@@ -90,7 +89,11 @@ class LanguageModel:
         gradients: bool = False,
         threads: int | None = None,
     ) -> Iterator[nn.Module]:
-        """The module, with its switches set and afterwards restored; may be entered again inside itself."""
+        """The module, with its switches set and afterwards restored; may be entered again inside itself.
+
+        `poll` is called before every layer, forward and back. A report's `breathe` lets another job run right there, inside the
+        pass: give it where the pass has no hook of its own and no batched gradients, else its `poll`.
+        """
         network = self.network
         with network.lock, torch.set_grad_enabled(gradients):
             before = network.poll, network.module.config._attn_implementation, torch.get_num_threads()

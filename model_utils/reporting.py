@@ -15,5 +15,5 @@ class Report:
         """Raises Cancelled when nobody wants the result; cheap enough for every layer of every pass."""
 
     def breathe(self) -> None:
-        """Between two passes, where no hook is set: here a background job lets interactive jobs go first."""
+        """Polls, and lets interactive jobs go first if this is a background job: they run inside this call."""
         self.poll()

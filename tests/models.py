@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from model_utils import analyses
+from model_utils import analyses, codec
 from model_utils.contracts.common import ModelSpec, Request, Specs
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
@@ -23,3 +24,14 @@ def loaded(folders: Pair[Path]) -> Pair[LanguageModel]:
 
 def run(kind: str, folders: Pair[Path], request: Request, report: Report | None = None) -> Any:
     return analyses.execute(kind, specs_of(folders), request, report)
+
+
+def without_seconds(result: Any) -> Any:
+    """The canonical JSON of a result but for the compute times, which differ from run to run."""
+
+    def scrub(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: scrub(inner) for key, inner in value.items() if key != "seconds"}
+        return [scrub(inner) for inner in value] if isinstance(value, list) else value
+
+    return scrub(json.loads(codec.encode(result)))

@@ -19,13 +19,14 @@ import pytest
 
 from model_utils import analyses
 from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.engine import Engine, Job, result_bytes
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
-from tests.models import specs_of
+from tests.models import specs_of, without_seconds
 
 SOON = 20.0
 
@@ -340,3 +341,33 @@ def test_twenty_threads_get_what_each_asked_for(engine: Engine, tiny_pair: Pair[
     for number, result in results.items():
         asked = AttentionRequest(messages=ask(f"Number {number % 10}"), layer=number % 2, answer_ids=(20, 30))
         np.testing.assert_array_equal(result.weights.tuned, analyses.execute("attention", specs, asked).weights.tuned)
+
+
+class Interrupts(Report):
+    """Runs something inside the breath with this number."""
+
+    def __init__(self, number: int, work: Callable[[], Any]) -> None:
+        self.left, self.work, self.done = number, work, None
+
+    def breathe(self) -> None:
+        if self.left == 0:
+            self.done = self.work()
+        self.left -= 1
+
+
+@pytest.mark.parametrize("inner", ["generation", "attention", "attribution"])
+def test_a_job_may_run_inside_any_pass_of_a_background_job_and_neither_notices(tiny_pair: Pair[Path], inner: str):
+    """The interactive job starts before a layer, forward or back, of the other one's pass over the same network."""
+    specs = specs_of(tiny_pair)
+    outer = AttributionRequest(messages=ask("Outer"), answer_ids=(20, 30, 40), quantity="log-probability")
+    asked = analyses.ANALYSES[inner].request(messages=ask("Inner"), max_new_tokens=3)
+    alone, inner_alone = analyses.execute("attribution", specs, outer), analyses.execute(inner, specs, asked)
+    for number in range(100):
+        interrupts = Interrupts(number, lambda: analyses.execute(inner, specs, asked))
+        result = analyses.execute("attribution", specs, outer, interrupts)
+        for side, scores in result.scores.items():
+            np.testing.assert_allclose(scores, alone.scores[side], rtol=1e-5, atol=1e-6)
+        if interrupts.done is None:
+            break
+        assert without_seconds(interrupts.done) == without_seconds(inner_alone)
+    assert number >= 8, "two layers in each forward, one at least in the first backward, and a breath before each group"

@@ -337,6 +337,14 @@ def test_run_on_the_same_question_keeps_what_is_on_its_way_and_asks_again_what_f
     assert not app.error
 
 
+def test_run_on_the_same_question_asks_the_engine_again_because_the_models_files_may_have_changed(
+    app: AppTest, engine: FakeEngine
+):
+    ask(app)
+    ask(app)
+    assert len(engine.asked("generation")) == 2
+
+
 def test_an_edited_question_says_that_the_answers_are_older(app: AppTest, engine: FakeEngine):
     ask(app)
     assert "You changed the question" not in words(app)

@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import session
-from dashboard.widgets.text import answer_text, plain, side_title
+from dashboard.widgets.shared_text import notes
+from dashboard.widgets.text import answer_text, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.common import ROLES, Encoded, StopReason
 from model_utils.contracts.generation import Answer, Generation
@@ -86,8 +87,7 @@ def what_they_saw(result: Generation) -> None:
 
 def _prompt(side: Side, name: str, prompt: Encoded) -> None:
     side_title(side, name, f"{len(prompt)} tokens")
-    for note in prompt.notes:
-        st.warning(plain(note))
+    notes(prompt)
     st.code(prompt.text, language=None, wrap_lines=True)
     token_strip(
         prompt,

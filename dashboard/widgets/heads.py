@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import session
 from dashboard.figures import attention
 from dashboard.widgets.map_canvas import MapPanel, map_canvas
-from dashboard.widgets.shared_text import pick_text
+from dashboard.widgets.shared_text import notes, pick_text
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attention import Attention
@@ -36,6 +36,7 @@ def heads(result: Attention, head: int) -> None:
     if head >= min(len(weights) for _, weights in result.weights.items()):
         return
     weights = result.weights.map(lambda weights: weights[head])
+    notes(result.sequence)
     _maps(result.sequence, weights)
     _row(result, weights)
     _export(result, head)

@@ -44,7 +44,7 @@ def _folders() -> None:
         tuned = st.text_input("Folder of the tuned model", key="folder-tuned", persist_state="session").strip()
         st.caption("Folders in Hugging Face format, as save_pretrained writes them, with safetensors weights.")
         if st.form_submit_button("Compare these"):
-            if base and tuned:
-                session.choose_pair(Pair(base, tuned))
+            problem = session.choose_pair(Pair(base, tuned)) if base and tuned else "Type both folders."
+            if problem is None:
                 st.rerun()
-            st.error("Type both folders.")
+            st.error(plain(problem))

@@ -11,6 +11,7 @@ import streamlit as st
 from dashboard import session
 from dashboard.figures import attribution
 from dashboard.widgets.chart import chart
+from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
@@ -35,6 +36,7 @@ def pick_quantity_and_targets() -> tuple[Quantity, tuple[int, ...]]:
 
 def reliance(result: Attribution) -> None:
     """The answer to pick from, the values explained, three strips on one scale, and the bars."""
+    notes(result.sequence)
     _target(result)
     _values(result)
     st.caption(

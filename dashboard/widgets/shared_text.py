@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import session
+from dashboard.widgets.text import plain
+from model_utils.contracts.common import Encoded
 from model_utils.pair import SIDES, Side
 
 
@@ -26,3 +28,9 @@ def pick_text() -> Side:
         session.read_along(chosen)
         st.rerun()
     return chosen
+
+
+def notes(sequence: Encoded) -> None:
+    """What has to be known about how this text was made."""
+    for note in sequence.notes:
+        st.warning(plain(note))
