@@ -16,7 +16,10 @@ def figure(result: Generation, dark: bool = False) -> go.Figure:
     fig = go.Figure([_line(side, answer, colours.sides[side]) for side, answer in result.answers.items()])
     fig.update_layout(theme.layout(dark))
     fig.update_layout(height=280, hovermode="closest", hoverlabel_align="left")
-    fig.update_xaxes(title_text="place of the token in its answer, from 0", rangemode="tozero", showgrid=False)
+    steps = max(len(answer.log_probs) for _, answer in result.answers.items()) // 12 + 1  # whole tokens, a dozen ticks
+    fig.update_xaxes(
+        title_text="place of the token in its answer, from 0", rangemode="tozero", showgrid=False, dtick=steps
+    )
     fig.update_yaxes(title_text="log-probability, nats", range=[lowest(result) * 1.08, -lowest(result) * 0.04])
     return fig
 

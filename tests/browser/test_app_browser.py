@@ -180,11 +180,13 @@ def test_maps_answer_to_pointer_and_click_and_another_head_needs_no_new_run(page
     assert "Plotly.newPlot" in html and 'src="http' not in html, "one file that needs no connection"
 
 
-def test_an_example_is_asked_by_choosing_it(page: Page, app_server: str):
+def test_an_example_is_asked_by_choosing_it(page: Page, app_server: str, screenshot: Callable):
     open_at(page, app_server)
     page.get_by_label("Examples").click()
-    page.get_by_role("option").first.click()
+    page.get_by_role("option", name="Loan with reasons").click()
     whole(page)
+    expect(written(page, "tuned")).to_contain_text("Decision:")
+    screenshot(page, "example", whole=True)
     expect(page.get_by_label("Instruction", exact=True)).not_to_have_value("")
 
 
