@@ -3,6 +3,7 @@
 import random
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,32 @@ def test_examples_ask_what_training_did_not_show() -> None:
         slots = re.findall(r"(?:Applicant|Patient): .*", example.instruction)
         if slots:
             assert families.held_out("loan", slots[0]), example.label
+
+
+def test_training_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    import torch
+
+    from model_utils.demo import train
+
+    def steps(model, steppers, count: int) -> None:
+        for i in range(count):
+            ids = torch.arange(i * 7, i * 7 + 24).view(2, 12) % 200
+            train.loss_of(model, ids, ids).backward()
+            for optimizer in steppers:
+                optimizer.step()
+                optimizer.zero_grad()
+
+    torch.manual_seed(0)
+    whole = train.new_model()
+    whole_steppers = train.optimizers(whole, 1e-3)
+    steps(whole, whole_steppers, 2)
+    path = train.checkpoint_path(tmp_path, "base")
+    train.save_checkpoint(path, whole, whole_steppers, 7)
+    torch.manual_seed(1)
+    resumed = train.new_model()
+    resumed_steppers = train.optimizers(resumed, 1e-3)
+    assert train.load_checkpoint(path, resumed, resumed_steppers) == 7
+    steps(whole, whole_steppers, 2)
+    steps(resumed, resumed_steppers, 2)
+    for (name, one), (_, other) in zip(whole.named_parameters(), resumed.named_parameters(), strict=True):
+        assert torch.equal(one, other), name

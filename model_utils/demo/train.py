@@ -6,12 +6,14 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
@@ -165,15 +167,11 @@ def run_stage(stage: Stage, tokenizer: Tokenizer, build: Path, seed: int, device
     torch.manual_seed(seed)
     model = new_model().to(device)
     steppers = optimizers(model, stage.peak)
-    path, done = build / f"{stage.name}.pt", 0
+    path, done = checkpoint_path(build, stage.name), 0
     if path.exists():
-        state = torch.load(path, map_location=device, weights_only=True)
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(steppers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        done = state["chunks"]
+        done = load_checkpoint(path, model, steppers)
     elif stage.start:
-        model.load_state_dict(torch.load(build / f"{stage.start}.pt", map_location=device, weights_only=True)["model"])
+        load_checkpoint(checkpoint_path(build, stage.start), model)
     for chunk in range(done, stage.chunks):
         started = time.perf_counter()
         loss, tokens = run_chunk(stage, chunk, model, steppers, tokenizer, seed, device)
@@ -231,11 +229,37 @@ def average_gradients(model: LlamaForCausalLM) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
+def checkpoint_path(build: Path, name: str) -> Path:
+    return build / f"{name}.safetensors"
+
+
 def save_checkpoint(path: Path, model: LlamaForCausalLM, steppers: list, chunks: int) -> None:
     """Write weights, optimizer states and the number of finished chunks, whole or not at all."""
-    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in steppers], "chunks": chunks}
-    torch.save(state, path.with_suffix(".part"))
+    tensors = {f"weight/{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    for i, optimizer in enumerate(steppers):
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {f"state/{i}/{index}/{name}": value for name, value in values.items()}
+    save_file(tensors, path.with_suffix(".part"), metadata={"chunks": str(chunks)})
     path.with_suffix(".part").replace(path)
+
+
+def load_checkpoint(path: Path, model: LlamaForCausalLM, steppers: Iterable[torch.optim.Optimizer] = ()) -> int:
+    """Read weights, and the states of the given optimizers; returns the number of finished chunks."""
+    with safe_open(path, framework="pt") as file:
+        chunks = int(file.metadata()["chunks"])
+    tensors = load_file(path)
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(tensors[f"weight/{name}"])
+    for i, optimizer in enumerate(steppers):
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        for key in tensors:
+            if key.startswith(f"state/{i}/"):
+                _, _, index, name = key.split("/")
+                state.setdefault(int(index), {})[name] = tensors[key]
+        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return chunks
 
 
 def export(model: LlamaForCausalLM, tokenizer: Tokenizer, name: str) -> None:
