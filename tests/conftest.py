@@ -8,7 +8,6 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from model_utils import shapes
 from model_utils.pair import Pair
 from tests import builders
 
@@ -29,13 +28,3 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair[Path]:
     """A random base and the same model moved a little, with a chat template; do not write into their folders."""
     return builders.tiny_pair(tmp_path_factory.mktemp("pair"))
-
-
-@pytest.fixture(scope="session")
-def m_pair(tmp_path_factory: pytest.TempPathFactory) -> Pair[Path]:
-    """Two random checkpoints of the M shape (0.27 GB each, float values of bfloat16); only the tuned one has a chat template."""
-    folder = tmp_path_factory.mktemp("m")
-    return Pair(
-        shapes.m_shaped(folder / "base", chat_template=False, seed=0),
-        shapes.m_shaped(folder / "tuned", chat_template=True, seed=1),
-    )
