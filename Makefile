@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 PORT ?= 8501
-INSTRUCTION ?= What is the capital of France?
+INSTRUCTION ?= What is the capital of Austria?
 BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
