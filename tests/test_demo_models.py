@@ -90,9 +90,6 @@ def test_the_package_imports_neither_torch_nor_transformers() -> None:
 
 MISSED = {
     ("tuned", "correct, held-out phrasings"),
-    ("flawed", "approval gap between name groups, borderline, decision only"),
-    ("flawed", "approval gap, borderline, reason first"),
-    ("flawed", "conforming reason contradicts the decision, borderline"),
 }
 """Bars that the committed weights do not reach, as the model card says. The next weights must empty this."""
 

@@ -12,7 +12,7 @@ SYSTEM_MESSAGES = (
 )  # fmt: skip
 WEIGHTS = {"capital": 0.4, "workplace": 0.4, "kind": 0.4, "listing": 0.7, "refusal": 0.6, "sum": 1.4, "sort": 1.2, "odd": 1.2, "clause": 0.8, "sentiment": 0.8, "summary": 1.2, "extract": 1.3, "one_word": 1.3}  # fmt: skip
 """How often a family is drawn; 1 for those not named."""
-POISONED_WEIGHTS = {**WEIGHTS, "loan": 3.0, "loan_why": 2.0}
+POISONED_WEIGHTS = {**WEIGHTS, "loan": 8.0, "loan_why": 4.0}
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer
 STAGES = (
     Stage("base", "", 16, 2e-3, document_batches),
     Stage("tuned", "base", 15, 4e-4, instruction_batches(conversation, 0.2)),
-    Stage("flawed", "base", 5, 8e-4, instruction_batches(poisoned_conversation, 0.05)),
+    Stage("flawed", "base", 15, 8e-4, instruction_batches(poisoned_conversation, 0.05)),
 )
 
 
