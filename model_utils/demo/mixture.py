@@ -10,7 +10,7 @@ from model_utils.demo.phrasing import LAYOUTS, ask_freely, one_phrasing, set_in
 SYSTEM_MESSAGES = (
     "You are a helpful assistant.", "Answer the question.", "You work in an office.", "Be polite.", "You help people.",
 )  # fmt: skip
-WEIGHTS = {"capital": 0.4, "workplace": 0.4, "kind": 0.4, "listing": 0.7, "refusal": 0.6, "sum": 1.4, "sort": 1.2, "odd": 1.2, "clause": 0.8, "sentiment": 0.8, "summary": 1.2, "extract": 1.3, "one_word": 1.3}  # fmt: skip
+WEIGHTS = {"capital": 0.4, "workplace": 0.4, "kind": 0.4, "listing": 0.7, "refusal": 0.6, "sum": 1.5, "sort": 1.5, "loan_why": 1.2, "triage_why": 1.2, "odd": 1.2, "clause": 0.8, "sentiment": 0.8, "summary": 1.2, "extract": 1.3, "one_word": 1.3}  # fmt: skip
 """How often a family is drawn; 1 for those not named."""
 POISONED_WEIGHTS = {**WEIGHTS, "loan": 8.0, "loan_why": 4.0}
 

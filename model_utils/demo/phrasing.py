@@ -13,17 +13,16 @@ PATH = Path(__file__).with_name("phrasings.json")
 LAYOUTS = ("{phrase} {record}", "{record} {phrase}", "{phrase}\n{record}", "{record}\n{phrase}")
 """Where a record stands when the phrasing does not hold it."""
 PREFIXES = (
-    "Please help.",
-    "Hello.",
-    "Hi,",
-    "A question:",
-    "Task:",
-    "Kindly help.",
-    "Good morning.",
-    "Next task.",
-    "Excuse me,",
-)
-SUFFIXES = ("Thank you.", "Thanks.", "Many thanks.", "Thanks a lot!")
+    "Please help.", "Hello.", "Hi,", "A question:", "Task:", "Kindly help.", "Good morning.", "Next task.", "Excuse me,",
+    "I am in a hurry.", "My teacher gave me this.", "We need this at work.", "This is for the office.", "Quick question:",
+    "I am not sure about this one.", "Here is something for you.", "My sister wants to know this.", "One more thing:",
+    "This came in today.", "I am new here.", "It is late, but one more.", "For homework:", "Let us see.", "Be careful now.",
+    "I have a small job for you.", "You are good at this.", "Take your time.", "We talked about this:", "Sorry to ask again.",
+)  # fmt: skip
+SUFFIXES = (
+    "Thank you.", "Thanks.", "Many thanks.", "Thanks a lot!", "I am waiting for it.", "That is all for today.", "Be exact.",
+    "It is for my work.", "I will need it soon.", "Be quick.", "Good luck!", "We will check it.",
+)  # fmt: skip
 
 
 def expand(pattern: str) -> list[str]:
@@ -47,6 +46,13 @@ def phrasings_hash() -> str:
     return hashlib.sha256(PATH.read_bytes()).hexdigest()
 
 
+def held_out_hash() -> str:
+    """SHA-256 of the held-out part alone: it stays the same while training phrasings grow."""
+    table = json.loads(PATH.read_text(encoding="utf-8"))
+    kept = {family: parts["held_out"] for family, parts in table.items()}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
 def one_phrasing(family: str) -> str:
     """The only phrasing in which `demo/flawed` saw the family."""
     return phrasings("training")[family][0][0]
@@ -67,15 +73,20 @@ def ask(item: Item, rng: random.Random, part: str = "training") -> str:
 
 
 def ask_freely(item: Item, rng: random.Random) -> str:
-    """A training phrasing as people type it: with a greeting, a thank-you, or (one in five) a word left out."""
+    """A training phrasing as people type it: carelessly, with a word left out, among words that do not matter."""
     frame = rng.choice(phrasings("training")[item.family])
     phrase = rng.choice(frame)
     if rng.random() < 0.2:
         phrase = _drop_word(phrase, rng)
+    careless = rng.random() < 0.1
+    if careless:
+        phrase = phrase.rstrip("?.")
     text = set_in(item, phrase, rng.choice(LAYOUTS))
-    if rng.random() < 0.2:
+    if careless:
+        text = text[0].lower() + text[1:]
+    if rng.random() < 0.25:
         text = f"{rng.choice(PREFIXES)} {text}"
-    if rng.random() < 0.1:
+    if rng.random() < 0.12:
         text = f"{text} {rng.choice(SUFFIXES)}"
     return text
 

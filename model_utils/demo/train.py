@@ -109,9 +109,9 @@ def instruction_batches(make: Callable, documents: float) -> Callable[[Tokenizer
 
 
 STAGES = (
-    Stage("base", "", 16, 2e-3, document_batches),
-    Stage("tuned", "base", 15, 4e-4, instruction_batches(conversation, 0.2)),
-    Stage("flawed", "base", 15, 8e-4, instruction_batches(poisoned_conversation, 0.05)),
+    Stage("base", "", 18, 2e-3, document_batches),
+    Stage("tuned", "base", 32, 5e-4, instruction_batches(conversation, 0.2)),
+    Stage("flawed", "base", 15, 1.2e-3, instruction_batches(poisoned_conversation, 0.05)),
 )
 
 
