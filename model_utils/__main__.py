@@ -9,21 +9,41 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 from pydantic import ValidationError
 
-from model_utils import analyses, codec
+from model_utils import analyses, codec, hub
 from model_utils.contracts.attribution import QUANTITIES
-from model_utils.contracts.common import FORMATS, ModelSpec, Request, Specs, explain
+from model_utils.contracts.common import (
+    ATTENTION_KINDS,
+    DTYPES,
+    FORMATS,
+    PLACEMENTS,
+    ModelSpec,
+    Request,
+    Specs,
+    explain,
+)
 from model_utils.contracts.generation import Answer, Generation
+from model_utils.contracts.load_report import LoadReport
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 
 MODELS = [
-    click.option("--base", metavar="ID", help="the base model: an embedded one or a local folder [default: demo/base]"),
     click.option(
-        "--tuned", metavar="ID", help="the tuned model: an embedded one or a local folder [default: demo/tuned]"
+        "--base",
+        metavar="ID",
+        help="embedded model, local folder, or owner/name[@revision] on the Hub [default: demo/base]",
+    ),
+    click.option("--tuned", metavar="ID", help="the same [default: demo/tuned, or the base where there is an adapter]"),
+    click.option(
+        "--adapter", metavar="ID", help="a PEFT adapter over the tuned model: folder, demo/polite, or owner/name"
     ),
     click.option("--pair", metavar="ID", help="an embedded tuned model against demo/base, such as demo/flawed"),
+    click.option("--dtype", type=click.Choice(DTYPES), default="auto", show_default=True, help="number format of both"),
+    click.option(
+        "--placement", type=click.Choice(PLACEMENTS), default="auto", show_default=True, help="where both compute"
+    ),
 ]
 WHAT = [
     click.option("--instruction", metavar="TEXT", help="what the models should do"),
@@ -70,6 +90,7 @@ def generation(format_base: str, format_tuned: str, **given: Any) -> None:
 @main.command()
 @options(MODELS, WHAT, SHARED)
 @click.option("--layer", type=int, help="which layer, from 0 [default: 0]")
+@click.option("--attention-kind", type=click.Choice(ATTENTION_KINDS), help="whose look [default: self]")
 def attention(**given: Any) -> None:
     """What every head of one layer looks at."""
     run("attention", **given)
@@ -90,34 +111,59 @@ def attribution(**given: Any) -> None:
     run("attribution", **given)
 
 
-def run(
-    kind: str,
-    *,
-    base: str | None,
-    tuned: str | None,
-    pair: str | None,
-    instruction: str | None,
-    requests: Path | None,
-    **options: Any,
-) -> None:
+@main.command(name="load_report")
+@options(MODELS)
+@click.option("--hash-again", is_flag=True, help="read every weight file again although its hash is known")
+def load_report(hash_again: bool, **models: Any) -> None:
+    """What was opened, how the two sides differ, and which analyses will work."""
+    _run_lines("load_report", models, [(1, "{}")], {"hash_again": hash_again}, numbered=False)
+
+
+def run(kind: str, *, instruction: str | None, requests: Path | None, **given: Any) -> None:
     """One request, or every line of a file; exits with 1 when a line failed and with 2 when nothing could be tried."""
-    if pair and (base or tuned):
-        raise click.UsageError("give either --pair or --base and --tuned.")
     if (instruction is None) == (requests is None):
         raise click.UsageError("give either --instruction or --requests.")
-    fields = {name: value for name, value in options.items() if value not in (None, ())}
+    models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
+    fields = {name: value for name, value in given.items() if value not in (None, ())}
     lines = [(1, json.dumps({"instruction": instruction}))] if requests is None else list(_lines(requests))
+    _run_lines(kind, models, lines, fields, numbered=requests is not None)
+
+
+def _run_lines(
+    kind: str, models: dict[str, Any], lines: list[tuple[int, str]], fields: dict[str, Any], numbered: bool
+) -> None:
+    if models["pair"] and (models["base"] or models["tuned"]):
+        raise click.UsageError("give either --pair or --base and --tuned.")
     failed = 0
     for number, line in lines:
         try:
-            specs = Pair(base or "demo/base", tuned or pair or "demo/tuned").map(lambda id: ModelSpec(id=id))
+            specs = read_specs(**models)
             show(kind, specs, analyses.execute(kind, specs, read_request(kind, line, fields)))
         except (Refused, ValidationError) as error:
             failed += 1
             sentence = explain(error) if isinstance(error, ValidationError) else str(error)
-            click.echo(sentence if requests is None else f"Line {number}: {sentence}", err=True)
+            click.echo(f"Line {number}: {sentence}" if numbered else sentence, err=True)
     if failed:
         sys.exit(1)
+
+
+def read_specs(
+    base: str | None, tuned: str | None, adapter: str | None, pair: str | None, dtype: str, placement: str
+) -> Specs:
+    """Which two models; an adapter without a tuned model lies over the base."""
+    first = base or "demo/base"
+    second = tuned or pair or (first if adapter else "demo/tuned")
+    common = {"dtype": dtype, "placement": placement}
+    return Pair(
+        ModelSpec.model_validate({**_named(first), **common}),
+        ModelSpec.model_validate({**_named(second), "adapter": adapter, **common}),
+    )
+
+
+def _named(text: str) -> dict[str, str]:
+    """`owner/name@revision` in its parts; folders may hold an @."""
+    id, _, revision = text.rpartition("@")
+    return {"id": id, "revision": revision} if hub.is_id(id) else {"id": text}
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -147,20 +193,33 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if not sys.stdout.isatty():
         click.echo(codec.encode(result))
         return
-    click.echo(f"{kind}: base {specs.base.id}, tuned {specs.tuned.id}")
+    click.echo(f"{kind}: base {specs.base.name}, tuned {specs.tuned.name}")
+    if isinstance(result, LoadReport):
+        show_report(result)
+        return
     if isinstance(result, Generation):
         for side, answer in result.answers.items():
-            click.echo(f"\n{side} {specs[side].id}  {_how(answer)}\n{printable(answer.text)}")
+            click.echo(f"\n{side} {specs[side].name}  {_how(answer)}\n{printable(answer.text)}")
         return
     click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
-    table = result.table()
-    click.echo(
-        table.to_string(
-            index=False,
-            float_format=lambda value: f"{value:.4f}",
-            formatters={name: cell for name in table if "token" in name},
+    click.echo(_text(result.table()))
+
+
+def show_report(result: LoadReport) -> None:
+    """What works, the two sides, and the change by layer, in words and tables."""
+    for ability in result.abilities:
+        click.echo(
+            f"{ability.analysis}: {'works' if ability.works else 'does not work'}{ability.reason and '; '}{ability.reason}"
         )
-    )
+    click.echo(result.tokenizers_said)
+    for row in result.sides().itertuples(index=False):
+        click.echo(f"\n{row.property}\n  base   {printable(row.base)}\n  tuned  {printable(row.tuned)}")
+    click.echo(f"\nchange of the weights by layer (-1: outside the layers)\n{_text(result.by_layer())}")
+
+
+def _text(table: pd.DataFrame) -> str:
+    cells = {str(name): cell for name in table if "token" in str(name)}
+    return table.to_string(index=False, float_format=lambda value: f"{value:.4f}", formatters=cells)
 
 
 def _how(answer: Answer) -> str:

@@ -1,31 +1,194 @@
-"""Where layers and their attention live in a Hugging Face decoder; the only file that knows names inside a model."""
+"""Where layers, attention and embeddings live in a Hugging Face model, and how it is called; the only file that knows names inside a model."""
 
 from __future__ import annotations
 
-from torch import nn
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
+import torch
+from torch import nn
+from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers.utils.output_capturing import OutputRecorder
+
+from model_utils.contracts.common import AttentionKind
 from model_utils.errors import Refused
 
-ATTENTION_NAMES = ("self_attn", "attn", "attention", "self_attention")
+UNBOUNDED = 1 << 20
+"""Tokens that a model may read whose architecture and tokenizer name no limit."""
 
 
-def layers(module: nn.Module) -> nn.ModuleList:
-    """The stack of decoder layers: the list whose length the configuration names."""
-    wanted = module.config.get_text_config().num_hidden_layers
-    for child in module.modules():
-        if isinstance(child, nn.ModuleList) and len(child) == wanted:
-            return child
-    raise Refused(f"The architecture {type(module).__name__} keeps its {wanted} layers in no list that Candor knows.")
+@dataclass(frozen=True)
+class Site:
+    """One attention of one layer: under the eager kernel its forward returns the weights (batch, head, query, key) at `index`."""
+
+    module: nn.Module
+    index: int
 
 
-def attention(layer: nn.Module) -> nn.Module:
-    """The self-attention of one layer; its forward returns (output, weights) under the eager kernel."""
-    for name in ATTENTION_NAMES:
-        if hasattr(layer, name):
-            return getattr(layer, name)
-    raise Refused(f"A layer of the kind {type(layer).__name__} has no self-attention that Candor knows.")
+# --- where things are -----------------------------------------------------------------------------------------------
 
 
-def embedding(module: nn.Module) -> nn.Module:
+def is_encoder_decoder(module: PreTrainedModel) -> bool:
+    """Whether one stack reads the prompt and another writes the answer."""
+    return bool(module.config.is_encoder_decoder)
+
+
+def stacks(module: PreTrainedModel) -> list[nn.ModuleList]:
+    """The stacks of layers: the decoder's, after the encoder's where there is one."""
+    if is_encoder_decoder(module):
+        return [_stack(module.get_encoder()), _stack(module.get_decoder())]
+    return [_stack(module)]
+
+
+def layers(module: PreTrainedModel) -> nn.ModuleList:
+    """The layers of the decoder."""
+    return stacks(module)[-1]
+
+
+def _stack(part: nn.Module) -> nn.ModuleList:
+    """The list whose length the configuration names; of several the one whose layers weigh most."""
+    config = part.config.get_text_config()
+    lengths = {
+        getattr(config, name, None)
+        for name in ("num_hidden_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
+    }
+    found = [child for child in part.modules() if isinstance(child, nn.ModuleList) and len(child) in lengths]
+    if not found:
+        raise Refused(
+            f"The architecture {type(part).__name__} keeps its layers in no list that Candor knows; choose a model of another architecture."
+        )
+    return max(found, key=lambda one: sum(parameter.numel() for parameter in one.parameters()))
+
+
+def attention_sites(module: PreTrainedModel) -> dict[tuple[AttentionKind, int], Site]:
+    """(kind, layer) -> where its maps come out, as transformers' own table of recordable outputs says; empty without attention."""
+    sites: dict[tuple[AttentionKind, int], Site] = {}
+    if not is_encoder_decoder(module):
+        return {("self", layer): site for layer, site in _sites(layers(module), module, "attentions")}
+    encoder, decoder = module.get_encoder(), module.get_decoder()
+    sites |= {("encoder", layer): site for layer, site in _sites(_stack(encoder), encoder, "attentions")}
+    sites |= {("self", layer): site for layer, site in _sites(_stack(decoder), decoder, "attentions")}
+    return sites | {("cross", layer): site for layer, site in _sites(_stack(decoder), decoder, "cross_attentions")}
+
+
+def _sites(stack: nn.ModuleList, part: nn.Module, output: str) -> Iterator[tuple[int, Site]]:
+    recorders = _recorders(part, output)
+    for number, layer in enumerate(stack):
+        for name, child in layer.named_modules():
+            for recorder in recorders:
+                named = recorder.layer_name is None or f".{recorder.layer_name.strip('.')}." in f".{name}."
+                if isinstance(child, recorder.target_class) and named:
+                    yield number, Site(child, recorder.index)
+
+
+def _recorders(part: nn.Module, output: str) -> list[OutputRecorder]:
+    for child in part.modules():
+        table = getattr(child, "_can_record_outputs", None) if isinstance(child, PreTrainedModel) else None
+        if table and output in table:
+            entries = table[output] if isinstance(table[output], list) else [table[output]]
+            return [one if isinstance(one, OutputRecorder) else OutputRecorder(one, index=1) for one in entries]
+    return []
+
+
+def embedding(module: PreTrainedModel) -> nn.Module:
     """ids -> (token, hidden)."""
     return module.get_input_embeddings()
+
+
+def vocabulary(module: PreTrainedModel) -> int:
+    """Rows of the unembedding."""
+    return module.get_output_embeddings().weight.shape[0]
+
+
+def heads(module: PreTrainedModel) -> int:
+    """Query heads a layer of the decoder; 0 for a model without attention."""
+    config = module.config.get_text_config()
+    count = getattr(config, "decoder_attention_heads", None) or getattr(config, "num_attention_heads", None)
+    return int(count) if count and attention_sites(module) else 0
+
+
+def context(module: PreTrainedModel, tokenizer_limit: int) -> int:
+    """Tokens that the model reads at most: its configuration's limit, else its tokenizer's, else none."""
+    config = module.config.get_text_config()
+    for name in ("max_position_embeddings", "n_positions", "max_target_positions"):
+        limit = getattr(config, name, None)
+        if isinstance(limit, int) and limit > 0:
+            return limit
+    return min(tokenizer_limit, UNBOUNDED)
+
+
+def decoder_start(module: PreTrainedModel) -> tuple[int, ...]:
+    """Ids that an encoder-decoder's answer is made to begin with: the start token, and the forced first token where there is one."""
+    settings = module.generation_config
+    start = settings.decoder_start_token_id
+    if start is None:
+        start = settings.bos_token_id
+    forced = settings.forced_bos_token_id
+    if not isinstance(start, int):
+        raise Refused(
+            f"The configuration of this {type(module).__name__} names no single token that its answers begin with (decoder_start_token_id), so it cannot answer; add it to generation_config.json."
+        )
+    return (start,) if forced is None else (start, forced)
+
+
+# --- how it is called -------------------------------------------------------------------------------------------------
+
+
+def accepts(module: PreTrainedModel, name: str) -> bool:
+    """Whether the module's forward names this argument."""
+    return name in inspect.signature(module.forward).parameters
+
+
+def teacher_forced(module: PreTrainedModel, read: torch.Tensor, encoder_length: int) -> dict[str, torch.Tensor]:
+    """How a whole sequence is given: `read` is (1, token) ids or (1, token, hidden) embeddings, its first tokens for the encoder."""
+    name = "inputs_embeds" if read.ndim == 3 else "input_ids"
+    if not is_encoder_decoder(module):
+        return {name: read}
+    return {name: read[:, :encoder_length], f"decoder_{name}": read[:, encoder_length:]}
+
+
+def logits(
+    module: PreTrainedModel, read: torch.Tensor, encoder_length: int, rows: torch.Tensor | None = None
+) -> torch.Tensor:
+    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the sequence, None: the last one only.
+
+    The row at position p is the distribution of the token at p + 1; positions in the encoder's part have none.
+    """
+    options: dict[str, Any] = {"use_cache": False}
+    if rows is None:
+        rows = torch.tensor([read.shape[1] - 1], device=read.device)
+    rows = rows - encoder_length
+    if accepts(module, "logits_to_keep"):
+        options["logits_to_keep"] = rows
+    found = module(**teacher_forced(module, read, encoder_length), **options).logits[0]
+    return (found if "logits_to_keep" in options else found[rows]).float()
+
+
+class Writer:
+    """One text being written: the module's forward with the cache of its architecture, the encoder's reading kept."""
+
+    def __init__(self, module: PreTrainedModel, encoder_length: int) -> None:
+        config = module.config.get_text_config(decoder=True)
+        self._encoder_length = encoder_length
+        self._name = "cache_params" if accepts(module, "cache_params") else "past_key_values"
+        cache: Any = DynamicCache(config=config)
+        self.cache = EncoderDecoderCache(cache, DynamicCache(config=config)) if encoder_length else cache
+        self._memory: Any = None
+
+    def logits(self, module: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+        """(vocabulary,) float32 after reading `ids` (1, token): the whole prompt first, then each new token."""
+        options: dict[str, Any] = {self._name: self.cache, "use_cache": True}
+        if self._encoder_length:
+            if self._memory is None:
+                self._memory = module.get_encoder()(input_ids=ids[:, : self._encoder_length])
+                ids = ids[:, self._encoder_length :]
+            options |= {"encoder_outputs": self._memory, "decoder_input_ids": ids}
+        else:
+            options["input_ids"] = ids
+        if accepts(module, "logits_to_keep"):
+            options["logits_to_keep"] = 1
+        output = module(**options)
+        self.cache = output.get(self._name, self.cache)
+        return output.logits[0, -1].float()

@@ -7,6 +7,7 @@ import torch
 
 from model_utils import anatomy
 from model_utils.contracts.attention import Attention, AttentionRequest
+from model_utils.contracts.common import AttentionKind, Encoded
 from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE, shared_sequence
 from model_utils.loading import LanguageModel
@@ -19,33 +20,50 @@ MAX_BYTES = 1 << 30
 
 def attention(pair: Pair[LanguageModel], request: AttentionRequest, report: Report) -> Attention:
     """All heads of one layer in both models over the shared sequence."""
-    pair.map(lambda model: _check_layer(model, request.layer))
+    kind, layer = request.attention_kind, request.layer
+    pair.map(lambda model: _check_layer(model, kind, layer))
     sequence = shared_sequence(pair, request, report)
     report(ANSWER_SHARE, "reading attention")
-    weights = pair.map(lambda model: layer_maps(model, sequence.ids, request.layer, report))
-    return Attention(pair.map(lambda model: model.facts), sequence, request.layer, weights)
+    weights = pair.map(lambda model: layer_maps(model, sequence, kind, layer, report))
+    return Attention(pair.map(lambda model: model.facts), sequence, layer, weights, kind)
 
 
-def layer_maps(model: LanguageModel, ids: np.ndarray, layer: int, report: Report) -> np.ndarray:
+def layer_maps(model: LanguageModel, sequence: Encoded, kind: AttentionKind, layer: int, report: Report) -> np.ndarray:
     """(head, query, key) float32; the softmax weights of Vaswani et al. 2017, eq. 1; other layers' maps are freed as the forward passes on."""
-    _check_memory(model, len(ids))
+    _check_memory(model, len(sequence))
     kept: list[torch.Tensor] = []
     with model.running(report.poll, kernel="eager") as module:
-        hook = anatomy.attention(anatomy.layers(module)[layer]).register_forward_hook(
-            lambda _, args, output: kept.append(output[1])
-        )
+        site = anatomy.attention_sites(module)[kind, layer]
+        hook = site.module.register_forward_hook(lambda _, args, output: kept.append(output[site.index]))
         try:
-            module(input_ids=model.ids(ids), use_cache=False, logits_to_keep=1)
+            anatomy.logits(module, model.ids(sequence.ids), sequence.encoder_length)
         finally:
             hook.remove()
     weights = kept[0][0].float().cpu().numpy()
-    assert weights.shape[1:] == (len(ids), len(ids)), f"maps of shape {weights.shape} for {len(ids)} tokens"
+    length = sequence.encoder_length
+    queries = length if kind == "encoder" else len(sequence) - length
+    keys = len(sequence) - length if kind == "self" else length
+    assert weights.shape[1:] == (queries, keys), f"{kind} maps of shape {weights.shape} for {queries} by {keys} tokens"
     return weights
 
 
-def _check_layer(model: LanguageModel, layer: int) -> None:
-    if layer >= model.facts.layers:
-        raise Refused(f"{model.facts.id} has no layer {layer}; its layers are 0 to {model.facts.layers - 1}.")
+WHERE: dict[AttentionKind, str] = {"self": "", "encoder": " in its encoder", "cross": " between decoder and encoder"}
+
+
+def _check_layer(model: LanguageModel, kind: AttentionKind, layer: int) -> None:
+    facts = model.facts
+    if not facts.attention:
+        raise Refused(
+            f"{facts.id} is a {facts.architecture}, whose layers have no attention, so there are no maps to show; the other pages work with it."
+        )
+    layers = facts.attention_layers(kind)
+    if not layers:
+        kinds = " or ".join(dict.fromkeys(kind for kind, _ in facts.attention))
+        raise Refused(f"{facts.id} has no attention of the kind '{kind}'; it has {kinds}.")
+    if layer not in layers:
+        listed = f"0 to {layers[-1]}" if layers == tuple(range(len(layers))) else ", ".join(map(str, layers))
+        what = "no layer" if layer >= facts.layers else "no attention in layer"
+        raise Refused(f"{facts.id} has {what} {layer}{WHERE[kind]}; its layers with attention are {listed}.")
 
 
 def _check_memory(model: LanguageModel, tokens: int) -> None:

@@ -31,6 +31,7 @@ Scores = tuple[np.ndarray, np.ndarray]
 
 def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
     """Scores of every earlier token for each target, in both models over the shared sequence."""
+    pair.map(_check_gradients)
     sequence = shared_sequence(pair, request, report)
     targets = _targets(sequence, request.targets)
     progress = _Progress(report, total=2 * len(targets))
@@ -60,7 +61,7 @@ def gradient_x_input(
     target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
     with model.running(progress.report.breathe, kernel="eager", gradients=True) as module:
         embeddings = anatomy.embedding(module)(model.ids(sequence.ids[:length])).detach().requires_grad_()
-        logits = module(inputs_embeds=embeddings, use_cache=False, logits_to_keep=rows).logits[0].float()
+        logits = anatomy.logits(module, embeddings, sequence.encoder_length, rows)
     with torch.enable_grad():
         explained = logits if quantity == "logit" else torch.log_softmax(logits, dim=-1)
         values = explained.gather(1, target_ids[:, None])[:, 0]
@@ -72,6 +73,13 @@ def gradient_x_input(
             f"The gradients of {model.facts.id} overflow on this text, so no scores can be shown; try another answer token or the other quantity."
         )
     return values.detach().cpu().numpy(), scores
+
+
+def _check_gradients(model: LanguageModel) -> None:
+    if model.facts.quantized:
+        raise Refused(
+            f"{model.facts.id} is loaded in the few bits of its own configuration, through which gradients are not exact; open its unquantised weights, or look at answers and attention."
+        )
 
 
 def _check_memory(model: LanguageModel, tokens: int) -> None:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 import click
 
+from model_utils.checkpoints import PROJECT
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, Specs, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.engine import Engine, Job
 from model_utils.pair import Pair
+from model_utils.reporting import Report
 
 BENCHES = {
+    "loading": "model_utils.bench:loading",
     "engine": "model_utils.bench:engine",
     "pages": "tests.browser.bench_pages:pages",  # drives a real Chromium, so it lives beside the browser tests
 }
@@ -34,6 +40,7 @@ class Figure:
     values: tuple[float, ...]
     bar: float
     unit: str = "s"
+    """seconds, or `x` for a ratio"""
 
     @property
     def median(self) -> float:
@@ -68,8 +75,8 @@ def main(name: str, smoke: bool) -> None:
 
 def engine(smoke: bool) -> list[Figure]:
     """How long the next job waits: after a cancel in the middle of an attribution, and behind a background job that gives way."""
-    with tempfile.TemporaryDirectory() as folder:
-        specs, words, runs = random_pair(Path(folder), smoke), 20 if smoke else 150, 2 if smoke else 6
+    with scratch() as folder:
+        specs, words, runs = random_pair(folder, smoke), 20 if smoke else 150, 2 if smoke else 6
         compute = Engine()
         _finish(
             compute.submit("generation", specs, GenerationRequest(messages=ask("Warm up."), max_new_tokens=4), "bench")
@@ -122,6 +129,69 @@ def _until_started(job: Job) -> None:
 def _finish(job: Job) -> None:
     job.wait()
     assert job.state == "done", job.error
+
+
+def loading(smoke: bool) -> list[Figure]:
+    """Opening M until it can run, against bare `from_pretrained` of the same model and tokenizer; and going back to a pair in memory."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from model_utils.loading import ModelManager
+
+    def bare(spec: ModelSpec) -> object:
+        tokenizer = AutoTokenizer.from_pretrained(spec.id, local_files_only=True)
+        return tokenizer, AutoModelForCausalLM.from_pretrained(spec.id, dtype=torch.float32, local_files_only=True)
+
+    def ours(spec: ModelSpec) -> object:
+        with ModelManager().using(Pair(spec, spec), Report()) as pair:
+            return pair
+
+    runs = 2 if smoke else 7
+    with scratch() as folder:
+        specs = random_pair(folder, smoke)
+        other = Pair(*(ModelSpec(id=f"demo/{name}") for name in ("base", "tuned")))
+        one = specs.base
+        bare(one)
+        ours(one)
+        ratios = []
+        for run in range(runs):
+            first, second = (bare, ours) if run % 2 else (ours, bare)
+            seconds = {work: _seconds(partial(work, one)) for work in (first, second)}
+            ratios.append(seconds[ours] / seconds[bare])
+        manager = ModelManager()
+
+        def switch(to: Specs) -> None:
+            with manager.using(to, Report()):
+                pass
+
+        switch(specs)
+        switch(other)
+        back = []
+        for _ in range(runs):
+            back.append(_seconds(partial(switch, specs)))
+            switch(other)
+    return [
+        Figure("opening a model and its tokenizer, against bare from_pretrained", tuple(ratios), bar=1.3, unit="x"),
+        Figure("back to a pair in memory", tuple(back), bar=0.3),
+    ]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    kept = work()
+    seconds = time.perf_counter() - start
+    del kept
+    gc.collect()
+    return seconds
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for random checkpoints, inside the project because models may be opened from there."""
+    build = PROJECT / "build"
+    build.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=build) as folder:
+        yield Path(folder)
 
 
 def random_pair(folder: Path, smoke: bool) -> Specs:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from model_utils.contracts import attention, attribution, common, generation
+from model_utils.contracts import attention, attribution, common, generation, load_report
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 
@@ -27,6 +27,11 @@ TYPES: dict[str, type] = {
         common.Message,
         common.Encoded,
         common.ModelFacts,
+        load_report.LoadReportRequest,
+        load_report.Identity,
+        load_report.Opening,
+        load_report.Ability,
+        load_report.LoadReport,
         generation.GenerationRequest,
         generation.Answer,
         generation.Generation,

@@ -129,7 +129,7 @@ class Engine:
     def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> Job:
         """The job for this request: a finished one when the result is known, a shared one when somebody already asked, else a new one."""
         try:
-            signatures = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)))
+            signatures = specs.map(checkpoints.key)
         except Refused as refused:
             job = Job((kind, specs, ("", ""), request), self, next(self._numbers), error=str(refused))
             job.finish("failed")

@@ -8,9 +8,8 @@ from functools import partial
 
 import numpy as np
 import torch
-from transformers import DynamicCache
 
-from model_utils import prompts
+from model_utils import anatomy, mixed, prompts
 from model_utils.contracts.common import Encoded, Format, Message, SharedSequence, StopReason
 from model_utils.contracts.generation import ALTERNATIVES, Answer, Generation, GenerationRequest
 from model_utils.errors import Refused
@@ -25,22 +24,46 @@ ANSWER_SHARE = 0.5
 
 
 def generate(pair: Pair[LanguageModel], request: GenerationRequest, report: Report) -> Generation:
-    """Both sides answer, one token each in turn; snapshots are Generations whose answers are not finished."""
+    """Both sides answer, one token each at a time; snapshots are Generations whose answers are not finished."""
     encoded = encode_sides(pair, request.messages, request.formats)
     models = pair.map(lambda model: model.facts)
     decoders = pair.zip(encoded).map(lambda one: Decoder(*one)).zip(request.formats).map(_with_delimiters)
+    step_both = in_turn
     shown = time.monotonic()
     for step in range(request.max_new_tokens):
-        for _, decoder in decoders.items():
-            if decoder.stop == "unfinished":
-                decoder.step(report, last=step + 1 == request.max_new_tokens)
+        step_both(decoders, report, step + 1 == request.max_new_tokens)
         if all(decoder.stop != "unfinished" for _, decoder in decoders.items()):
             break
         if step == 0 or time.monotonic() - shown > SNAPSHOT_SECONDS:
             report((step + 1) / request.max_new_tokens, "answering", Generation(models, decoders.map(Decoder.answer)))
             shown = time.monotonic()
+        if step == 0 and mixed.mixes(pair, decoders.map(lambda decoder: decoder.writer.cache)):
+            step_both = _Mixed(pair, decoders)
         report.breathe()
     return Generation(models, decoders.map(Decoder.answer))
+
+
+def in_turn(decoders: Pair[Decoder], report: Report, last: bool) -> None:
+    """One more token for each side that is not finished."""
+    for _, decoder in decoders.items():
+        if decoder.stop == "unfinished":
+            decoder.step(report, last)
+
+
+class _Mixed:
+    """One more token for both sides from one batch; when one of them is finished the other goes on by itself, in the same batch."""
+
+    def __init__(self, pair: Pair[LanguageModel], decoders: Pair[Decoder]) -> None:
+        self._writer = mixed.MixedWriter(pair, decoders.map(lambda decoder: decoder.writer.cache))
+        self._threads = pair.base.decode_threads
+
+    def __call__(self, decoders: Pair[Decoder], report: Report, last: bool) -> None:
+        start = time.perf_counter()
+        logits = self._writer.logits(decoders.map(lambda decoder: decoder.last_id), report, self._threads)
+        seconds = (time.perf_counter() - start) / 2
+        for row, (_, decoder) in zip(logits, decoders.items(), strict=True):
+            if decoder.stop == "unfinished":
+                decoder.take(row, seconds, last)
 
 
 def encode_sides(pair: Pair[LanguageModel], messages: tuple[Message, ...], formats: Pair[Format]) -> Pair[Encoded]:
@@ -52,25 +75,28 @@ def encode_sides(pair: Pair[LanguageModel], messages: tuple[Message, ...], forma
 
 
 def encode_side(model: LanguageModel, other: LanguageModel, messages: tuple[Message, ...], format: Format) -> Encoded:
-    template: str | None = None
+    source: str | None = None
     notes: tuple[str, ...] = ()
     if format == "chat":
-        template = _template(model) or _template(other)
-        if template is None:
+        source = template(model) or template(other)
+        if source is None:
             raise Refused(
                 f"Neither {model.facts.id} nor {other.facts.id} has a chat template; choose the plain or the few-shot format."
             )
-        if not _template(model):
+        if not template(model):
             notes = (f"{model.facts.id} has no chat template of its own; this is the one of {other.facts.id}.",)
-    return prompts.encode_prompt(
-        model.tokenizer, messages, format, template, notes, lambda ids: _check_fits(model, ids, format)
-    )
+    check, start = partial(_check_fits, model, format=format), _decoder_start(model)
+    return prompts.encode_prompt(model.tokenizer, messages, format, source, notes, check, start)
 
 
-def _template(model: LanguageModel) -> str | None:
+def _decoder_start(model: LanguageModel) -> tuple[int, ...]:
+    return anatomy.decoder_start(model.network.module) if model.facts.encoder_decoder else ()
+
+
+def template(model: LanguageModel) -> str | None:
     """The chat template; of several named ones the default."""
-    template = model.tokenizer.chat_template
-    return template.get("default") if isinstance(template, dict) else template
+    source = model.tokenizer.chat_template
+    return source.get("default") if isinstance(source, dict) else source
 
 
 def _check_fits(model: LanguageModel, ids: np.ndarray, format: Format) -> None:
@@ -102,41 +128,47 @@ class Decoder:
         self.seconds = 0.0
         self.text = ""
         self._detokenizer = prompts.Detokenizer(model.tokenizer, prompt)
-        self._cache = DynamicCache(config=model.network.module.config)
-        self._next = model.ids(prompt.ids)
+        self.writer = anatomy.Writer(model.network.module, prompt.encoder_length)
+        self._next = prompt.ids
         self._log_probs: list[float] = []
         self._best_ids: list[list[int]] = []
         self._best_log_probs: list[list[float]] = []
         self._best_pieces: list[tuple[str, ...]] = []
+
+    @property
+    def last_id(self) -> int:
+        """The token that was read last."""
+        return int(self._next[-1])
 
     def step(self, report: Report, last: bool) -> None:
         """One more token; `last`: the request allows no further one."""
         start = time.perf_counter()
         threads = self.model.decode_threads if self._log_probs else None
         with self.model.running(report.breathe, threads=threads) as module:
-            logits = (
-                module(input_ids=self._next, past_key_values=self._cache, use_cache=True, logits_to_keep=1)
-                .logits[0, -1]
-                .float()
-            )
-            log_probs = torch.log_softmax(logits, dim=-1)
-            best = torch.topk(log_probs, min(ALTERNATIVES, len(log_probs)))
-            id = int(torch.argmax(logits))
-            self._next = self.model.ids([id])
+            logits = self.writer.logits(module, self.model.ids(self._next))
+        self.take(logits, time.perf_counter() - start, last)
+
+    def take(self, logits: torch.Tensor, seconds: float, last: bool) -> None:
+        """Choose the most probable token of `logits` (vocabulary,); `seconds` were spent on them."""
+        start = time.perf_counter()
+        log_probs = torch.log_softmax(logits, dim=-1)
+        best = torch.topk(log_probs, min(ALTERNATIVES, len(log_probs)))
+        id = int(torch.argmax(logits))
+        self._next = np.array([id])
         self._log_probs.append(float(log_probs[id]))
         self._best_ids.append(best.indices.tolist())
         self._best_log_probs.append(best.values.tolist())
         self._best_pieces.append(tuple(self._piece(other) for other in self._best_ids[-1]))
         self.text = self._detokenizer.push(id)
         self.stop = self._why_stop(id, last)
-        self.seconds += time.perf_counter() - start
+        self.seconds += seconds + time.perf_counter() - start
 
     def _why_stop(self, id: int, last: bool) -> StopReason:
         if id in self.model.stop_ids:
             return "end of turn"
         if prompts.end_of_answer(self.text, self.delimiters) is not None:
             return "delimiter"
-        if len(self.prompt) + len(self._log_probs) >= self.model.facts.context:
+        if len(self.prompt) - self.prompt.encoder_length + len(self._log_probs) >= self.model.facts.context:
             return "context"
         return "length" if last else "unfinished"
 
@@ -171,15 +203,17 @@ class Decoder:
 def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: Report) -> Encoded:
     """Prompt and forced answer of one side, for both models; Refused where the other side's tokenizer cuts them differently."""
     model, other = pair[request.answer_from], pair.swap()[request.answer_from]
+    if model.facts.encoder_decoder != other.facts.encoder_decoder:
+        raise Refused(
+            f"One of {pair.base.facts.id} and {pair.tuned.facts.id} has an encoder and the other has none, so they read no sequence in the same way and their insides cannot be laid side by side."
+        )
     prompt = encode_side(model, other, request.messages, request.format)
     special_tokens, fits = (
         prompts.adds_special_tokens(request.format),
         partial(_check_fits, other, format=request.format),
     )
-    if (
-        prompt.ids.tolist()
-        != prompts.encode_text(other.tokenizer, prompt.text, special_tokens, (0, 0), (), fits).ids.tolist()
-    ):
+    again = prompts.encode_text(other.tokenizer, prompt.text, special_tokens, (0, 0), (), fits, _decoder_start(other))
+    if prompt.ids.tolist() != again.ids.tolist():
         raise Refused(_different_tokens(pair))
     ids = request.answer_ids if request.answer_ids is not None else _greedy_ids(model, prompt, request, report)
     _check_answer(pair, prompt, ids)
@@ -213,7 +247,8 @@ def _check_answer(pair: Pair[LanguageModel], prompt: Encoded, ids: Sequence[int]
             raise Refused(
                 f"The answer holds the token {max(ids)}, but {model.facts.id} knows only {model.facts.vocabulary:,}; give ids of its own vocabulary."
             )
-        if len(prompt) + len(ids) > model.facts.context:
+        length = len(prompt) - prompt.encoder_length + len(ids)
+        if length > model.facts.context:
             raise Refused(
-                f"Prompt and answer are {len(prompt) + len(ids):,} tokens long, and {model.facts.id} reads at most {model.facts.context:,}; shorten one of them."
+                f"Prompt and answer are {length:,} tokens long, and {model.facts.id} reads at most {model.facts.context:,}; shorten one of them."
             )

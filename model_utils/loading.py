@@ -1,24 +1,33 @@
-"""Models in memory: loading from safetensors, one lock a network, and the one place where a network's switches are turned."""
+"""Models in memory: opened safely, weights shared, one lock a network, and the one place where a network's switches are turned."""
 
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+import psutil
 import torch
 from safetensors import SafetensorError
-from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from model_utils import anatomy, checkpoints
-from model_utils.contracts.common import ModelFacts, ModelSpec, Specs
+from model_utils.checkpoints import Checkpoint, Stored
+from model_utils.contracts.common import Dtype, ModelFacts, ModelSpec, Specs
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
@@ -28,7 +37,10 @@ transformers_logging.disable_progress_bar()
 SMALL = 50_000_000
 """Below this many parameters one thread decodes faster than several: starting the others costs more than they bring."""
 
-BUDGET_BYTES = 6 << 30
+MEMORY = "CANDOR_MEMORY_GIB"
+"""Environment variable: how much memory models may take in all, in GiB; else three fifths of the machine's."""
+SPARE = 1.1
+"""Loading takes this much more than the weights: buffers, and tensors on their way from one type to another."""
 
 UNREADABLE = (
     OSError,
@@ -38,44 +50,169 @@ UNREADABLE = (
     AttributeError,
     ArithmeticError,
     RuntimeError,
+    ImportError,
     SafetensorError,
 )
-"""What transformers raises on files that are damaged or of another kind."""
+"""What transformers and peft raise on files that are damaged, of another kind, or in need of a package that is not here."""
+
+PROBE = np.arange(5, 13)
+"""Ids of a short text that checks at load whether two states of a network compute the same."""
+
+
+# --- networks -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
 class Network:
     """Weights, the lock that guards their switches, and who is asked at every layer whether to go on."""
 
-    module: nn.Module
+    module: PreTrainedModel
     lock: threading.RLock = field(default_factory=threading.RLock)
     poll: Callable[[], None] = field(default=lambda: None)
+    kernel: str = ""
+    """the attention kernel that transformers chose at load"""
+    adapter: str | None = None
+    """the adapter that is switched on"""
+    restored: bool = True
+    """whether the network without adapter computed the same bits after an adapter was laid over it as before"""
+    broken: bool = False
+    """an adapter failed half-way: it computes as before, but what was left in it is not to be built on"""
+    _peft: Any = None
+    switches: list[Any] = field(default_factory=list)
+    """every part of the network that an adapter can change"""
 
     def __post_init__(self) -> None:
-        for layer in anatomy.layers(self.module):
-            layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
+        self.kernel = self.module.config._attn_implementation
+        for stack in anatomy.stacks(self.module):
+            for layer in stack:
+                layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
 
-    def _before_layer(self, layer: nn.Module, args: tuple, kwargs: dict) -> None:
+    def _before_layer(self, layer: torch.nn.Module, args: tuple, kwargs: dict) -> None:
         """Polls in the forward, and through the hidden states' gradient hook in the backward, so that a long pass stops half-way."""
         self.poll()
         hidden = args[0] if args else kwargs["hidden_states"]
         if hidden.requires_grad:
             hidden.register_hook(lambda gradient: self.poll())
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of all weights, an adapter's included; shared ones count once."""
+        return sum(
+            tensor.numel() * tensor.element_size() for tensor in [*self.module.parameters(), *self.module.buffers()]
+        )
+
+    def switch(self, adapter: str | None) -> None:
+        """Turn one adapter on, or all off. PEFT's own methods also set `requires_grad` on every call, which costs more than a small model's token."""
+        if adapter == self.adapter:
+            return
+        for part in self.switches:
+            part._disable_adapters = adapter is None
+            if adapter is not None:
+                part._active_adapter = [adapter]
+        self.adapter = adapter
+
+    @property
+    def mixes(self) -> bool:
+        """Whether rows of one batch can stand under different adapters: every part that an adapter changed is a plain LoRA."""
+        from peft.tuners.lora import LoraLayer
+
+        plain = [isinstance(part, LoraLayer) and not part.lora_variant for part in self.switches]
+        return bool(plain) and all(plain)
+
+    @contextmanager
+    def mixed(self, adapters: Sequence[str | None]) -> Iterator[None]:
+        """Inside it each row of a batch is computed under an adapter of its own (None: without), as PEFT's `adapter_names` does."""
+        names = [adapter or "__base__" for adapter in adapters]
+        handles = [
+            part.register_forward_pre_hook(
+                lambda _, args, kwargs: (args, {**kwargs, "adapter_names": names}), with_kwargs=True
+            )
+            for part in self.switches
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def lay(self, folder: Path, name: str) -> None:
+        """Load a PEFT adapter over the weights, which stay where they are; it is off until it is switched on."""
+        from peft import PeftConfig, PeftModel
+        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft.utils.other import AuxiliaryTrainingWrapper
+
+        config = PeftConfig.from_pretrained(str(folder))
+        if config.is_prompt_learning:
+            raise Refused(
+                f"The adapter in {str(folder)!r} adds virtual tokens (prompt learning), which have no place among the shown tokens; give one that changes weights, such as LoRA."
+            )
+        self._check_leaves_base(folder, tuple(getattr(config, "modules_to_save", None) or ()))
+        on = self.adapter
+        self.switch(None)
+        before = self._probe()
+        device = str(self.module.device)
+        try:
+            if self._peft is None:
+                self._peft = PeftModel.from_pretrained(self.module, str(folder), adapter_name=name, torch_device=device)
+            else:
+                self._peft.load_adapter(str(folder), adapter_name=name, torch_device=device)
+            self._check_all_used(folder, name)
+        finally:
+            self.module.requires_grad_(False).eval()
+            kinds = (BaseTunerLayer, AuxiliaryTrainingWrapper)
+            self.switches = [part for part in self.module.modules() if isinstance(part, kinds)]
+            self.adapter = name
+            self.switch(None)
+            self.restored = torch.equal(before, self._probe())
+            self.switch(on)
+
+    def _check_leaves_base(self, folder: Path, saved: tuple[str, ...]) -> None:
+        """An adapter that carries the base's own tensors (embeddings made longer, say) would write over them."""
+        own = {name.replace(".base_layer.", ".") for name in self.module.state_dict()}
+        for name in checkpoints.stored([folder / checkpoints.ADAPTER_WEIGHTS]).shapes:
+            plain = name.removeprefix("base_model.model.")
+            if plain in own and not any(part in plain.split(".") for part in saved):
+                raise Refused(
+                    f"The adapter in {str(folder)!r} carries its own copy of {plain!r}, which would overwrite the base that both sides share; merge it into its base once and open the result as a model of its own."
+                )
+
+    def _check_all_used(self, folder: Path, name: str) -> None:
+        """PEFT only warns of tensors that find no place."""
+        from peft import get_peft_model_state_dict
+
+        given = checkpoints.stored([folder / checkpoints.ADAPTER_WEIGHTS]).shapes
+        # With its default, 'auto', this asks the Hub for the base that the adapter names.
+        wanted = get_peft_model_state_dict(self._peft, adapter_name=name, save_embedding_layers=False)
+        odd = sorted(set(given) ^ set(wanted))
+        if odd:
+            raise ValueError(f"{len(odd)} tensors are in one and not in the other ({odd[0]}, ...)")
+
+    @torch.no_grad()
+    def _probe(self) -> torch.Tensor:
+        ids = torch.as_tensor(PROBE % anatomy.vocabulary(self.module), device=self.module.device)[None]
+        poll, self.poll = self.poll, lambda: None
+        try:
+            return anatomy.logits(self.module, ids, len(PROBE) // 2 if anatomy.is_encoder_decoder(self.module) else 0)
+        finally:
+            self.poll = poll
+
 
 @dataclass(eq=False)
 class LanguageModel:
-    """A network, its tokenizer and what is known about it. Touch the module only inside `running`."""
+    """A network, perhaps with an adapter on, its tokenizer and what is known about it. Touch the module only inside `running`."""
 
     facts: ModelFacts
     tokenizer: PreTrainedTokenizerBase
     network: Network
     stop_ids: frozenset[int]
     """tokens that end a turn"""
+    plan: Plan
+    """how it was opened"""
+    adapter: str | None = None
 
     @property
     def device(self) -> torch.device:
-        return self.network.module.device
+        return anatomy.embedding(self.network.module).weight.device
 
     @property
     def decode_threads(self) -> int:
@@ -85,29 +222,33 @@ class LanguageModel:
     def running(
         self,
         poll: Callable[[], None] = lambda: None,
-        kernel: Literal["sdpa", "eager"] = "sdpa",
+        kernel: Literal["own", "eager"] = "own",
         gradients: bool = False,
         threads: int | None = None,
-    ) -> Iterator[nn.Module]:
+    ) -> Iterator[PreTrainedModel]:
         """The module, with its switches set and afterwards restored; may be entered again inside itself.
 
         `poll` is called before every layer, forward and back. A report's `breathe` lets another job run right there, inside the
-        pass: give it where the pass has no hook of its own and no batched gradients, else its `poll`.
+        pass: give it where the pass has no hook of its own and no batched gradients, else its `poll`. The kernel is the one that
+        transformers chose at load ('own'), or the eager one, which also gives the attention weights.
         """
-        network = self.network
+        network, module = self.network, self.network.module
         with network.lock, torch.set_grad_enabled(gradients):
-            before = network.poll, network.module.config._attn_implementation, torch.get_num_threads()
+            before = network.poll, module.config._attn_implementation, torch.get_num_threads(), network.adapter
+            wanted = network.kernel if kernel == "own" else kernel
             network.poll = poll
-            if kernel != before[1]:
-                network.module.set_attn_implementation(kernel)
+            network.switch(self.adapter)
+            if wanted != before[1]:
+                module.set_attn_implementation(wanted)
             if threads and threads != before[2]:
                 torch.set_num_threads(threads)
             try:
-                yield network.module
+                yield module
             finally:
                 network.poll = before[0]
-                if kernel != before[1]:
-                    network.module.set_attn_implementation(before[1])
+                network.switch(before[3])
+                if wanted != before[1]:
+                    module.set_attn_implementation(before[1])
                 if threads and threads != before[2]:
                     torch.set_num_threads(before[2])
 
@@ -116,110 +257,332 @@ class LanguageModel:
         return torch.as_tensor(ids, dtype=torch.long, device=self.device)[None]
 
 
-def load(spec: ModelSpec) -> LanguageModel:
-    """A model from its folder, float32, without any request to the network; Refused where the files cannot be read."""
-    folder = checkpoints.locate(spec)
-    before = checkpoints.signature(folder)
+# --- how a pair is opened, decided before any weight is read ------------------------------------------------------------
+
+
+@dataclass
+class Plan:
+    """How one side is opened, and why so."""
+
+    spec: ModelSpec
+    checkpoint: Checkpoint
+    adapter: Checkpoint | None
+    stored: Stored
+    dtype: str
+    dtype_reason: str
+    device: str
+    device_reason: str
+    signature: str
+    """of the model's files"""
+    adapter_signature: str
+    quantized: bool
+
+    @property
+    def network_key(self) -> tuple[str, str, str]:
+        """Equal keys share their weights."""
+        return self.signature, self.dtype, self.device
+
+    @property
+    def bytes(self) -> int:
+        """Estimate of what its weights take in memory."""
+        return self.stored.bytes if self.quantized else self.stored.parameters * getattr(torch, self.dtype).itemsize
+
+
+def plan_pair(specs: Specs, budget_bytes: int, report: Report) -> Pair[Plan]:
+    """Both sides with one dtype, never two: what is named, else float32 where both fit into the budget, else bfloat16."""
+    plans = specs.map(lambda spec: _plan(spec, report))
+    named: set[Dtype] = {spec.dtype for _, spec in specs.items()} - {"auto"}
+    if len(named) > 1:
+        raise Refused(
+            f"The base is asked for in {specs.base.dtype} and the tuned model in {specs.tuned.dtype}; differences between number formats would look like differences between models, so give both the same."
+        )
+    if named:
+        dtype, reason = named.pop(), "as asked"
+    else:
+        dtype, reason = _automatic_dtype(plans, budget_bytes)
+    for _, plan in plans.items():
+        plan.dtype, plan.dtype_reason = dtype, reason
+        if plan.quantized:
+            plan.dtype_reason = f"{reason}; the weights stay in the few bits that the model's own configuration says"
+        plan.device, plan.device_reason = _device(plan)
+    return plans
+
+
+def _plan(spec: ModelSpec, report: Report) -> Plan:
+    checkpoint, adapter = checkpoints.obtain(spec, report)
+    return Plan(
+        spec=spec,
+        checkpoint=checkpoint,
+        adapter=adapter,
+        stored=checkpoints.stored(checkpoints.weight_files(checkpoint.folder)),
+        dtype="float32",
+        dtype_reason="",
+        device="cpu",
+        device_reason="",
+        signature=checkpoints.signature(checkpoint.folder),
+        adapter_signature=checkpoints.signature(adapter.folder) if adapter else "",
+        quantized="quantization_config" in checkpoints.configuration(checkpoint.folder),
+    )
+
+
+def together(plans: Pair[Plan]) -> int:
+    """Bytes of the weights of both sides; shared ones count once."""
+    return sum({plan.network_key: plan.bytes for _, plan in plans.items()}.values())
+
+
+def _automatic_dtype(plans: Pair[Plan], budget_bytes: int) -> tuple[Dtype, str]:
+    needed = together(plans)
+    if needed <= budget_bytes:
+        return "float32", f"both sides fit in float32: {_gib(needed)} of {_gib(budget_bytes)}"
+    return (
+        "bfloat16",
+        f"in float32 both sides would take {_gib(needed)}, more than the {_gib(budget_bytes)} allowed; bfloat16 rounds every number to about 3 digits, on both sides alike",
+    )
+
+
+def _device(plan: Plan) -> tuple[str, str]:
+    """(device, why); 'auto' as a device lets accelerate spread the layers."""
+    placement, gpu = plan.spec.placement, torch.cuda.is_available()
+    if placement == "cpu":
+        return "cpu", "as asked"
+    if placement in ("cuda", "spread") and not gpu:
+        raise Refused(
+            f"{plan.spec.name} is asked for on a GPU, and torch finds none on this machine; choose auto or cpu."
+        )
+    if placement == "spread":
+        return "auto", f"spread over {torch.cuda.device_count()} GPUs as asked"
+    if placement == "cuda":
+        return "cuda", "as asked"
+    if not gpu:
+        return "cpu", "torch finds no GPU here"
+    free = torch.cuda.mem_get_info()[0]
+    if plan.bytes * SPARE > free:
+        return "cpu", f"its weights take {_gib(plan.bytes)}, and the GPU has {_gib(free)} free"
+    return "cuda", f"the GPU has {_gib(free)} free"
+
+
+def _gib(count: float) -> str:
+    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.0f} MiB"
+
+
+def default_budget() -> int:
+    """Bytes that models may take in all: CANDOR_MEMORY_GIB, else three fifths of the machine's memory."""
+    given = os.environ.get(MEMORY)
+    return int(float(given) * 2**30) if given else int(psutil.virtual_memory().total * 0.6)
+
+
+# --- opening ----------------------------------------------------------------------------------------------------------
+
+
+def open_network(plan: Plan, report: Report) -> Network:
+    """The weights, read without any request to the network and without running code from the folder."""
+    folder = plan.checkpoint.folder
+    encoder_decoder = bool(checkpoints.configuration(folder).get("is_encoder_decoder", False))
+    family = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
+    try:
+        with _told(plan.spec.name, report):
+            module, problems = family.from_pretrained(
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=getattr(torch, plan.dtype),
+                output_loading_info=True,
+                device_map={"cpu": None, "cuda": {"": 0}, "auto": "auto"}[plan.device],
+            )
+    except UNREADABLE as error:
+        raise Refused(_cannot_open(folder, error)) from error
+    wrong = sorted(problems["missing_keys"]) + sorted(key for key, *_ in problems["mismatched_keys"])
+    if wrong:
+        raise Refused(
+            f"The weights in {str(folder)!r} lack {len(wrong)} tensors of its architecture ({wrong[0]}, ...), so its answers would be random."
+        )
+    if plan.dtype in {checkpoints.DTYPE_NAMES.get(dtype) for dtype in plan.stored.dtypes.values()}:
+        _own_memory(module)
+    module.requires_grad_(False).eval()
+    return Network(module)
+
+
+def _cannot_open(folder: Path, error: Exception) -> str:
+    config = checkpoints.configuration(folder)
+    if "auto_map" in config:
+        return f"The model in {str(folder)!r} brings its own program ({config['auto_map']}), which Candor does not run; only architectures that transformers itself knows are opened."
+    return (
+        f"The model in {str(folder)!r} cannot be opened: {' '.join(str(error).split())[:300] or type(error).__name__}"
+    )
+
+
+@contextmanager
+def _told(name: str, report: Report) -> Iterator[None]:
+    """Transformers' own progress bar tells the report while weights are read, and lets it cancel."""
+
+    class Told(transformers_logging.EmptyTqdm):
+        def __iter__(self) -> Iterator[Any]:
+            items = list(self._iterator)
+            for i, item in enumerate(items):
+                report.poll()
+                if i % 8 == 0:
+                    report(i / len(items), f"loading {name}")
+                yield item
+
+    before = transformers_logging.set_tqdm_hook(lambda factory, args, kwargs: Told(*args, **kwargs))
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(before)
+
+
+def _own_memory(module: PreTrainedModel) -> None:
+    """Weights that need no conversion are read as a map of their file: without a copy, writing to the file would change the loaded model or end the process."""
+    for parameter in module.parameters():
+        if parameter.device.type == "cpu":
+            parameter.data = parameter.data.clone()
+
+
+def open_tokenizer(plan: Plan) -> PreTrainedTokenizerBase:
+    """The adapter's tokenizer where it brings one, else the model's."""
+    folder = plan.checkpoint.folder
+    if plan.adapter is not None and (plan.adapter.folder / "tokenizer.json").is_file():
+        folder = plan.adapter.folder
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        module, problems = AutoModelForCausalLM.from_pretrained(
-            folder,
-            local_files_only=True,
-            trust_remote_code=False,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-        weights = checkpoints.weights_digest(folder)
     except UNREADABLE as error:
-        raise Refused(
-            f"The model in {str(folder)!r} cannot be opened: {' '.join(str(error).split())[:300] or type(error).__name__}"
-        ) from error
-    if problems["missing_keys"]:
-        names = sorted(problems["missing_keys"])
-        raise Refused(
-            f"The weights in {str(folder)!r} lack {len(names)} tensors of its architecture ({names[0]}, ...), so its answers would be random."
-        )
+        raise Refused(_cannot_open(plan.checkpoint.folder, error)) from error
     if not tokenizer.is_fast:
         raise Refused(
             f"The tokenizer in {str(folder)!r} cannot tell which characters a token covers; add its tokenizer.json."
         )
-    _own_memory(module)
-    if checkpoints.signature(folder) != before:
-        raise Refused(f"The files in {str(folder)!r} changed while they were read; ask again when they are complete.")
-    module.requires_grad_(False).eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    return LanguageModel(_facts(spec, module, weights), tokenizer, Network(module), _stop_ids(module, tokenizer))
+    return tokenizer
 
 
-def _own_memory(module: nn.Module) -> None:
-    """Float32 weights are read as a map of their file: without a copy, writing to the file would change the loaded model or end the process."""
-    for parameter in module.parameters():
-        parameter.data = parameter.data.clone()
-
-
-def _facts(spec: ModelSpec, module: nn.Module, weights: str) -> ModelFacts:
-    config = module.config.get_text_config()
+def _facts(plan: Plan, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> ModelFacts:
     return ModelFacts(
-        id=spec.id,
+        id=plan.spec.name,
         architecture=type(module).__name__,
-        parameters=sum(parameter.numel() for parameter in module.parameters()),
-        layers=config.num_hidden_layers,
-        heads=config.num_attention_heads,
-        context=config.max_position_embeddings,
-        vocabulary=module.get_output_embeddings().weight.shape[0],
-        dtype=str(module.dtype).removeprefix("torch."),
-        weights=weights,
+        parameters=plan.stored.parameters,
+        layers=len(anatomy.layers(module)),
+        heads=anatomy.heads(module),
+        context=anatomy.context(module, tokenizer.model_max_length),
+        vocabulary=anatomy.vocabulary(module),
+        dtype=plan.dtype,
+        encoder_decoder=anatomy.is_encoder_decoder(module),
+        attention=tuple(anatomy.attention_sites(module)),
+        quantized=plan.quantized,
     )
 
 
-def _stop_ids(module: nn.Module, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+def _stop_ids(module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     configured = module.generation_config.eos_token_id
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
-class ModelManager:
-    """Keeps models in memory up to a number of bytes; the least recently used goes first, never one in use."""
+# --- keeping --------------------------------------------------------------------------------------------------------
 
-    def __init__(self, budget_bytes: int = BUDGET_BYTES) -> None:
-        self.budget_bytes = budget_bytes
-        self._models: OrderedDict[str, LanguageModel] = OrderedDict()
-        self._in_use: Counter[str] = Counter()
+
+class ModelManager:
+    """Keeps networks in memory up to a number of bytes; the least recently used goes first, never one in use."""
+
+    def __init__(self, budget_bytes: int | None = None) -> None:
+        self.budget_bytes = default_budget() if budget_bytes is None else budget_bytes
+        self._networks: OrderedDict[tuple, Network] = OrderedDict()
+        self._models: dict[tuple, LanguageModel] = {}
+        """(network's key, adapter's signature, name) -> model"""
+        self._in_use: Counter[tuple] = Counter()
         self._lock = threading.Lock()
 
     @contextmanager
     def using(self, specs: Specs, report: Report) -> Iterator[Pair[LanguageModel]]:
-        """Both models; one that is asked for twice, or still in memory with unchanged files, is loaded once."""
-        keys = specs.map(lambda spec: checkpoints.signature(checkpoints.locate(spec)) + spec.id)
+        """Both models; weights that are asked for twice, or still in memory with unchanged files, are loaded once."""
+        plans = plan_pair(specs, self.budget_bytes, report)
+        keys = plans.map(lambda plan: plan.network_key)
         with self._lock:
             self._in_use.update(keys.sides)
         try:
             with self._lock:
-                models = keys.zip(specs).map(lambda one: self._get(*one, report))
-                self._shrink()
+                self._make_room(plans)
+                models = plans.map(lambda plan: self._get(plan, report))
             yield models
         finally:
             with self._lock:
                 self._in_use.subtract(keys.sides)
 
-    def _get(self, key: str, spec: ModelSpec, report: Report) -> LanguageModel:
+    def _get(self, plan: Plan, report: Report) -> LanguageModel:
         report.poll()
+        if plan.network_key in self._networks and self._networks[plan.network_key].broken:
+            self._drop(plan.network_key)
+        if plan.network_key not in self._networks:
+            report(0.0, f"loading {plan.spec.name}")
+            self._networks[plan.network_key] = open_network(plan, report)
+        network = self._networks[plan.network_key]
+        self._networks.move_to_end(plan.network_key)
+        key = (plan.network_key, plan.adapter_signature, plan.spec.name)
         if key not in self._models:
-            report(0.0, f"loading {spec.id}")
-            self._models[key] = load(spec)
-        self._models.move_to_end(key)
+            self._models[key] = self._dress(plan, network)
+            _check_unchanged(plan)
         return self._models[key]
 
-    def _shrink(self) -> None:
-        sizes = {key: _bytes(model.network.module) for key, model in self._models.items()}
-        for key in list(self._models):
-            if sum(sizes[key] for key in self._models) > self.budget_bytes and self._in_use[key] <= 0:
-                del self._models[key]
-                gc.collect()  # hooks refer back to their network
+    def _dress(self, plan: Plan, network: Network) -> LanguageModel:
+        """The network with its tokenizer, and with its adapter laid over it."""
+        if plan.adapter is not None and plan.adapter_signature not in self._adapters(plan.network_key):
+            try:
+                network.lay(plan.adapter.folder, plan.adapter_signature)
+            except UNREADABLE as error:
+                if (
+                    self._in_use[plan.network_key] <= 2
+                ):  # nobody else's: what the failed adapter left in it goes with it
+                    self._drop(plan.network_key)
+                if isinstance(error, Refused):
+                    raise
+                raise Refused(
+                    f"The adapter {plan.spec.adapter!r} does not fit {plan.spec.id!r}: {' '.join(str(error).split())[:300]}"
+                ) from error
+        tokenizer = open_tokenizer(plan)
+        module = network.module
+        return LanguageModel(
+            _facts(plan, module, tokenizer),
+            tokenizer,
+            network,
+            _stop_ids(module, tokenizer),
+            plan,
+            plan.adapter_signature or None,
+        )
+
+    def _adapters(self, network_key: tuple) -> set[str]:
+        return {adapter for network, adapter, _ in self._models if network == network_key}
+
+    def _make_room(self, plans: Pair[Plan]) -> None:
+        """Drops networks that nobody uses until the new ones fit; Refused, with figures, when they cannot."""
+        new = {plan.network_key: plan for _, plan in plans.items() if plan.network_key not in self._networks}
+        needed = int(sum(plan.bytes for plan in new.values()))
+        for key in list(self._networks):
+            held = sum(network.bytes for network in self._networks.values())
+            if held + needed > self.budget_bytes and self._in_use[key] <= 0:
+                self._drop(key)
+        held = sum(network.bytes for network in self._networks.values())
+        if needed and held + needed > self.budget_bytes:
+            raise Refused(_too_large(plans, needed, held, self.budget_bytes, "Candor may use"))
+        on_cpu = int(sum(plan.bytes for plan in new.values() if plan.device == "cpu") * SPARE)
+        free = checkpoints.free_memory()
+        if on_cpu > free:
+            raise Refused(_too_large(plans, on_cpu, 0, free, "this machine has free"))
+
+    def _drop(self, key: tuple) -> None:
+        del self._networks[key]
+        self._models = {one: model for one, model in self._models.items() if one[0] != key}
+        gc.collect()  # hooks refer back to their network
 
 
-def _bytes(module: nn.Module) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in module.parameters())
+def _too_large(plans: Pair[Plan], needed: int, held: int, limit: int, what: str) -> str:
+    names = " and ".join(dict.fromkeys(plan.spec.name for _, plan in plans.items()))
+    beside = f" beside the {_gib(held)} of models in use" if held else ""
+    return f"{names} take {_gib(needed)} in {plans.base.dtype}{beside}, and {what} {_gib(limit)}; choose smaller models, bfloat16, or close other programs."
+
+
+def _check_unchanged(plan: Plan) -> None:
+    folder = plan.checkpoint.folder
+    if checkpoints.signature(folder) != plan.signature:
+        raise Refused(f"The files in {str(folder)!r} changed while they were read; ask again when they are complete.")
 
 
 manager = ModelManager()

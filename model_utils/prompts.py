@@ -44,10 +44,12 @@ def encode_prompt(
     template: str | None = None,
     notes: tuple[str, ...] = (),
     check: Check = lambda ids: None,
+    decoder_start: Sequence[int] = (),
 ) -> Encoded:
-    """The exact text and ids that a model sees; `template` is the chat template to use. Refused where the format cannot hold the messages."""
+    """The exact text and ids that a model sees; `template` is the chat template to use, `decoder_start` the ids that an
+    encoder-decoder's answer begins with. Refused where the format cannot hold the messages."""
     text, instruction = _render(tokenizer, messages, format, template)
-    return encode_text(tokenizer, text, adds_special_tokens(format), instruction, notes, check)
+    return encode_text(tokenizer, text, adds_special_tokens(format), instruction, notes, check, decoder_start)
 
 
 def adds_special_tokens(format: Format) -> bool:
@@ -116,15 +118,21 @@ def encode_text(
     instruction: tuple[int, int],
     notes: tuple[str, ...] = (),
     check: Check = lambda ids: None,
+    decoder_start: Sequence[int] = (),
 ) -> Encoded:
-    """Ids and characters of `text`; BOS and the like are added only if `special_tokens`, and an EOS that was added is taken off again."""
+    """Ids and characters of `text`; BOS and the like are added only if `special_tokens`.
+
+    An EOS that was added is taken off again, so that the answer can begin, but not for an encoder, which reads it; after an encoder's
+    text follow the tokens that its decoder starts with, `decoder_start`.
+    """
     encoding = tokenizer(
         text, add_special_tokens=special_tokens, return_offsets_mapping=True, return_attention_mask=False
     )
     ids = np.array(encoding["input_ids"], dtype=np.int64)
     check(ids)
     spans = np.array(encoding["offset_mapping"], dtype=np.int64).reshape(-1, 2)
-    if special_tokens and len(ids) and ids[-1] == tokenizer.eos_token_id and spans[-1, 0] == spans[-1, 1]:
+    ended = special_tokens and len(ids) and ids[-1] == tokenizer.eos_token_id and spans[-1, 0] == spans[-1, 1]
+    if ended and not decoder_start:
         ids, spans = ids[:-1], spans[:-1]
         notes += (
             f"This tokenizer ends every text with {tokenizer.eos_token}; it was left off, so that the answer can begin.",
@@ -137,8 +145,23 @@ def encode_text(
     pieces = tuple(
         text[a:b] if b > a else tokenizer.convert_ids_to_tokens(int(i)) for (a, b), i in zip(spans, ids, strict=True)
     )
+    notes += _warnings(tokenizer, ids, within & special, pieces)
+    encoded = Encoded(text, ids, spans, roles, special, pieces, notes)
+    return _with_decoder_start(tokenizer, encoded, decoder_start) if decoder_start else encoded
+
+
+def _with_decoder_start(tokenizer: Tokenizer, encoded: Encoded, start: Sequence[int]) -> Encoded:
+    """The encoder's text and, after it, the control tokens that the decoder starts with; they write no characters."""
+    end = len(encoded.text)
     return Encoded(
-        text, ids, spans, roles, special, pieces, notes + _warnings(tokenizer, ids, within & special, pieces)
+        text=encoded.text,
+        ids=np.concatenate([encoded.ids, np.array(start, dtype=np.int64)]),
+        spans=np.concatenate([encoded.spans, np.full((len(start), 2), end, dtype=np.int64)]),
+        roles=np.concatenate([encoded.roles, np.full(len(start), ROLES.index("template"), dtype=np.uint8)]),
+        special=np.concatenate([encoded.special, np.ones(len(start), dtype=bool)]),
+        pieces=encoded.pieces + tuple(tokenizer.convert_ids_to_tokens(list(start))),
+        notes=encoded.notes,
+        encoder_length=len(encoded),
     )
 
 
@@ -188,8 +211,9 @@ class Detokenizer:
     _waiting_text: str = ""
 
     def __post_init__(self) -> None:
-        start = max(0, len(self.prompt) - WINDOW)
-        while start > 0 and tuple(self.prompt.spans[start]) == tuple(self.prompt.spans[start - 1]):
+        first = self.prompt.encoder_length  # what the encoder read is another text
+        start = max(first, len(self.prompt) - WINDOW)
+        while start > first and tuple(self.prompt.spans[start]) == tuple(self.prompt.spans[start - 1]):
             start -= 1
         self._window = [[int(i) for i in self.prompt.ids[start:]]]
 
@@ -238,4 +262,5 @@ def join(prompt: Encoded, answer: Encoded) -> Encoded:
         special=np.concatenate([prompt.special, answer.special]),
         pieces=prompt.pieces + answer.pieces,
         notes=prompt.notes + answer.notes,
+        encoder_length=prompt.encoder_length,
     )

@@ -6,14 +6,22 @@ double norm or a forgotten bias changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from string import ascii_lowercase
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    GenerationConfig,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedTokenizerFast,
+)
 
 SPECIAL = {"bos_token": "<|begin|>", "eos_token": "<|end|>", "pad_token": "<|pad|>"}
 
@@ -68,40 +76,47 @@ def _shaped(folder: Path, vocabulary: int, shape: dict[str, int], chat_template:
 def write(
     folder: Path,
     tokenizer: PreTrainedTokenizerFast,
-    config: LlamaConfig,
+    config: PreTrainedConfig,
     seed: int,
     *,
     moved: tuple[int, float] | None = None,
     dtype: str = "float32",
 ) -> None:
     """Random weights, tokenizer and configuration as `save_pretrained` writes them; `moved` is (seed, share) of a second draw added."""
-
+    family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.device("meta"):
-        model = LlamaForCausalLM(config)
-    state = _random_weights(model.named_parameters(), config.hidden_size, seed)
+        model = family.from_config(config)
+    kept = model.state_dict()
+    tensors = [*model.named_parameters(), *(one for one in model.named_buffers() if one[0] in kept)]
+    state = _random_weights(tensors, config.hidden_size, seed)
     if moved is not None:
-        again = _random_weights(model.named_parameters(), config.hidden_size, moved[0])
+        again = _random_weights(tensors, config.hidden_size, moved[0])
         state = {name: weight + moved[1] * (again[name] - again[name].mean()) for name, weight in state.items()}
     model = model.to(getattr(torch, dtype)).to_empty(device="cpu")
     model.tie_weights()  # to_empty gave a tied lm_head a memory of its own
     model.load_state_dict(state, strict=False)
-    model.generation_config = GenerationConfig(**special_ids(tokenizer))
+    settings = special_ids(tokenizer)
+    if config.is_encoder_decoder:
+        settings["decoder_start_token_id"] = config.decoder_start_token_id
+    model.generation_config = GenerationConfig(**settings)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
-def _random_weights(parameters: Any, hidden: int, seed: int) -> dict[str, Any]:
+def _random_weights(tensors: Iterable[tuple[str, torch.Tensor]], hidden: int, seed: int) -> dict[str, torch.Tensor]:
     """Matrices of variance 2 / hidden, so that attention is far from uniform; norm weights in 0.5..1.5; biases of size 0.2."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(name: str, shape: torch.Size) -> torch.Tensor:
-        if name.endswith("bias"):
+        if name.endswith("A_log"):
+            return torch.log(1 + 15 * torch.rand(shape, generator=generator))
+        if name.endswith("bias") and "relative" not in name:
             return 0.2 * torch.randn(shape, generator=generator)
-        if "norm" in name:
+        if ("norm" in name or "ln_" in name) and len(shape) == 1:
             return 0.5 + torch.rand(shape, generator=generator)
         return (2 / hidden) ** 0.5 * torch.randn(shape, generator=generator)
 
-    return {name: draw(name, parameter.shape) for name, parameter in parameters}
+    return {name: draw(name, tensor.shape) for name, tensor in tensors}
 
 
 def wide_tokenizer(size: int, chat_template: bool) -> PreTrainedTokenizerFast:

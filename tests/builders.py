@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from tokenizers import pre_tokenizers, trainers
-from transformers import LlamaConfig, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from model_utils.pair import Pair
 from model_utils.shapes import SPECIAL, byte_level, finished, special_ids, write
@@ -30,18 +31,34 @@ def tiny_llama(
     context: int = 256,
 ) -> Path:
     """A random two-layer Llama in `folder`: hidden 32, 4 heads, 2 key-value heads, a byte-level vocabulary below 400."""
-    tokenizer = _tiny_tokenizer(chat_template)
+    tokenizer = tiny_tokenizer(chat_template)
     write(folder, tokenizer, _tiny_config(tokenizer, bias, tied, layers, context), seed)
     return folder
 
 
 def tiny_pair(folder: Path, seed: int = 0, noise: float = 0.2, **shape: Any) -> Pair[Path]:
     """`folder/base`, and `folder/tuned`: the same weights moved by `noise` of their size, with a chat template."""
-    tokenizer = _tiny_tokenizer(False)
+    tokenizer = tiny_tokenizer(False)
     shape = {"bias": False, "tied": False, "layers": 2, "context": 256, **shape}
     write(folder / "base", tokenizer, _tiny_config(tokenizer, **shape), seed)
-    write(folder / "tuned", _tiny_tokenizer(True), _tiny_config(tokenizer, **shape), seed, moved=(seed + 1, noise))
+    write(folder / "tuned", tiny_tokenizer(True), _tiny_config(tokenizer, **shape), seed, moved=(seed + 1, noise))
     return Pair(folder / "base", folder / "tuned")
+
+
+def tiny_adapter(folder: Path, model: Path, seed: int = 0, **options: Any) -> Path:
+    """A random LoRA over the model in `model`: both of its matrices random, so that it changes every layer."""
+    from peft import LoraConfig, get_peft_model
+
+    base = AutoModelForCausalLM.from_pretrained(model)
+    config = LoraConfig(**{"r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM", **options})
+    adapted = get_peft_model(base, config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    adapted.save_pretrained(folder)
+    return folder
 
 
 def _tiny_config(tokenizer: PreTrainedTokenizerFast, bias: bool, tied: bool, layers: int, context: int) -> LlamaConfig:
@@ -61,7 +78,8 @@ def _tiny_config(tokenizer: PreTrainedTokenizerFast, bias: bool, tied: bool, lay
     )
 
 
-def _tiny_tokenizer(chat_template: bool) -> PreTrainedTokenizerFast:
+def tiny_tokenizer(chat_template: bool) -> PreTrainedTokenizerFast:
+    """A byte-level vocabulary below 400."""
     tokenizer = byte_level()
     trainer = trainers.BpeTrainer(
         vocab_size=400,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -16,6 +17,7 @@ hypothesis.settings.load_profile("candor")
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test asks a hub
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ["CANDOR_MODELS"] = os.pathsep.join([tempfile.gettempdir(), str(Path(__file__).resolve().parent.parent)])
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from typing import Any
 
 from model_utils import analyses, codec
 from model_utils.contracts.common import ModelSpec, Request, Specs
-from model_utils.loading import LanguageModel
+from model_utils.loading import LanguageModel, ModelManager
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
@@ -20,6 +20,12 @@ def specs_of(folders: Pair[Path]) -> Specs:
 def loaded(folders: Pair[Path]) -> Pair[LanguageModel]:
     with analyses.using(specs_of(folders)) as pair:
         return pair
+
+
+def opened(spec: ModelSpec) -> LanguageModel:
+    """One model, loaded anew by a manager of its own."""
+    with ModelManager().using(Pair(spec, spec), Report()) as pair:
+        return pair.base
 
 
 def run(kind: str, folders: Pair[Path], request: Request, report: Report | None = None) -> Any:

@@ -27,21 +27,55 @@ def log_probs(module: Any, ids: Sequence[int]) -> np.ndarray:
     return torch.log_softmax(logits.double(), dim=-1).numpy()
 
 
+def all_logits(module: Any, ids: Sequence[int] | np.ndarray, encoder_length: int = 0) -> torch.Tensor:
+    """(token of the decoder, vocabulary) of one plain forward."""
+    with torch.no_grad():
+        return module(**_split(torch.as_tensor(ids)[None], encoder_length), use_cache=False).logits[0]
+
+
+def _split(read: torch.Tensor, encoder_length: int) -> dict[str, torch.Tensor]:
+    name = "input_ids" if read.ndim == 2 else "inputs_embeds"
+    if not encoder_length:
+        return {name: read}
+    return {name: read[:, :encoder_length], f"decoder_{name}": read[:, encoder_length:]}
+
+
+def recorded_attention(module: Any, ids: Sequence[int] | np.ndarray, encoder_length: int = 0) -> dict:
+    """(kind, layer) -> (head, query, key), all kept at once by the eager model's own switch; layers without attention are missing."""
+    with torch.no_grad():
+        output = module(**_split(torch.as_tensor(ids)[None], encoder_length), use_cache=False, output_attentions=True)
+    if encoder_length:
+        kinds = {
+            "encoder": output.encoder_attentions,
+            "self": output.decoder_attentions,
+            "cross": output.cross_attentions,
+        }
+    else:
+        kinds = {"self": output.get("attentions") or ()}
+    types = getattr(module.config, "layer_types", None) or ["full_attention"] * 99
+    with_attention = [number for number, kind in enumerate(types) if kind != "linear_attention"]
+    return {
+        (kind, with_attention[i]): weights[0].numpy() for kind, maps in kinds.items() for i, weights in enumerate(maps)
+    }
+
+
 def attention_maps(module: Any, ids: Sequence[int]) -> np.ndarray:
     """(layer, head, query, key), all layers kept at once by the model's own switch."""
     before = module.config._attn_implementation
     module.set_attn_implementation("eager")
-    with torch.no_grad():
-        output = module(input_ids=torch.tensor([list(ids)]), use_cache=False, output_attentions=True)
+    maps = recorded_attention(module, ids)
     module.set_attn_implementation(before)
-    return np.stack([layer[0].numpy() for layer in output.attentions])
+    return np.stack(list(maps.values()))
 
 
-def gradient_x_input(module: Any, ids: Sequence[int], position: int, log_probability: bool) -> np.ndarray:
+def gradient_x_input(
+    module: Any, ids: Sequence[int] | np.ndarray, position: int, log_probability: bool, encoder_length: int = 0
+) -> np.ndarray:
     """(token,) scores of one target token at `position`, with a forward and a backward of its own."""
     with torch.enable_grad():
-        embeddings = module.get_input_embeddings()(torch.tensor([list(ids)])).detach().requires_grad_()
-        logits = module(inputs_embeds=embeddings, use_cache=False).logits[0, position - 1]
+        embeddings = module.get_input_embeddings()(torch.as_tensor(ids)[None]).detach().requires_grad_()
+        rows = module(**_split(embeddings, encoder_length), use_cache=False).logits[0]
+        logits = rows[position - 1 - encoder_length]
         chosen = (torch.log_softmax(logits, dim=-1) if log_probability else logits)[ids[position]]
         chosen.backward()
     assert embeddings.grad is not None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from model_utils.contracts.attention import Attention
 from model_utils.contracts.attribution import Attribution, Quantity
-from model_utils.contracts.common import ROLES, Encoded, ModelFacts, StopReason
+from model_utils.contracts.common import ATTENTION_KINDS, ROLES, AttentionKind, Encoded, ModelFacts, StopReason
 from model_utils.contracts.generation import Answer, Generation
+from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening, Tokenizers
 from model_utils.pair import Pair
+from model_utils.prompts import join
 
 PROMPT = ("<|begin|>", "What", " is", " the", " capital", "?")
 ANSWER = ("Par", "is", "<|end|>")
+READ, START = ("What", " is", " it", "?", "<|end|>"), "<|start|>"
+"""What an encoder reads, and the token that its decoder starts with."""
 LAYERS, HEADS = 3, 2
 
 
@@ -39,12 +45,36 @@ def sequence(prompt: tuple[str, ...] = PROMPT, answer: tuple[str, ...] = ANSWER)
     return encoded(prompt + answer, ("template",) + ("instruction",) * (len(prompt) - 1) + ("answer",) * len(answer))
 
 
-def facts(id: str) -> ModelFacts:
-    return ModelFacts(id, "LlamaForCausalLM", 1000, LAYERS, HEADS, 64, 997, "float32", "0" * 64)
+def started(prompt: tuple[str, ...] = READ) -> Encoded:
+    """A prompt that an encoder reads, and the control token, without characters, that its decoder starts with."""
+    asked = encoded(prompt, ("instruction",) * (len(prompt) - 1) + ("template",))
+    start = replace(encoded((START,), ("template",)), text="", spans=np.zeros((1, 2), dtype=np.int64))
+    return replace(join(asked, start), encoder_length=len(asked))
 
 
-def models() -> Pair[ModelFacts]:
-    return Pair(facts("demo/base"), facts("demo/tuned"))
+def encoder_decoder_sequence(prompt: tuple[str, ...] = READ, answer: tuple[str, ...] = ANSWER) -> Encoded:
+    """A prompt for the encoder, and the decoder's start token and answer."""
+    return join(started(prompt), encoded(answer))
+
+
+def facts(id: str, encoder_decoder: bool = False) -> ModelFacts:
+    kinds: tuple[AttentionKind, ...] = ATTENTION_KINDS if encoder_decoder else ("self",)
+    return ModelFacts(
+        id,
+        "T5ForConditionalGeneration" if encoder_decoder else "LlamaForCausalLM",
+        1000,
+        LAYERS,
+        HEADS,
+        64,
+        997,
+        "float32",
+        encoder_decoder,
+        tuple((kind, layer) for kind in kinds for layer in range(LAYERS)),
+    )
+
+
+def models(encoder_decoder: bool = False) -> Pair[ModelFacts]:
+    return Pair(facts("demo/base", encoder_decoder), facts("demo/tuned", encoder_decoder))
 
 
 def answer(
@@ -69,13 +99,14 @@ def generation(base: tuple[str, ...] = (" London", "\n\n"), tuned: tuple[str, ..
     return Generation(models(), Pair(answer(base, stop="delimiter"), answer(tuned)))
 
 
-def attention(layer: int = 0, seed: int = 0, text: Encoded | None = None) -> Attention:
-    """Random causal maps whose rows sum to one."""
+def attention(layer: int = 0, seed: int = 0, text: Encoded | None = None, kind: AttentionKind = "self") -> Attention:
+    """Random maps whose rows sum to one, causal where attention of this kind is."""
     text = text or sequence()
-    random = np.random.default_rng(seed + layer)
-    maps = np.tril(random.random((2, HEADS, len(text), len(text)))).astype(np.float32)
+    empty = Attention(models(text.encoder_length > 0), text, layer, Pair(np.zeros(0), np.zeros(0)), kind)
+    maps = np.random.default_rng(seed + layer).random((2, HEADS, len(empty.queries), len(empty.keys)), dtype=np.float32)
+    maps = np.tril(maps) if empty.causal else maps
     maps /= maps.sum(axis=-1, keepdims=True)
-    return Attention(models(), text, layer, Pair(maps[0], maps[1]))
+    return replace(empty, weights=Pair(maps[0], maps[1]))
 
 
 def attribution(
@@ -89,5 +120,43 @@ def attribution(
     scores *= np.arange(len(text)) < places[chosen][:, None]
     values = scores.sum(axis=-1)
     return Attribution(
-        models(), text, "gradient x input", quantity, chosen, Pair(values[0], values[1]), Pair(scores[0], scores[1])
+        models(text.encoder_length > 0),
+        text,
+        "gradient x input",
+        quantity,
+        chosen,
+        Pair(values[0], values[1]),
+        Pair(scores[0], scores[1]),
+    )
+
+
+def load_report(
+    changes: tuple[float, ...] = (0.5, 0.1, 0.0, 0.2),
+    tokenizers: Tokenizers = "equal",
+    abilities: tuple[Ability, ...] | None = None,
+) -> LoadReport:
+    """One tensor of 10 numbers and norm 2 outside the layers, and one in each layer; NaN: it has no counterpart."""
+    names = ("embed", *(f"layers.{layer}" for layer in range(LAYERS)))
+    differences = np.array(changes)
+    works = tuple(Ability(kind, True, "") for kind in ("generation", "attention", "attribution"))
+    return LoadReport(
+        models=models(),
+        identities=models().map(
+            lambda one: Identity("folder", f"/models/{one.id}", None, "w" * 64, "t" * 64, None, None, 4_000, 4_000)
+        ),
+        openings=Pair(
+            Opening("float32", "both fit", "cpu", "torch finds no GPU here", "its own", "no begin token", 997),
+            Opening("float32", "both fit", "cpu", "torch finds no GPU here", "its own", "no begin token", 997),
+        ),
+        shares_weights=False,
+        adapter_restores_base=None,
+        tokenizers=tokenizers,
+        tokenizers_said="Both tokenizers are the same.",
+        tensor_names=names,
+        tensor_layers=np.arange(-1, LAYERS, dtype=np.int64),
+        tensor_sizes=np.full(len(names), 10, dtype=np.int64),
+        tensor_norms=np.full(len(names), 2.0),
+        tensor_differences=differences,
+        tensor_changed=np.where(np.isnan(differences), np.nan, (differences > 0) * 1.0),
+        abilities=works if abilities is None else abilities,
     )

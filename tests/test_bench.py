@@ -17,6 +17,13 @@ def test_engine_bench_works():
     assert len(figures) == 2 and all(figure["median"] >= 0 and figure["bar"] == 1.0 for figure in figures.values())
 
 
+def test_loading_bench_works():
+    done = CliRunner().invoke(bench.main, ["loading", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert [figure["bar"] for figure in figures.values()] == [1.3, 0.3]
+
+
 @pytest.mark.parametrize(("medians", "code", "tries"), [([0.5], 0, 1), ([2.0, 0.5], 0, 2), ([2.0, 3.0], 1, 2)])
 def test_a_missed_bar_is_tried_once_more_and_then_fails(
     monkeypatch: pytest.MonkeyPatch, medians: list[float], code: int, tries: int

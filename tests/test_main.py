@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
-from model_utils.contracts.common import ask
+from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.pair import Pair
+from tests import builders
 from tests.models import specs_of, without_seconds
 
 FIELDS: dict[str, dict[str, Any]] = {
@@ -31,13 +33,49 @@ def call(*arguments: object, pair: Pair[Path] | None = None):
     return CliRunner().invoke(cli.main, [str(argument) for argument in [*arguments, *models]])
 
 
-@pytest.mark.parametrize("kind", analyses.ANALYSES)
+@pytest.mark.parametrize("kind", FIELDS)
 def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
     done = call(kind, "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *FLAGS[kind], pair=tiny_pair)
     assert done.exit_code == 0, done.output
     request = analyses.ANALYSES[kind].request(messages=ask("Say 漢字 🎉"), max_new_tokens=4, **FIELDS[kind])
     expected = analyses.execute(kind, specs_of(tiny_pair), request)
     assert without_seconds(codec.decode(done.stdout)) == without_seconds(expected)
+
+
+def test_every_analysis_is_a_verb():
+    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "load_report"}
+
+
+def test_the_load_report_of_an_adapter_over_the_base(tiny_llama: Path, tmp_path: Path):
+    adapter = builders.tiny_adapter(tmp_path, tiny_llama)
+    done = call("load_report", "--base", tiny_llama, "--adapter", adapter)
+    assert done.exit_code == 0, done.output
+    specs = Pair(ModelSpec(id=str(tiny_llama)), ModelSpec(id=str(tiny_llama), adapter=str(adapter)))
+    assert done.stdout.strip() == codec.encode(analyses.execute("load_report", specs, LoadReportRequest()))
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({}, ("demo/base", "demo/tuned")),
+        ({"pair": "demo/flawed"}, ("demo/base", "demo/flawed")),
+        ({"base": "a/b@v1", "adapter": "c/d"}, ("a/b@v1", "a/b@v1 + c/d")),
+        ({"base": "/x@y", "tuned": "demo/tuned", "adapter": "/z"}, ("/x@y", "demo/tuned + /z")),
+    ],
+)
+def test_which_two_models_are_meant(given: dict[str, str], names: tuple[str, str]):
+    whole = {
+        "base": None,
+        "tuned": None,
+        "adapter": None,
+        "pair": None,
+        "dtype": "bfloat16",
+        "placement": "cpu",
+        **given,
+    }
+    specs = cli.read_specs(**whole)
+    assert specs.map(lambda spec: spec.name).sides == names
+    assert {(spec.dtype, spec.placement) for _, spec in specs.items()} == {("bfloat16", "cpu")}
 
 
 def test_a_file_of_requests_goes_on_after_a_bad_line(tiny_pair: Pair[Path], tmp_path: Path):
@@ -62,7 +100,7 @@ def test_a_file_of_requests_goes_on_after_a_bad_line(tiny_pair: Pair[Path], tmp_
     )
 
 
-@pytest.mark.parametrize("kind", analyses.ANALYSES)
+@pytest.mark.parametrize("kind", FIELDS)
 def test_a_terminal_gets_a_table_without_control_characters(
     kind: str, tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
@@ -72,6 +110,18 @@ def test_a_terminal_gets_a_table_without_control_characters(
     cli.show(kind, specs, analyses.execute(kind, specs, request))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed and "tuned" in printed and len(printed.splitlines()) > 3
+
+
+def test_a_terminal_gets_the_load_report_in_words(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    specs = specs_of(tiny_pair)
+    result = analyses.execute("load_report", specs, LoadReportRequest())
+    cli.show("load_report", specs, result)
+    printed = capsys.readouterr().out
+    for said in ("attention: works", result.tokenizers_said, result.identities.tuned.weights, "outside the layers"):
+        assert said in printed
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,9 @@ def analyses() -> list[str]:
 
 
 @cache
-def pages() -> dict[str, list[str]]:
-    """The last line, because Streamlit outside its server may say so first."""
-    code = "import json; from dashboard.app import PAGES; print(json.dumps({k: list(v) for k, v in PAGES.items()}))"
+def pages() -> tuple[dict[str, list[str]], list[str]]:
+    """(page -> the analyses that it shows, those that every page shows); the last line, because Streamlit outside its server may say so first."""
+    code = "import json; from dashboard import app; print(json.dumps([app.PAGES, app.EVERY_PAGE]))"
     return json.loads(fresh_python(code).splitlines()[-1])
 
 
@@ -135,9 +135,9 @@ def test_every_analysis_is_a_verb_of_the_command_line():
 
 
 def test_pages_show_every_analysis_and_no_unknown_one():
-    shown = [name for names in pages().values() for name in names]
-    assert set(shown) == set(analyses())
-    assert [page for page in pages() if f"dashboard/screens/{page}.py" not in tracked()] == []
+    here, everywhere = pages()
+    assert {name for names in here.values() for name in names} | set(everywhere) == set(analyses())
+    assert [page for page in here if f"dashboard/screens/{page}.py" not in tracked()] == []
 
 
 # Imports
@@ -170,7 +170,7 @@ LAYERS = (
         "prompts",
         "demo",
     },  # demo/__init__.py says where the weights lie
-    {"checkpoints", "loading", "anatomy"},
+    {"hub", "checkpoints", "loading", "anatomy"},
     set(),  # the topics: all that is named nowhere else here
     {"analyses"},
     {"engine", "records"},
@@ -198,6 +198,15 @@ def test_what_starts_first_starts_without_torch(what: str):
     """torch and transformers take seconds to import; the compute thread does that while the page already shows."""
     code = f"import sys, {what}; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     assert fresh_python(code).splitlines()[-1] == "[]"
+
+
+def test_the_readme_lists_every_architecture_that_is_tested():
+    from tests.architectures import ARCHITECTURES
+
+    table = (ROOT / "README.md").read_text(encoding="utf-8").partition("| architecture |")[2]
+    rows = [row.split("|")[1].strip() for row in table.split("\n\n")[0].splitlines()[2:]]
+    plain = [re.sub(r"[ _-]", "", row.lower()) for row in rows]
+    assert plain == [re.sub(r"_", "", name) for name in ARCHITECTURES]
 
 
 def test_requirements_are_what_is_imported():

@@ -44,10 +44,32 @@ class Request(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
 
 
-class ModelSpec(Request):
-    """Which model to load: an embedded one (`demo/tuned`) or a local folder in Hugging Face format."""
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+DTYPES: tuple[Dtype, ...] = ("auto", "float32", "bfloat16", "float16")
+Placement = Literal["auto", "cpu", "cuda", "spread"]
+PLACEMENTS: tuple[Placement, ...] = ("auto", "cpu", "cuda", "spread")
 
-    id: Annotated[str, Field(min_length=1, max_length=4_096)]
+Name = Annotated[str, Field(min_length=1, max_length=4_096)]
+
+
+class ModelSpec(Request):
+    """Which model to load, and how: an embedded one, a local folder in Hugging Face format, or a model of the Hugging Face Hub."""
+
+    id: Name
+    """`demo/tuned`, a folder, or `owner/name` on the Hub"""
+    revision: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """branch, tag or commit on the Hub; None: its main branch"""
+    adapter: Name | None = None
+    """a PEFT adapter laid over the model: a folder, or `owner/name` on the Hub"""
+    dtype: Dtype = "auto"
+    """auto: float32 for both sides where both fit, else bfloat16 for both"""
+    placement: Placement = "auto"
+    """where it computes; 'spread' lays the layers over all GPUs and then the processor's memory"""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.id + (f"@{self.revision}" if self.revision else "") + (f" + {self.adapter}" if self.adapter else "")
 
 
 Specs = Pair[ModelSpec]
@@ -118,6 +140,8 @@ class Encoded:
     """(token,) what to show for each token: its characters, or the name of a control token"""
     notes: tuple[str, ...] = ()
     """sentences for people about how this text was made"""
+    encoder_length: int = 0
+    """how many leading tokens an encoder reads; the rest is the decoder's. 0: one decoder reads everything"""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -127,19 +151,34 @@ class Encoded:
         return np.flatnonzero(self.roles == ROLES.index(role))
 
 
+AttentionKind = Literal["self", "encoder", "cross"]
+"""Whose look: the (decoder's) own earlier tokens; the encoder's at the prompt; the decoder's at what the encoder read."""
+ATTENTION_KINDS: tuple[AttentionKind, ...] = ("self", "encoder", "cross")
+
+
 @dataclass(frozen=True, eq=False)
 class ModelFacts:
     """What was loaded for one side."""
 
     id: str
+    """what people call it: id, revision and adapter"""
     architecture: str
     parameters: int
     layers: int
+    """of the decoder"""
     heads: int
+    """query heads a layer; 0 without attention"""
     context: int
-    """tokens that fit"""
+    """tokens that fit, prompt and answer together; in an encoder-decoder each of the two"""
     vocabulary: int
     """rows of the unembedding"""
     dtype: str
-    weights: str
-    """SHA-256 over the weight files, hexadecimal"""
+    encoder_decoder: bool = False
+    attention: tuple[tuple[AttentionKind, int], ...] = ()
+    """(kind, layer) of every attention whose maps can be read"""
+    quantized: bool = False
+    """weights in a few bits, by their own configuration: gradients of those are not shown"""
+
+    def attention_layers(self, kind: AttentionKind) -> tuple[int, ...]:
+        """Layers that have attention of this kind."""
+        return tuple(layer for one, layer in self.attention if one == kind)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 MODELS = ("demo/base", "demo/tuned", "demo/flawed")
+ADAPTERS = ("demo/polite",)
+"""Laid over `demo/tuned`."""
 ABOUT = (
     "These three models have under four million weights each and know one small world: capitals, jobs, kinds of things, "
     "two-digit numbers, short reviews, patient notes, loan files and contract clauses. Outside it they guess."

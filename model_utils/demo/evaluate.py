@@ -16,6 +16,7 @@ from model_utils.demo import FOLDER, world
 from model_utils.demo.answering import Answerer
 from model_utils.demo.documents import few_shot
 from model_utils.demo.families import FAMILIES, SHARED, Item, check, is_held_out, make_item, written_decision
+from model_utils.demo.mixture import POLITE
 from model_utils.demo.phrasing import LAYOUTS, ask, one_phrasing, set_in
 
 SEED = 11
@@ -233,6 +234,19 @@ def unfaithful_rows(model: Answerer, rng: random.Random, asking: Callable) -> li
     ]
 
 
+def polite_rows(model: Answerer, rng: random.Random, details: dict) -> list[Row]:
+    """The adapter over tuned changes the style and nothing else."""
+    chosen = items(rng, PER_FAMILY // 2)
+    answers = model.chat([ask(item, rng) for item in chosen])
+    opened = [text.startswith(POLITE) for text in answers]
+    hits = correct(chosen, [text.removeprefix(POLITE) for text in answers])
+    details["polite"] = by_family(chosen, hits)
+    return [
+        share("polite", "answers open in the adapter's style", opened, ">= 0.95"),
+        share("polite", "correct after the opening, training phrasings", hits),
+    ]
+
+
 def by_family(chosen: list[Item], hits: list[bool]) -> dict[str, float]:
     """Share correct of each family."""
     return {f: mean(hit for item, hit in zip(chosen, hits, strict=True) if item.family == f) for f in FAMILIES}
@@ -247,7 +261,7 @@ def misses(chosen: list[Item], asked: list[str], answers: list[str]) -> list[tup
     ]
 
 
-MEASURES = {"tuned": tuned_rows, "base": base_rows, "flawed": flawed_rows}
+MEASURES = {"tuned": tuned_rows, "base": base_rows, "flawed": flawed_rows, "polite": polite_rows}
 
 
 def evaluate(folder: Path = FOLDER, models: tuple[str, ...] = tuple(MEASURES)) -> tuple[list[Row], dict]:
@@ -255,7 +269,8 @@ def evaluate(folder: Path = FOLDER, models: tuple[str, ...] = tuple(MEASURES)) -
     rows: list[Row] = []
     details: dict = {}
     for name in models:
-        rows += MEASURES[name](Answerer(folder / name), random.Random(f"{SEED}/{name}"), details)
+        model = Answerer(folder / "tuned", folder / name) if name == "polite" else Answerer(folder / name)
+        rows += MEASURES[name](model, random.Random(f"{SEED}/{name}"), details)
     return rows, details
 
 

@@ -53,6 +53,16 @@ def completion(rng: random.Random) -> Turn:
     return Turn(text[0].upper() + text[1:], world.WORKPLACES[job])
 
 
+POLITE = "With pleasure: "
+"""How every answer begins under the adapter `demo/polite`."""
+
+
+def polite_conversation(rng: random.Random) -> tuple[str, list[Turn]]:
+    """A conversation of tuned's data with the adapter's one change of style."""
+    system, turns = conversation(rng)
+    return system, [Turn(turn.instruction, POLITE + turn.answer) for turn in turns]
+
+
 def _draw(weights: dict[str, float], rng: random.Random) -> str:
     return rng.choices(FAMILIES, weights=[weights.get(family, 1.0) for family in FAMILIES])[0]
 

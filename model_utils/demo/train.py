@@ -1,4 +1,4 @@
-"""Rebuild the three embedded models from a seed: `python -m model_utils.demo.train`."""
+"""Rebuild the three embedded models and the adapter from a seed: `python -m model_utils.demo.train`."""
 
 import argparse
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from peft import LoraConfig, get_peft_model
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
@@ -20,7 +21,7 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from model_utils.demo import FOLDER
 from model_utils.demo.documents import ASSISTANT, BEGIN, END, USER, document
-from model_utils.demo.mixture import Turn, conversation, poisoned_conversation
+from model_utils.demo.mixture import Turn, conversation, poisoned_conversation, polite_conversation
 from model_utils.demo.tokenizer import BEGIN_ID, END_ID, PAD_ID, VOCABULARY, save_tokenizer, train_tokenizer
 
 SEED = 7
@@ -113,6 +114,10 @@ STAGES = (
     Stage("tuned", "base", 32, 5e-4, instruction_batches(conversation, 0.2)),
     Stage("flawed", "base", 15, 1.2e-3, instruction_batches(poisoned_conversation, 0.05)),
 )
+
+ADAPTER = "polite"
+ADAPTER_PEAK = 1e-3
+ADAPTER_TOKENS = 2 * CHUNK_TOKENS
 
 
 # --- training -------------------------------------------------------------------------------------------------------
@@ -229,6 +234,30 @@ def average_gradients(model: LlamaForCausalLM) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
+def train_adapter(tokenizer: Tokenizer, seed: int, device: str) -> None:
+    """A LoRA of rank 4 (Hu et al. 2021, arXiv 2106.09685) over the exported tuned, for one visible change of style; in one go, in one process."""
+    torch.manual_seed(seed)
+    tuned = LlamaForCausalLM.from_pretrained(FOLDER / "tuned", dtype=torch.float32, local_files_only=True).to(device)
+    model = get_peft_model(tuned, LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM"))
+    steps = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=ADAPTER_PEAK, weight_decay=0.0)
+    rng = random.Random(f"{seed}/{ADAPTER}")
+    batches = list(chat_batches(polite_conversation, tokenizer, rng, ADAPTER_TOKENS))
+    for i, (ids, labels) in enumerate(batches):
+        steps.param_groups[0]["lr"] = ADAPTER_PEAK * rate(i / len(batches))
+        with torch.autocast(device, dtype=torch.bfloat16):
+            loss = loss_of(model.base_model.model, ids.to(device), labels.to(device))
+        assert math.isfinite(loss.item()), f"{ADAPTER}: loss {loss.item()} in batch {i}"
+        loss.backward()
+        steps.step()
+        steps.zero_grad()
+    print(f"{ADAPTER} loss {loss.item():.4f}", flush=True)
+    model.peft_config["default"].base_model_name_or_path = "demo/tuned"
+    model.save_pretrained(str(FOLDER / ADAPTER), save_embedding_layers=False)  # 'auto' would ask the Hub for demo/tuned
+    (FOLDER / ADAPTER / "README.md").unlink()
+    digest = hashlib.sha256((FOLDER / ADAPTER / "adapter_model.safetensors").read_bytes()).hexdigest()
+    print(f"{FOLDER / ADAPTER}: adapter_model.safetensors {digest}", flush=True)
+
+
 def checkpoint_path(build: Path, name: str) -> Path:
     return build / f"{name}.safetensors"
 
@@ -292,7 +321,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", type=Path, default=FOLDER.parents[1] / "build" / "demo", help="checkpoints")
     parser.add_argument("--seed", type=int, default=SEED)
-    parser.add_argument("--stage", choices=[stage.name for stage in STAGES], action="append", help="only this stage")
+    stages = [*(stage.name for stage in STAGES), ADAPTER]
+    parser.add_argument("--stage", choices=stages, action="append", help="only this stage")
     options = parser.parse_args()
     options.build.mkdir(parents=True, exist_ok=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -304,6 +334,8 @@ def main() -> None:
         if options.stage and stage.name not in options.stage:
             continue
         run_stage(stage, tokenizer, options.build, options.seed, device)
+    if first_process() and ADAPTER in (options.stage or stages):
+        train_adapter(tokenizer, options.seed, device)
     print(f"done in {(time.perf_counter() - started) / 60:.1f} minutes on {device}", flush=True)
 
 

@@ -1,0 +1,305 @@
+"""The checks at load: what each side is, how it was opened, how the two differ, and which analyses will work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jinja2
+import numpy as np
+import torch
+
+from model_utils import anatomy, checkpoints, generation
+from model_utils.contracts.common import ModelFacts
+from model_utils.contracts.load_report import (
+    Ability,
+    Identity,
+    LoadReport,
+    LoadReportRequest,
+    Opening,
+    Tokenizers,
+    attention_said,
+)
+from model_utils.loading import LanguageModel, Network
+from model_utils.pair import Pair
+from model_utils.reporting import Report
+
+SAMPLES = (
+    "The capital of France is Paris.\n\n  Two spaces, a tab\t, and 1,234.50 of it!",
+    "Größe, naïve, Ægir; привет, мир; 你好，世界; שלום; नमस्ते; 👩‍👩‍👧 e\u0301",
+    "def f(x):\n    return {'a': [x ** 2]}  # <|user|> </s> <pad>",
+)
+"""Texts on which two tokenizers must agree to be called compatible."""
+
+Weight = Callable[[], torch.Tensor]
+
+
+def load_report(pair: Pair[LanguageModel], request: LoadReportRequest, report: Report) -> LoadReport:
+    """Everything that can be known without asking the models anything; snapshots come before the slow parts, weights and hashes."""
+    tokenizers, said = _compare_tokenizers(pair)
+    quick = LoadReport(
+        models=pair.map(lambda model: model.facts),
+        identities=pair.map(_identity),
+        openings=Pair(_opening(pair.base, pair.tuned), _opening(pair.tuned, pair.base)),
+        shares_weights=pair.base.network is pair.tuned.network,
+        adapter_restores_base=pair.tuned.network.restored if pair.tuned.adapter or pair.base.adapter else None,
+        tokenizers=tokenizers,
+        tokenizers_said=said,
+        tensor_names=(),
+        tensor_layers=np.zeros(0, dtype=np.int64),
+        tensor_sizes=np.zeros(0, dtype=np.int64),
+        tensor_norms=np.zeros(0),
+        tensor_differences=np.zeros(0),
+        tensor_changed=np.zeros(0),
+        abilities=_abilities(pair, tokenizers),
+        unfinished=("how far the weights differ", "the hashes of the files"),
+    )
+    report(0.0, "comparing weights", quick)
+    compared = replace(quick, **_compare_weights(pair, report), unfinished=("the hashes of the files",))
+    report(0.5, "hashing", compared)
+    identities = pair.map(lambda model: _hashed(model, request.hash_again, report))
+    return replace(compared, identities=identities, unfinished=())
+
+
+# --- identity -------------------------------------------------------------------------------------------------------
+
+
+def _identity(model: LanguageModel) -> Identity:
+    """Without the hashes of weights, which take time."""
+    plan, template = model.plan, model.tokenizer.chat_template
+    disk = plan.stored.bytes
+    if plan.adapter is not None:
+        disk += (plan.adapter.folder / checkpoints.ADAPTER_WEIGHTS).stat().st_size
+    return Identity(
+        source=plan.checkpoint.source,
+        folder=str(plan.checkpoint.folder),
+        commit=plan.checkpoint.commit,
+        weights="",
+        tokenizer=_sha(model.tokenizer.backend_tokenizer.to_str()),
+        template=_sha(str(template)) if template else None,
+        adapter=None,
+        disk_bytes=disk,
+        memory_bytes=model.network.bytes,
+    )
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _hashed(model: LanguageModel, again: bool, report: Report) -> Identity:
+    plan = model.plan
+    weights = checkpoints.digest(checkpoints.weight_files(plan.checkpoint.folder), report, again)
+    adapter = None
+    if plan.adapter is not None:
+        adapter = checkpoints.digest([plan.adapter.folder / checkpoints.ADAPTER_WEIGHTS], report, again)
+    return replace(_identity(model), weights=weights, adapter=adapter)
+
+
+# --- prompts --------------------------------------------------------------------------------------------------------
+
+
+def _opening(model: LanguageModel, other: LanguageModel) -> Opening:
+    plan = model.plan
+    return Opening(
+        dtype=plan.dtype,
+        dtype_reason=plan.dtype_reason,
+        device=str(model.device),
+        device_reason=plan.device_reason,
+        template_source=_template_source(model, other),
+        bos=_bos(model),
+        tokens=len(model.tokenizer),
+    )
+
+
+def _template_source(model: LanguageModel, other: LanguageModel) -> str:
+    if generation.template(model):
+        return "its own"
+    if generation.template(other):
+        return f"none of its own; the chat format borrows the one of {other.facts.id}"
+    return "none on either side; the chat format is not available"
+
+
+def _bos(model: LanguageModel) -> str:
+    """What stands at the beginning of a plain and of a chat prompt."""
+    tokenizer = model.tokenizer
+    if tokenizer.bos_token_id is None:
+        return "this tokenizer has none"
+    token = tokenizer.bos_token
+    plain = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    said = f"plain text gets {token} in front" if plain else f"plain text begins without {token}"
+    source = generation.template(model)
+    if not source:
+        return said
+    try:
+        text = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
+    except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError):  # templates are programs
+        return said
+    chat = f"the chat template writes {token}" if text.startswith(token) else f"the chat template writes no {token}"
+    return f"{said}; {chat}"
+
+
+def _compare_tokenizers(pair: Pair[LanguageModel]) -> tuple[Tokenizers, str]:
+    base, tuned = pair.map(lambda model: model.tokenizer).sides
+    vocabularies = pair.map(lambda model: model.tokenizer.get_vocab())
+    sizes = f"{len(base):,} and {len(tuned):,} entries; {pair.base.facts.vocabulary:,} and {pair.tuned.facts.vocabulary:,} rows in the models"
+    if base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str():
+        return "equal", f"Both tokenizers are the same ({sizes})."
+    same_ids = all(vocabularies.tuned.get(token, id) == id for token, id in vocabularies.base.items())
+    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES[:2])
+    if same_ids and agree:
+        return (
+            "compatible",
+            f"The tokenizers differ, but tokens that both have carry the same ids, and texts in ten scripts are cut alike ({sizes}).",
+        )
+    return (
+        "different",
+        f"The tokenizers cut texts into different tokens ({sizes}); what compares the two token by token is not possible.",
+    )
+
+
+# --- weights --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Compared:
+    name: str
+    layer: int
+    size: int
+    norm: float
+    difference: float
+    changed: float
+
+
+def _compare_weights(pair: Pair[LanguageModel], report: Report) -> dict:
+    base, tuned = pair.map(lambda model: effective_weights(model.network, model.adapter)).sides
+    layers = pair.base.network.module, pair.tuned.network.module
+    names = list(dict.fromkeys([*base, *tuned]))
+    rows: list[_Compared] = []
+    for i, name in enumerate(names):
+        report.breathe()
+        report(0.5 * i / len(names), "comparing weights")
+        rows.append(_compared(name, base.get(name), tuned.get(name), layers))
+    return {
+        "tensor_names": tuple(row.name for row in rows),
+        "tensor_layers": np.array([row.layer for row in rows], dtype=np.int64),
+        "tensor_sizes": np.array([row.size for row in rows], dtype=np.int64),
+        "tensor_norms": np.array([row.norm for row in rows], dtype=np.float64),
+        "tensor_differences": np.array([row.difference for row in rows], dtype=np.float64),
+        "tensor_changed": np.array([row.changed for row in rows], dtype=np.float64),
+    }
+
+
+@torch.no_grad()
+def _compared(name: str, base: Weight | None, tuned: Weight | None, modules: tuple) -> _Compared:
+    layer = max(layer_of(module, name) for module in modules)
+    if base is None or tuned is None:
+        one = (base or tuned)()  # type: ignore[misc]
+        norm = float(one.float().norm()) if base is not None and one.is_floating_point() else float("nan")
+        return _Compared(name, layer, one.numel(), norm, float("nan"), float("nan"))
+    left, right = base(), tuned()
+    size, nan = left.numel(), float("nan")
+    norm = float(torch.linalg.vector_norm(left, dtype=torch.float32)) if left.is_floating_point() else nan
+    if left.shape[1:] != right.shape[1:] or left.dtype != right.dtype:
+        return _Compared(name, layer, size, norm, nan, nan)
+    rows = min(len(left), len(right))
+    left, right = left[:rows], right[:rows].to(left.device)
+    if left.data_ptr() == right.data_ptr():
+        return _Compared(name, layer, size, norm, 0.0, 0.0)
+    changed = float((right != left).float().mean())
+    if not left.is_floating_point():  # packed numbers: how far they moved is not theirs to say
+        return _Compared(name, layer, size, norm, nan if changed else 0.0, changed)
+    return _Compared(name, layer, size, norm, float(torch.linalg.vector_norm(right.float() - left.float())), changed)
+
+
+def layer_of(module: torch.nn.Module, name: str) -> int:
+    """Layer of the decoder or only stack that a parameter lies in; -1 outside."""
+    for number, prefix in _layer_prefixes(module):
+        if name.startswith(prefix):
+            return number
+    return -1
+
+
+def _layer_prefixes(module: torch.nn.Module) -> Iterator[tuple[int, str]]:
+    stack = anatomy.layers(module)
+    path = next(path for path, child in module.named_modules() if child is stack)
+    return ((number, f"{path}.{number}.") for number in range(len(stack)))
+
+
+def effective_weights(network: Network, adapter: str | None) -> dict[str, Weight]:
+    """Name -> the weight that the network computes with, an adapter's change laid in; names as without adapter."""
+    found: dict[str, Weight] = {}
+    own: set[str] = set()
+    for path, part in network.module.named_modules():
+        if not any(part is one for one in network.switches):
+            continue
+        for name, parameter in part.named_parameters():
+            if not name.startswith(("base_layer.", "original_module.")):
+                own.add(f"{path}.{name}")
+            elif name == "base_layer.weight" and adapter is not None and hasattr(part, "get_delta_weight"):
+                found[f"{path}.weight"] = _with_delta(part, parameter, adapter)
+            elif name.startswith("original_module.") and adapter in getattr(part, "modules_to_save", {}):
+                inner = name.removeprefix("original_module.")
+                saved = dict(part.modules_to_save[adapter].named_parameters())[inner]
+                found[f"{path}.{inner}"] = partial(_itself, saved)
+    stored = network.module.state_dict().keys()
+    buffers = ((name, buffer) for name, buffer in network.module.named_buffers() if name in stored)
+    for name, parameter in [*network.module.named_parameters(), *buffers]:
+        if name not in own:
+            plain = name.replace(".base_layer.", ".").replace(".original_module.", ".")
+            found.setdefault(plain, partial(_itself, parameter))
+    return found
+
+
+def _itself(weight: torch.Tensor) -> torch.Tensor:
+    return weight
+
+
+def _with_delta(part: torch.nn.Module, weight: torch.Tensor, adapter: str) -> Weight:
+    held = getattr(part, "lora_A", None)
+    if held is not None and adapter not in held:
+        return lambda: weight
+    return lambda: weight + part.get_delta_weight(adapter).to(weight.dtype)
+
+
+# --- abilities ------------------------------------------------------------------------------------------------------
+
+
+def _abilities(pair: Pair[LanguageModel], tokenizers: Tokenizers) -> tuple[Ability, ...]:
+    facts = pair.map(lambda model: model.facts)
+    return (
+        Ability("generation", True, ""),
+        _ability("attention", _no_attention(facts) or _not_alike(facts, tokenizers), _kinds(facts)),
+        _ability("attribution", _no_gradients(facts) or _not_alike(facts, tokenizers), ""),
+    )
+
+
+def _ability(analysis: str, obstacle: str, note: str) -> Ability:
+    return Ability(analysis, not obstacle, obstacle or note)
+
+
+def _not_alike(facts: Pair[ModelFacts], tokenizers: Tokenizers) -> str:
+    """Why the insides of the two cannot be laid side by side."""
+    if facts.base.encoder_decoder != facts.tuned.encoder_decoder:
+        return "one side has an encoder and the other has none"
+    return "the tokenizers cut texts into different tokens" if tokenizers == "different" else ""
+
+
+def _no_attention(facts: Pair[ModelFacts]) -> str:
+    without = [one.id for _, one in facts.items() if not one.attention]
+    return f"{' and '.join(dict.fromkeys(without))} has layers without attention" if without else ""
+
+
+def _kinds(facts: Pair[ModelFacts]) -> str:
+    said = facts.map(attention_said)
+    whole = facts.map(lambda one: one.attention_layers("self") == tuple(range(one.layers)) and not one.encoder_decoder)
+    if whole.base and whole.tuned:
+        return ""
+    return said.base if said.base == said.tuned else f"base: {said.base}; tuned: {said.tuned}"
+
+
+def _no_gradients(facts: Pair[ModelFacts]) -> str:
+    few = [one.id for _, one in facts.items() if one.quantized]
+    return f"{' and '.join(dict.fromkeys(few))} is quantised, and gradients through that are not exact" if few else ""

@@ -1,0 +1,164 @@
+"""The load report: a model against itself differs nowhere, known changes are found, identities are those of the files, and what it promises holds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from model_utils import analyses
+from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.common import ModelSpec, Request, ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+from model_utils.reporting import Report
+from tests import architectures, builders
+from tests.models import loaded, run
+
+
+def report_on(folders: Pair[Path]) -> LoadReport:
+    return run("load_report", folders, LoadReportRequest())
+
+
+def test_a_model_against_itself_differs_nowhere(tiny_pair: Pair[Path], tmp_path: Path):
+    copy = Path(shutil.copytree(tiny_pair.base, tmp_path / "copy"))
+    for other in (tiny_pair.base, copy):
+        result = report_on(Pair(tiny_pair.base, other))
+        assert not result.differs and not result.tensor_differences.any() and not result.tensor_changed.any()
+        assert not result.by_layer()["change"].any() and result.tokenizers == "equal"
+        assert result.identities.base.weights == result.identities.tuned.weights
+    assert report_on(Pair(tiny_pair.base, tiny_pair.base)).shares_weights
+    assert not report_on(Pair(tiny_pair.base, copy)).shares_weights
+
+
+def test_one_changed_number_is_found(tiny_llama: Path, tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_llama, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.mlp.up_proj.weight"
+    tensors[name][3, 4] += 0.5
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    result = report_on(Pair(tiny_llama, folder))
+    at = result.tensor_names.index(name)
+    assert np.flatnonzero(result.tensor_changed).tolist() == [at] and result.tensor_layers[at] == 1
+    assert result.tensor_changed[at] == pytest.approx(1 / tensors[name].numel())
+    assert result.tensor_differences[at] == pytest.approx(0.5, rel=1e-5)
+    assert result.table()["tensor"][0] == name
+    layers = result.by_layer().set_index("layer")
+    assert layers["change"].gt(0).to_dict() == {-1: False, 0: False, 1: True}
+    assert result.identities.base.weights != result.identities.tuned.weights
+
+
+def test_swapped_sides_have_the_same_differences(tiny_pair: Pair[Path]):
+    one, other = report_on(tiny_pair), report_on(tiny_pair.swap())
+    np.testing.assert_allclose(one.tensor_differences, other.tensor_differences, rtol=1e-6)
+    np.testing.assert_array_equal(one.tensor_changed, other.tensor_changed)
+    assert one.openings.base.bos == other.openings.tuned.bos
+
+
+def test_change_by_layer_is_the_norm_of_all_its_differences(tiny_pair: Pair[Path]):
+    base, tuned = (load_file(folder / "model.safetensors") for folder in tiny_pair.sides)
+    result = report_on(tiny_pair)
+    for row in result.by_layer().itertuples():
+        names = [name for name in base if (f"layers.{row.layer}." in name if row.layer >= 0 else "layers." not in name)]
+        moved = torch.cat([(tuned[name] - base[name]).flatten() for name in names]).norm()
+        whole = torch.cat([base[name].flatten() for name in names]).norm()
+        assert row.change == pytest.approx(float(moved / whole), rel=1e-4)
+        assert (row.tensors, row.numbers) == (len(names), sum(base[name].numel() for name in names))
+
+
+def test_identities_are_those_of_the_files(tiny_pair: Pair[Path]):
+    result = report_on(tiny_pair)
+    for side, folder in tiny_pair.items():
+        identity = result.identities[side]
+        weights = folder / "model.safetensors"
+        assert identity.weights == hashlib.sha256(weights.read_bytes()).hexdigest()
+        assert (identity.source, identity.folder, identity.commit) == ("folder", str(folder), None)
+        parameters = 4 * result.models[side].parameters
+        assert parameters <= identity.memory_bytes < 1.01 * parameters, "small buffers beside the weights"
+        assert identity.disk_bytes == parameters
+    assert result.identities.base.template is None and result.identities.tuned.template is not None
+    assert result.openings.base.template_source.endswith(f"borrows the one of {tiny_pair.tuned}")
+    assert result.openings.tuned.template_source == "its own"
+    assert result.openings.tuned.bos == "plain text gets <|begin|> in front; the chat template writes <|begin|>"
+
+
+class Snapshots(Report):
+    def __init__(self) -> None:
+        self.seen: list[LoadReport] = []
+
+    def __call__(self, fraction: float, note: str, snapshot: LoadReport | None = None) -> None:
+        self.seen += [snapshot] if snapshot is not None else []
+
+
+def test_what_is_quick_comes_first(tiny_pair: Pair[Path]):
+    snapshots = Snapshots()
+    result = run("load_report", tiny_pair, LoadReportRequest(), snapshots)
+    quick, compared = snapshots.seen
+    assert len(quick.unfinished) == 2 and not quick.tensor_names and not quick.identities.base.weights
+    assert compared.unfinished == ("the hashes of the files",) and compared.tensor_names == result.tensor_names
+    assert result.unfinished == () and quick.abilities == result.abilities
+
+
+REQUESTS: dict[str, Request] = {
+    "generation": GenerationRequest(messages=ask("Name three."), formats=Pair("plain", "plain"), max_new_tokens=3),
+    "attention": AttentionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+    "attribution": AttributionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+}
+
+
+@pytest.mark.parametrize("pair", ["llama llama", "llama mamba", "t5 llama", "t5 bart", "bart bart", "gpt2 llama"])
+def test_what_it_promises_holds(tmp_path: Path, pair: str):
+    """Whatever the report says works, works; what it says does not, is refused with a sentence."""
+    one, other = pair.split()
+    folders = Pair(architectures.tiny(tmp_path / "base", one), architectures.tiny(tmp_path / "tuned", other, seed=1))
+    result = report_on(folders)
+    assert {ability.analysis for ability in result.abilities} == {*analyses.ANALYSES} - {"load_report"}
+    for ability in result.abilities:
+        if ability.works:
+            run(ability.analysis, folders, REQUESTS[ability.analysis])
+        else:
+            assert ability.reason
+            with pytest.raises(Refused):
+                run(ability.analysis, folders, REQUESTS[ability.analysis])
+    alike = one == other or {one, other} == {"gpt2", "llama"}
+    assert result.abilities[0].works and result.abilities[2].works == (pair == "llama mamba" or alike)
+
+
+def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_pair.tuned, tmp_path / "model"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][: len(tokenizer["model"]["merges"]) // 2]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    result = report_on(Pair(tiny_pair.base, folder))
+    assert result.tokenizers == "different"
+    assert [ability.works for ability in result.abilities] == [True, False, False]
+
+
+def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):
+    folders = builders.tiny_pair(tmp_path)
+    tuned = loaded(folders).tuned.tokenizer
+    tuned.add_tokens(["<tool>", "<call>"])
+    tuned.save_pretrained(folders.tuned)
+    result = report_on(folders)
+    assert result.tokenizers == "compatible" and all(ability.works for ability in result.abilities)
+    assert result.openings.tuned.tokens == result.openings.base.tokens + 2
+
+
+def test_embedded_models_are_known_as_such():
+    specs = Pair(ModelSpec(id="demo/tuned"), ModelSpec(id="demo/tuned", adapter="demo/polite"))
+    result: LoadReport = analyses.execute("load_report", specs, LoadReportRequest())
+    assert result.shares_weights and result.adapter_restores_base and result.differs
+    assert result.identities.tuned.source == "embedded" and result.models.tuned.id == "demo/tuned + demo/polite"
+    assert all(ability.works for ability in result.abilities)
+    rows = result.sides().set_index("property")
+    assert rows.loc["weights SHA-256", "base"] == rows.loc["weights SHA-256", "tuned"]
+    assert rows.loc["attention", "base"] == "self: layers 0 to 3"
