@@ -14,6 +14,7 @@ from dashboard.widgets import header
 
 # Page -> the analyses that it shows. (A comment, because Streamlit would print a bare string on the page.)
 PAGES = {"compare": ("generation",), "attention": ("attention",), "attribution": ("attribution",)}
+EVERY_PAGE = ("load_report",)  # in the panel of the pair, which the header opens
 
 
 def main() -> None:

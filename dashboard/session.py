@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from model_utils import catalogue, checkpoints
 from model_utils.contracts.common import (
     Encoded,
     Format,
     ModelFacts,
-    ModelSpec,
     Request,
     SharedSequence,
     Specs,
@@ -23,11 +23,16 @@ from model_utils.contracts.common import (
     explain,
 )
 from model_utils.contracts.generation import Generation, GenerationRequest
+from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.engine import Engine, Job
+from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
 
-DEFAULT_PAIR = Pair("demo/base", "demo/tuned")
+RECENT = 6
+"""How many pairs the panel offers to go back to."""
 
+PAIR_PANEL = "pair"
+"""Key of the popover in which the pair is chosen: a change of the pair leaves it open, the load report closes it."""
 INSTRUCTION = "instruction"
 """Key of the instruction's text area: an example writes into it."""
 
@@ -72,7 +77,18 @@ class Held:
 class Visit:
     """One visitor's state beside the values of the widgets."""
 
-    pair: Pair[str] = DEFAULT_PAIR
+    chosen: Specs = catalogue.DEFAULT
+    """the pair chosen last"""
+    former: Specs = catalogue.DEFAULT
+    """the pair that comes back when the chosen one cannot be opened"""
+    report: Held | None = None
+    """the load report of the chosen pair, which opens it"""
+    refused: str | None = None
+    """why the last choice of a pair was not taken, as a sentence"""
+    recent: tuple[Specs, ...] = ()
+    """pairs chosen before, the latest first"""
+    reading: bool = False
+    """whether the load report lies open"""
     question: Question | None = None
     problem: str | None = None
     """why the last Run was not accepted, as a sentence"""
@@ -86,6 +102,21 @@ class Visit:
     """the selected token, as a position in that answer"""
     pinned: tuple[int, int] | None = None
     """(query, key) pinned in the attention maps, since the token was selected"""
+
+    @property
+    def opened(self) -> bool:
+        """Whether nothing speaks against the chosen pair, so far."""
+        return self.report is None or self.report.state not in ("failed", "cancelled")
+
+    @property
+    def opening(self) -> bool:
+        """Whether the chosen pair is on its way."""
+        return self.report is not None and not self.report.over
+
+    @property
+    def pair(self) -> Specs:
+        """The two models that are asked."""
+        return self.chosen if self.opened else self.former
 
 
 def visit() -> Visit:
@@ -103,7 +134,7 @@ def engine() -> Engine:
 @st.cache_resource(show_spinner=False)
 def load_ahead() -> None:
     """Once in the life of the process, after the first page was drawn: importing torch at the same time would slow that page."""
-    engine().warm(specs_of(DEFAULT_PAIR))
+    engine().warm(catalogue.DEFAULT)
 
 
 def is_alive(owner: str) -> bool:
@@ -117,19 +148,63 @@ def owner() -> str:
     return context.session_id
 
 
-def specs_of(pair: Pair[str]) -> Specs:
-    return pair.map(lambda id: ModelSpec(id=id))
+def choose_pair(specs: Specs) -> str | None:
+    """From now on these two models are asked; they are opened in the background, and the pair before comes back if that fails.
 
-
-def choose_pair(pair: Pair[str]) -> str | None:
-    """From now on these two models are asked; they are loaded ahead. Returns why not, as a sentence, when a name cannot be one."""
+    Returns why not, as a sentence, when there can be no such models: then nothing changes.
+    """
     try:
-        specs = specs_of(pair)
-    except ValidationError as error:
-        return explain(error)
-    visit().pair = pair
-    engine().warm(specs)
+        specs.map(checkpoints.key)
+    except Refused as refused:
+        return str(refused)
+    here = visit()
+    if here.opening and here.chosen == specs:
+        return None
+    if not here.opened:
+        here.recent = tuple(pair for pair in here.recent if pair != here.chosen)
+    here.recent = tuple(dict.fromkeys((specs, *here.recent)))[:RECENT]
+    _open(specs, former=here.former if here.opening else here.pair)
     return None
+
+
+def report_pair() -> None:
+    """Have the load report of the pair that is asked: the one at hand, else a new one."""
+    here = visit()
+    if here.report is None or not here.opened:
+        _open(here.pair, former=here.pair)
+
+
+def _open(specs: Specs, former: Specs) -> None:
+    here = visit()
+    if here.report is not None:
+        engine().release(here.report.job, owner())
+    here.chosen, here.former = specs, former
+    here.report = Held(engine().submit("load_report", specs, LoadReportRequest(), owner(), background=True))
+
+
+def cancel_opening() -> None:
+    """The chosen pair is not wanted after all."""
+    held = visit().report
+    assert held is not None, "no pair is being opened"
+    held.partial, held.stopped = held.job.snapshot, True
+    engine().release(held.job, owner())
+
+
+def other_pairs() -> list[Specs]:
+    """Recent pairs but the present one and one that could not be opened."""
+    here = visit()
+    return [pair for pair in here.recent if pair not in (here.pair, here.chosen)]
+
+
+def read_report() -> None:
+    """The load report is to lie open, in place of the panel; made first where there is none."""
+    report_pair()
+    visit().reading = True
+    st.session_state[PAIR_PANEL] = False
+
+
+def close_report() -> None:
+    visit().reading = False
 
 
 def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
@@ -137,7 +212,7 @@ def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
     here, question = visit(), None
     try:
         request = GenerationRequest(messages=ask(instruction), formats=formats, max_new_tokens=max_new_tokens)
-        question, here.problem = Question(specs_of(here.pair), request), None
+        question, here.problem = Question(here.pair, request), None
     except ValidationError as error:
         here.problem = explain(error)
     if question is not None and question == here.question:
@@ -146,7 +221,9 @@ def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
         return
     for held in here.held.values():
         engine().release(held.job, owner())
-    here.held, here.token, here.pinned, here.question, here.facts = {}, None, None, question, None
+    if question is None or here.question is None or question.specs != here.question.specs:
+        here.facts = None
+    here.held, here.token, here.pinned, here.question = {}, None, None, question
 
 
 def edited(instruction: str, formats: Pair[Format], max_new_tokens: int) -> bool:
@@ -155,7 +232,7 @@ def edited(instruction: str, formats: Pair[Format], max_new_tokens: int) -> bool
     if question is None:
         return False
     asked = question.request
-    now = (specs_of(visit().pair), instruction, formats, max_new_tokens)
+    now = (visit().pair, instruction, formats, max_new_tokens)
     return now != (question.specs, asked.messages[-1].content, asked.formats, asked.max_new_tokens)
 
 
@@ -177,6 +254,26 @@ def learn(facts: Pair[ModelFacts]) -> bool:
     news = here.facts != facts
     here.facts = facts
     return news
+
+
+def facts() -> Pair[ModelFacts] | None:
+    """What the question's models are, once known: from a result, else from their load report."""
+    here = visit()
+    report = _report()
+    if here.facts is None and report is not None and here.question is not None and here.question.specs == here.pair:
+        return report.models
+    return here.facts
+
+
+def without_template() -> bool:
+    """Whether neither model of the present pair has a chat template, as far as their files tell."""
+    return not any(checkpoints.may_have_template(spec) for _, spec in visit().pair.items())
+
+
+def _report() -> LoadReport | None:
+    """What is known so far about the present pair."""
+    here = visit()
+    return here.report.shown if here.report is not None and here.opened else None
 
 
 def _answers(held: Held, request: Request) -> bool:
@@ -288,10 +385,12 @@ def write_instruction(text: str) -> None:
     st.session_state[INSTRUCTION] = text
 
 
-def clamp(key: str, highest: int) -> None:
-    """Keeps a remembered number within what the present models have."""
-    if st.session_state.get(key, 0) > highest:
-        st.session_state[key] = highest
+def keep_among(key: str, options: Sequence[Any]) -> None:
+    """Keeps a remembered choice among what the present models offer: of numbers the nearest, else the first."""
+    kept = st.session_state.get(key)
+    if kept is not None and kept not in options:
+        numbers = isinstance(kept, int)
+        st.session_state[key] = min(options, key=lambda one: abs(one - kept)) if numbers else options[0]
 
 
 def busy() -> bool:
@@ -305,6 +404,11 @@ def background_jobs() -> Iterable[Job]:
 
 def dark() -> bool:
     return st.context.theme.type == "dark"
+
+
+def keep_panel() -> None:
+    """Keeps the panel of the pair as it is when its label changes, which makes another panel of it for Streamlit."""
+    st.session_state[PAIR_PANEL] = st.session_state.get(PAIR_PANEL, False)
 
 
 def take(key: str) -> Any:

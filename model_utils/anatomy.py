@@ -12,11 +12,8 @@ from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.utils.output_capturing import OutputRecorder
 
-from model_utils.contracts.common import AttentionKind
+from model_utils.contracts.common import UNBOUNDED, AttentionKind
 from model_utils.errors import Refused
-
-UNBOUNDED = 1 << 20
-"""Tokens that a model may read whose architecture and tokenizer name no limit."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +89,20 @@ def _recorders(part: nn.Module, output: str) -> list[OutputRecorder]:
     return []
 
 
-def embedding(module: PreTrainedModel) -> nn.Module:
-    """ids -> (token, hidden)."""
-    return module.get_input_embeddings()
-
-
 def vocabulary(module: PreTrainedModel) -> int:
     """Rows of the unembedding."""
     return module.get_output_embeddings().weight.shape[0]
 
 
-def heads(module: PreTrainedModel) -> int:
-    """Query heads a layer of the decoder; 0 for a model without attention."""
+def heads(module: PreTrainedModel) -> tuple[int, int]:
+    """(query heads a layer of the decoder, of the encoder); 0 where there is no attention, or no encoder."""
     config = module.config.get_text_config()
-    count = getattr(config, "decoder_attention_heads", None) or getattr(config, "num_attention_heads", None)
-    return int(count) if count and attention_sites(module) else 0
+    if not attention_sites(module):
+        return 0, 0
+    common = getattr(config, "num_attention_heads", 0)
+    decoder = getattr(config, "decoder_attention_heads", None) or common
+    encoder = getattr(config, "encoder_attention_heads", None) or common
+    return decoder, encoder if is_encoder_decoder(module) else 0
 
 
 def context(module: PreTrainedModel, tokenizer_limit: int) -> int:
@@ -141,29 +137,36 @@ def accepts(module: PreTrainedModel, name: str) -> bool:
     return name in inspect.signature(module.forward).parameters
 
 
-def teacher_forced(module: PreTrainedModel, read: torch.Tensor, encoder_length: int) -> dict[str, torch.Tensor]:
-    """How a whole sequence is given: `read` is (1, token) ids or (1, token, hidden) embeddings, its first tokens for the encoder."""
-    name = "inputs_embeds" if read.ndim == 3 else "input_ids"
-    if not is_encoder_decoder(module):
-        return {name: read}
-    return {name: read[:, :encoder_length], f"decoder_{name}": read[:, encoder_length:]}
+Parts = tuple[torch.Tensor, ...]
+"""What is read, (1, token) ids or (1, token, hidden) embeddings: by the one stack, or by the encoder and by the decoder."""
 
 
-def logits(
-    module: PreTrainedModel, read: torch.Tensor, encoder_length: int, rows: torch.Tensor | None = None
-) -> torch.Tensor:
-    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the sequence, None: the last one only.
+def parts(ids: torch.Tensor, encoder_length: int) -> Parts:
+    """(1, token) ids, cut between the encoder and the decoder where there is an encoder."""
+    return (ids[:, :encoder_length], ids[:, encoder_length:]) if encoder_length else (ids,)
 
-    The row at position p is the distribution of the token at p + 1; positions in the encoder's part have none.
+
+def embed(module: PreTrainedModel, ids: Parts) -> Parts:
+    """The input embeddings of each part; encoder and decoder may have tables, and widths, of their own."""
+    if len(ids) == 1:
+        return (module.get_input_embeddings()(ids[0]),)
+    tables = (module.get_encoder().get_input_embeddings(), module.get_decoder().get_input_embeddings())
+    return tuple(table(part) for table, part in zip(tables, ids, strict=True))
+
+
+def logits(module: PreTrainedModel, read: Parts, rows: torch.Tensor | None = None) -> torch.Tensor:
+    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the last part, None: the last one only.
+
+    The row at position p is the distribution of the token at p + 1.
     """
-    options: dict[str, Any] = {"use_cache": False}
+    name = "inputs_embeds" if read[-1].ndim == 3 else "input_ids"
+    given: dict[str, Any] = dict(zip((name, f"decoder_{name}") if len(read) == 2 else (name,), read, strict=True))
     if rows is None:
-        rows = torch.tensor([read.shape[1] - 1], device=read.device)
-    rows = rows - encoder_length
+        rows = torch.tensor([read[-1].shape[1] - 1], device=read[-1].device)
     if accepts(module, "logits_to_keep"):
-        options["logits_to_keep"] = rows
-    found = module(**teacher_forced(module, read, encoder_length), **options).logits[0]
-    return (found if "logits_to_keep" in options else found[rows]).float()
+        given["logits_to_keep"] = rows
+    found = module(**given, use_cache=False).logits[0]
+    return (found if "logits_to_keep" in given else found[rows]).float()
 
 
 class Writer:
@@ -174,7 +177,8 @@ class Writer:
         self._encoder_length = encoder_length
         self._name = "cache_params" if accepts(module, "cache_params") else "past_key_values"
         cache: Any = DynamicCache(config=config)
-        self.cache = EncoderDecoderCache(cache, DynamicCache(config=config)) if encoder_length else cache
+        # Without a configuration: what the encoder read is kept whole, also where the decoder's own window slides.
+        self.cache = EncoderDecoderCache(cache, DynamicCache()) if encoder_length else cache
         self._memory: Any = None
 
     def logits(self, module: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:

@@ -30,13 +30,13 @@ def attention(pair: Pair[LanguageModel], request: AttentionRequest, report: Repo
 
 def layer_maps(model: LanguageModel, sequence: Encoded, kind: AttentionKind, layer: int, report: Report) -> np.ndarray:
     """(head, query, key) float32; the softmax weights of Vaswani et al. 2017, eq. 1; other layers' maps are freed as the forward passes on."""
-    _check_memory(model, len(sequence))
+    _check_memory(model, kind, len(sequence))
     kept: list[torch.Tensor] = []
     with model.running(report.poll, kernel="eager") as module:
         site = anatomy.attention_sites(module)[kind, layer]
         hook = site.module.register_forward_hook(lambda _, args, output: kept.append(output[site.index]))
         try:
-            anatomy.logits(module, model.ids(sequence.ids), sequence.encoder_length)
+            anatomy.logits(module, anatomy.parts(model.ids(sequence.ids), sequence.encoder_length))
         finally:
             hook.remove()
     weights = kept[0][0].float().cpu().numpy()
@@ -66,8 +66,8 @@ def _check_layer(model: LanguageModel, kind: AttentionKind, layer: int) -> None:
         raise Refused(f"{facts.id} has {what} {layer}{WHERE[kind]}; its layers with attention are {listed}.")
 
 
-def _check_memory(model: LanguageModel, tokens: int) -> None:
-    needed = model.facts.heads * tokens * tokens * 4
+def _check_memory(model: LanguageModel, kind: AttentionKind, tokens: int) -> None:
+    needed = model.facts.heads_of(kind) * tokens * tokens * 4
     if needed > MAX_BYTES:
         raise Refused(
             f"One layer's maps over {tokens:,} tokens take {needed / 2**30:.1f} GiB a side, more than the {MAX_BYTES / 2**30:.0f} GiB allowed; shorten the instruction or the answer."

@@ -57,11 +57,13 @@ def gradient_x_input(
     places = sequence.positions("answer")[targets]
     length = int(places.max())  # what stands at or after the last target cannot matter to any
     _check_memory(model, length)
-    rows = torch.as_tensor(places - 1, device=model.device)  # the logits that choose a token stand one place before it
+    # The logits that choose a token stand one place before it.
+    rows = torch.as_tensor(places - 1 - sequence.encoder_length, device=model.device)
     target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
     with model.running(progress.report.breathe, kernel="eager", gradients=True) as module:
-        embeddings = anatomy.embedding(module)(model.ids(sequence.ids[:length])).detach().requires_grad_()
-        logits = anatomy.logits(module, embeddings, sequence.encoder_length, rows)
+        ids = anatomy.parts(model.ids(sequence.ids[:length]), sequence.encoder_length)
+        embeddings = tuple(part.detach().requires_grad_() for part in anatomy.embed(module, ids))
+        logits = anatomy.logits(module, embeddings, rows)
     with torch.enable_grad():
         explained = logits if quantity == "logit" else torch.log_softmax(logits, dim=-1)
         values = explained.gather(1, target_ids[:, None])[:, 0]
@@ -84,7 +86,7 @@ def _check_gradients(model: LanguageModel) -> None:
 
 def _check_memory(model: LanguageModel, tokens: int) -> None:
     """The eager maps of all layers are kept for the backward pass, twice, and a group of targets has a few more of one layer."""
-    maps = model.facts.heads * tokens * tokens * 4
+    maps = max(model.facts.heads, model.facts.encoder_heads) * tokens * tokens * 4
     needed = 2 * model.facts.layers * maps + 3 * GROUP * maps
     if needed > MAX_BYTES:
         raise Refused(
@@ -93,19 +95,21 @@ def _check_memory(model: LanguageModel, tokens: int) -> None:
 
 
 def _gradient_scores(
-    model: LanguageModel, values: torch.Tensor, embeddings: torch.Tensor, group: slice, progress: _Progress
+    model: LanguageModel, values: torch.Tensor, embeddings: anatomy.Parts, group: slice, progress: _Progress
 ) -> np.ndarray:
     """(target of the group, token) float32."""
     if group.stop - group.start == 1:
         with model.running(progress.report.breathe, kernel="eager", gradients=True):
-            gradients = torch.autograd.grad(values[group.start], embeddings, retain_graph=True)[0][None]
+            gradients = torch.autograd.grad(values[group.start], embeddings, retain_graph=True)
+            gradients = tuple(part[None] for part in gradients)
     else:
         chosen = torch.eye(len(values), device=values.device)[group]
         with model.running(progress.report.poll, kernel="eager", gradients=True):
-            (gradients,) = torch.autograd.grad(
+            gradients = torch.autograd.grad(
                 values, embeddings, grad_outputs=chosen, is_grads_batched=True, retain_graph=True
             )
-    return (gradients[:, 0] * embeddings.detach()[0]).sum(-1).float().cpu().numpy()
+    scores = [(gradient[:, 0] * part.detach()[0]).sum(-1) for gradient, part in zip(gradients, embeddings, strict=True)]
+    return torch.cat(scores, dim=1).float().cpu().numpy()
 
 
 METHODS: dict[Method, Callable[[LanguageModel, Encoded, np.ndarray, Quantity, _Progress], Scores]] = {

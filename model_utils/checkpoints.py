@@ -73,6 +73,8 @@ class Stored:
 
 def locate(spec: ModelSpec) -> Checkpoint | None:
     """The model's files; None for a Hub model that is not on this machine yet. Refused when there can be no model of this name."""
+    if spec.id in demo.ADAPTERS:
+        raise Refused(f"{spec.id!r} is an adapter; give it as the adapter of demo/tuned.")
     if spec.id in demo.MODELS:
         return Checkpoint(demo.FOLDER / spec.id.removeprefix("demo/"), "embedded")
     if spec.id.startswith("demo/"):
@@ -91,6 +93,10 @@ def locate_adapter(spec: ModelSpec) -> Checkpoint | None:
 def _find(name: str, revision: str | None, check: Any) -> Checkpoint | None:
     folder = Path(os.path.expanduser(name))
     if os.path.isdir(folder):  # unlike Path.is_dir it takes any text, too long or with NUL
+        if revision is not None:
+            raise Refused(
+                f"{name[:200]!r} is a folder, and only models of the Hub have revisions; leave the revision {revision!r} out."
+            )
         folder = _allowed(folder)
         check(folder)
         return Checkpoint(folder, "folder")
@@ -227,6 +233,26 @@ def configuration(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise Refused(f"config.json in {str(folder)!r} describes no model; copy the model's files again.")
     return config
+
+
+def may_have_template(spec: ModelSpec) -> bool:
+    """Whether the files name a chat template; True where they cannot tell, because they are not here yet or cannot be read."""
+    try:
+        found = [locate(spec), *([locate_adapter(spec)] if spec.adapter else [])]
+    except Refused:
+        return True
+    return any(one is None or _names_template(one.folder) for one in found)
+
+
+def _names_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file():
+        return True
+    try:
+        return bool(json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8")).get("chat_template"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, AttributeError):
+        return True
 
 
 def key(spec: ModelSpec) -> str:

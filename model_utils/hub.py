@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model_utils.errors import Refused
+from model_utils.errors import Cancelled, Refused
 from model_utils.reporting import Report
 
+POLL_SECONDS = 0.05
 ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95}", re.ASCII)
 WANTED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
 UNWANTED = ["*/*", "consolidated*"]
@@ -42,7 +45,25 @@ def _kept(folder: Path) -> Kept:
 
 
 def download(id: str, revision: str | None, report: Report) -> Kept:
-    """The repository's configuration, tokenizer and safetensors weights; Refused with a sentence when the Hub does not give them."""
+    """The repository's configuration, tokenizer and safetensors weights; Refused with a sentence when the Hub does not give them.
+
+    It waits in a thread of its own, so that meanwhile other work can be done in `report.breathe`.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        progress = _Progress()
+        waiting = pool.submit(_download, id, revision, progress)
+        try:
+            while not waiting.done():
+                time.sleep(POLL_SECONDS)
+                report.breathe()
+                if progress.note:
+                    report(progress.fraction, progress.note)
+        finally:
+            progress.stopped = not waiting.done()
+        return waiting.result()
+
+
+def _download(id: str, revision: str | None, progress: _Progress) -> Kept:
     import httpx2
     import huggingface_hub
     from huggingface_hub import errors
@@ -53,7 +74,7 @@ def download(id: str, revision: str | None, report: Report) -> Kept:
             huggingface_hub.HfApi().model_info(id, revision=revision).sha
         )  # asks the Hub, unlike a download that finds a part here
         folder = huggingface_hub.snapshot_download(
-            id, revision=commit, allow_patterns=WANTED, ignore_patterns=UNWANTED, tqdm_class=_progress(named, report)
+            id, revision=commit, allow_patterns=WANTED, ignore_patterns=UNWANTED, tqdm_class=_told(named, progress)
         )
     except errors.GatedRepoError as error:
         raise Refused(
@@ -80,8 +101,16 @@ def download(id: str, revision: str | None, report: Report) -> Kept:
     return _kept(Path(folder))
 
 
-def _progress(named: str, report: Report) -> type:
-    """A stand-in for tqdm that tells the report and lets it cancel."""
+class _Progress:
+    """What the download tells the thread that waits for it, and the wish to stop."""
+
+    fraction = 0.0
+    note = ""
+    stopped = False
+
+
+def _told(named: str, progress: _Progress) -> type:
+    """A stand-in for tqdm that writes into `progress`."""
     from tqdm.auto import tqdm
 
     class Told(tqdm):
@@ -91,13 +120,12 @@ def _progress(named: str, report: Report) -> type:
             self.seen = 0.0
 
         def update(self, n: float | None = 1) -> bool | None:
+            if progress.stopped:
+                raise Cancelled
             self.seen += n or 0
-            report.poll()
             if self.total and self.total > 1 << 20:
-                report(
-                    min(1.0, self.seen / self.total),
-                    f"downloading {named}: {self.seen / 1e6:.0f} of {self.total / 1e6:.0f} MB",
-                )
+                progress.fraction = min(1.0, self.seen / self.total)
+                progress.note = f"downloading {named}: {self.seen / 1e6:.0f} of {self.total / 1e6:.0f} MB"
             return super().update(n)
 
     return Told

@@ -192,7 +192,8 @@ class Network:
         ids = torch.as_tensor(PROBE % anatomy.vocabulary(self.module), device=self.module.device)[None]
         poll, self.poll = self.poll, lambda: None
         try:
-            return anatomy.logits(self.module, ids, len(PROBE) // 2 if anatomy.is_encoder_decoder(self.module) else 0)
+            middle = len(PROBE) // 2 if anatomy.is_encoder_decoder(self.module) else 0
+            return anatomy.logits(self.module, anatomy.parts(ids, middle))
         finally:
             self.poll = poll
 
@@ -212,7 +213,7 @@ class LanguageModel:
 
     @property
     def device(self) -> torch.device:
-        return anatomy.embedding(self.network.module).weight.device
+        return self.network.module.get_input_embeddings().weight.device
 
     @property
     def decode_threads(self) -> int:
@@ -420,7 +421,7 @@ def _told(name: str, report: Report) -> Iterator[None]:
         def __iter__(self) -> Iterator[Any]:
             items = list(self._iterator)
             for i, item in enumerate(items):
-                report.poll()
+                report.breathe()
                 if i % 8 == 0:
                     report(i / len(items), f"loading {name}")
                 yield item
@@ -456,16 +457,17 @@ def open_tokenizer(plan: Plan) -> PreTrainedTokenizerBase:
 
 
 def _facts(plan: Plan, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> ModelFacts:
+    heads, encoder_heads = anatomy.heads(module)
     return ModelFacts(
         id=plan.spec.name,
         architecture=type(module).__name__,
         parameters=plan.stored.parameters,
         layers=len(anatomy.layers(module)),
-        heads=anatomy.heads(module),
+        heads=heads,
         context=anatomy.context(module, tokenizer.model_max_length),
         vocabulary=anatomy.vocabulary(module),
         dtype=plan.dtype,
-        encoder_decoder=anatomy.is_encoder_decoder(module),
+        encoder_heads=encoder_heads,
         attention=tuple(anatomy.attention_sites(module)),
         quantized=plan.quantized,
     )
@@ -489,7 +491,9 @@ class ModelManager:
         self._models: dict[tuple, LanguageModel] = {}
         """(network's key, adapter's signature, name) -> model"""
         self._in_use: Counter[tuple] = Counter()
-        self._lock = threading.Lock()
+        self._loading: dict[tuple, int] = {}
+        """bytes that networks on their way will take"""
+        self._lock = threading.RLock()  # a load may let another job in, which loads too
 
     @contextmanager
     def using(self, specs: Specs, report: Report) -> Iterator[Pair[LanguageModel]]:
@@ -513,13 +517,18 @@ class ModelManager:
             self._drop(plan.network_key)
         if plan.network_key not in self._networks:
             report(0.0, f"loading {plan.spec.name}")
-            self._networks[plan.network_key] = open_network(plan, report)
+            self._loading[plan.network_key] = plan.bytes
+            try:
+                self._networks[plan.network_key] = open_network(plan, report)
+            finally:
+                self._loading.pop(plan.network_key, None)
         network = self._networks[plan.network_key]
         self._networks.move_to_end(plan.network_key)
         key = (plan.network_key, plan.adapter_signature, plan.spec.name)
         if key not in self._models:
             self._models[key] = self._dress(plan, network)
             _check_unchanged(plan)
+        self._models[key].plan = plan  # why it is opened so depends on the other side too
         return self._models[key]
 
     def _dress(self, plan: Plan, network: Network) -> LanguageModel:
@@ -556,16 +565,18 @@ class ModelManager:
         new = {plan.network_key: plan for _, plan in plans.items() if plan.network_key not in self._networks}
         needed = int(sum(plan.bytes for plan in new.values()))
         for key in list(self._networks):
-            held = sum(network.bytes for network in self._networks.values())
-            if held + needed > self.budget_bytes and self._in_use[key] <= 0:
+            if self._held() + needed > self.budget_bytes and self._in_use[key] <= 0:
                 self._drop(key)
-        held = sum(network.bytes for network in self._networks.values())
-        if needed and held + needed > self.budget_bytes:
-            raise Refused(_too_large(plans, needed, held, self.budget_bytes, "Candor may use"))
+        if needed and self._held() + needed > self.budget_bytes:
+            raise Refused(_too_large(plans, needed, self._held(), self.budget_bytes, "Candor may use"))
         on_cpu = int(sum(plan.bytes for plan in new.values() if plan.device == "cpu") * SPARE)
         free = checkpoints.free_memory()
         if on_cpu > free:
             raise Refused(_too_large(plans, on_cpu, 0, free, "this machine has free"))
+
+    def _held(self) -> int:
+        """Bytes of the networks that are here or on their way."""
+        return sum(network.bytes for network in self._networks.values()) + sum(self._loading.values())
 
     def _drop(self, key: tuple) -> None:
         del self._networks[key]

@@ -86,11 +86,11 @@ def write(
     family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
     with torch.device("meta"):
         model = family.from_config(config)
-    kept = model.state_dict()
+    kept, hidden = model.state_dict(), config.get_text_config(decoder=True).hidden_size
     tensors = [*model.named_parameters(), *(one for one in model.named_buffers() if one[0] in kept)]
-    state = _random_weights(tensors, config.hidden_size, seed)
+    state = _random_weights(tensors, hidden, seed)
     if moved is not None:
-        again = _random_weights(tensors, config.hidden_size, moved[0])
+        again = _random_weights(tensors, hidden, moved[0])
         state = {name: weight + moved[1] * (again[name] - again[name].mean()) for name, weight in state.items()}
     model = model.to(getattr(torch, dtype)).to_empty(device="cpu")
     model.tie_weights()  # to_empty gave a tied lm_head a memory of its own

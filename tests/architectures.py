@@ -23,6 +23,7 @@ from transformers import (
     Qwen3Config,
     Qwen3NextConfig,
     T5Config,
+    T5GemmaConfig,
 )
 
 from model_utils.pair import Pair
@@ -82,9 +83,14 @@ ARCHITECTURES: dict[str, Callable[..., PreTrainedConfig]] = {
         encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=CONTEXT, decoder_start_token_id=ids["eos_token_id"],
         forced_eos_token_id=None, scale_embedding=True, **ids,
     ),
+    "t5gemma": lambda **ids: T5GemmaConfig(
+        encoder={**GROUPED, **ids, "sliding_window": WINDOW, "query_pre_attn_scalar": 8, "vocab_size": ids["vocab_size"]},
+        decoder={**GROUPED, **ids, "sliding_window": WINDOW, "query_pre_attn_scalar": 8, "num_hidden_layers": 2},
+        decoder_start_token_id=ids["bos_token_id"], **ids,
+    ),
     "mamba": lambda **ids: MambaConfig(hidden_size=32, state_size=4, num_hidden_layers=LAYERS, **ids),
 }  # fmt: skip
-ENCODER_DECODER = ("t5", "bart")
+ENCODER_DECODER = ("t5", "bart", "t5gemma")
 WITHOUT_ATTENTION = ("mamba",)
 
 

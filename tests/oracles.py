@@ -73,7 +73,12 @@ def gradient_x_input(
 ) -> np.ndarray:
     """(token,) scores of one target token at `position`, with a forward and a backward of its own."""
     with torch.enable_grad():
-        embeddings = module.get_input_embeddings()(torch.as_tensor(ids)[None]).detach().requires_grad_()
+        read = torch.as_tensor(ids)[None]
+        embeddings = module.get_input_embeddings()(read)
+        if encoder_length:
+            decoder = module.get_decoder().get_input_embeddings()(read[:, encoder_length:])
+            embeddings = torch.cat([embeddings[:, :encoder_length], decoder], dim=1)
+        embeddings = embeddings.detach().requires_grad_()
         rows = module(**_split(embeddings, encoder_length), use_cache=False).logits[0]
         logits = rows[position - 1 - encoder_length]
         chosen = (torch.log_softmax(logits, dim=-1) if log_probability else logits)[ids[position]]

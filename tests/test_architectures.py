@@ -59,12 +59,11 @@ def _name(folders: Pair[Path]) -> str:
 
 
 def test_logits_are_the_models_own(pair: Pair[LanguageModel], plain: Any, sequence: Encoded):
-    rows = torch.arange(sequence.encoder_length, len(sequence))
+    rows = torch.arange(len(sequence) - sequence.encoder_length)
     with pair.tuned.running() as module:
-        ours = anatomy.logits(module, pair.tuned.ids(sequence.ids), sequence.encoder_length, rows)
-        last = anatomy.logits(module, pair.tuned.ids(sequence.ids), sequence.encoder_length)
-        embeddings = anatomy.embedding(module)(pair.tuned.ids(sequence.ids))
-        embedded = anatomy.logits(module, embeddings, sequence.encoder_length, rows)
+        ids = anatomy.parts(pair.tuned.ids(sequence.ids), sequence.encoder_length)
+        ours, last = anatomy.logits(module, ids, rows), anatomy.logits(module, ids)
+        embedded = anatomy.logits(module, anatomy.embed(module, ids), rows)
     theirs = oracles.all_logits(plain, sequence.ids, sequence.encoder_length)
     torch.testing.assert_close(ours, theirs, **CLOSE)
     torch.testing.assert_close(last, theirs[-1:], **CLOSE)

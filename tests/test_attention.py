@@ -17,7 +17,6 @@ from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.common import ask
 from model_utils.errors import Refused
 from model_utils.pair import Pair
-from model_utils.reporting import Report
 from tests import oracles
 from tests.models import loaded, run
 from tests.strategies import instructions
@@ -49,7 +48,7 @@ def test_maps_are_softmax_of_scaled_queries_and_keys(tiny_llama: Path):
     """By hand in the first layer, with every token at position 0, where the rotary angle is nothing: A = softmax(q k^T / sqrt(d))."""
     module = AutoModelForCausalLM.from_pretrained(tiny_llama, attn_implementation="eager")
     own, layer, ids = [], anatomy.layers(module)[0], torch.tensor([[3, 7, 11, 9]])
-    anatomy.attention(layer).register_forward_hook(lambda _, args, output: own.append(output[1]))
+    layer.self_attn.register_forward_hook(lambda _, args, output: own.append(output[1]))
     with torch.no_grad():
         module(input_ids=ids, position_ids=torch.zeros_like(ids))
         hidden = layer.input_layernorm(module.model.embed_tokens(ids))[0]
@@ -83,7 +82,7 @@ def test_without_an_answer_the_chosen_side_gives_one(tiny_pair: Pair[Path]):
 @pytest.mark.parametrize(
     ("fields", "part"),
     [
-        ({"layer": 2}, "has no layer 2; its layers are 0 to 1"),
+        ({"layer": 2}, "has no layer 2; its layers with attention are 0 to 1"),
         ({"answer_ids": ()}, "has no tokens"),
         ({"answer_ids": (9_999,)}, "holds the token 9999"),
         ({"answer_ids": (5,) * 250}, "reads at most 256"),
@@ -97,7 +96,7 @@ def test_what_cannot_be_shown_is_refused(tiny_pair: Pair[Path], fields: dict, pa
 def test_maps_too_large_for_memory_are_refused_with_figures(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(attention, "MAX_BYTES", 1000)
     with pytest.raises(Refused, match=r"GiB a side, more than"):
-        attention.layer_maps(loaded(tiny_pair).base, np.arange(20), 0, Report())
+        run("attention", tiny_pair, request())
 
 
 def test_different_tokenizers_are_refused(tiny_pair: Pair[Path], tmp_path: Path):

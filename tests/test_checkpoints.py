@@ -19,6 +19,7 @@ from model_utils import checkpoints, demo
 from model_utils.contracts.common import ModelSpec
 from model_utils.errors import Cancelled, Refused
 from model_utils.reporting import Report
+from tests import builders
 
 
 def locate(id: str) -> Path | None:
@@ -35,6 +36,11 @@ def test_a_local_folder_is_itself(tiny_llama: Path):
     assert locate(str(tiny_llama)) == tiny_llama
 
 
+def test_a_folder_has_no_revisions(tiny_llama: Path):
+    with pytest.raises(Refused, match="only models of the Hub have revisions; leave the revision 'main' out"):
+        checkpoints.locate(ModelSpec(id=str(tiny_llama), revision="main"))
+
+
 def test_a_name_of_the_hub_that_is_not_here_is_not_refused_yet():
     assert locate("someone/not-here") is None
     assert "someone/not-here@None" in checkpoints.key(ModelSpec(id="someone/not-here"))
@@ -48,6 +54,7 @@ def test_a_name_of_the_hub_that_is_not_here_is_not_refused_yet():
         ("a\0b", "neither an embedded model"),
         ("x" * 4_000, "neither an embedded model"),
         ("~nobody-of-this-name/model/x", "neither an embedded model"),
+        ("demo/polite", "is an adapter; give it as the adapter of demo/tuned"),
         ("just words", "nor a name on the Hugging Face Hub"),
     ],
 )
@@ -175,6 +182,17 @@ def test_signature_changes_with_any_file(tiny_llama: Path, tmp_path: Path):
     config = folder / "config.json"
     config.write_text(config.read_text() + "\n")
     assert checkpoints.signature(folder) != signature and checkpoints.key(spec) != key
+
+
+def test_whether_there_is_a_chat_template_is_told_by_the_files(tiny_llama: Path, tmp_path: Path):
+    with_one = builders.tiny_llama(tmp_path / "chat", chat_template=True)
+    told = [checkpoints.may_have_template(ModelSpec(id=str(folder))) for folder in (tiny_llama, with_one)]
+    assert told == [False, True]
+    assert checkpoints.may_have_template(ModelSpec(id="someone/not-here")), "the Hub's files are not here yet"
+    assert checkpoints.may_have_template(ModelSpec(id="/no/such/folder"))
+    (with_one / "chat_template.jinja").unlink()
+    (with_one / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+    assert checkpoints.may_have_template(ModelSpec(id=str(with_one)))
 
 
 def test_free_memory_is_a_part_of_the_machines():

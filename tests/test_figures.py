@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from dashboard.figures import attention, attribution, generation, theme
 from dashboard.figures.labels import numbered, visible
 from model_utils.contracts.attention import Attention
 from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind
 from model_utils.contracts.generation import Generation
 from tests import results
 
@@ -21,7 +23,7 @@ DARK = pytest.mark.parametrize("dark", [False, True])
 
 
 def swapped_attention(one: Attention) -> Attention:
-    return Attention(one.models.swap(), one.sequence, one.layer, one.weights.swap())
+    return replace(one, models=one.models.swap(), weights=one.weights.swap())
 
 
 def swapped_attribution(one: Attribution) -> Attribution:
@@ -75,11 +77,30 @@ def test_no_map_shows_what_no_query_can_see():
         np.testing.assert_array_equal(np.isnan(trace.z), np.triu(np.ones(trace.z.shape), 1) > 0)
 
 
-@given(count=st.integers(1, 400))
-def test_ticks_are_few_and_numeric_and_their_labels_differ(count: int):
+@pytest.mark.parametrize("kind", ATTENTION_KINDS)
+def test_the_cell_of_a_query_and_a_key_stands_at_their_positions_with_their_names(kind: AttentionKind):
+    """In an encoder-decoder the rows and the columns are other tokens than the first ones, and not as many."""
+    text = results.encoder_decoder_sequence()
+    result = results.attention(text=text, kind=kind)
+    fig = attention.figure(result, head=1)
+    for axis, positions in ((fig.layout.xaxis, result.keys), (fig.layout.yaxis, result.queries)):
+        assert list(axis.tickvals) == positions.tolist()
+        assert list(axis.ticktext) == [numbered(position, text.pieces[position]) for position in positions]
+    for trace, weights in zip(fig.data, (result.weights.base, result.weights.tuned), strict=False):
+        for row, query in enumerate(trace.y):
+            for column, key in enumerate(trace.x):
+                seen = not result.causal or key <= query
+                expected = weights[1, row, column] if seen else np.nan
+                np.testing.assert_equal(trace.z[row, column], expected)
+    assert attention.NAMES[kind] in fig.layout.title.text
+
+
+@given(first=st.integers(0, 50), count=st.integers(1, 400))
+def test_ticks_are_few_and_numeric_and_their_labels_differ(first: int, count: int):
     """Plotly merges categories of equal name: forty tokens 'the' would be one row."""
-    positions, labels = attention.ticks(("the",) * count)
-    assert len(positions) <= attention.MOST_TICKS
+    ticks = attention.ticks(("the",) * (first + count), np.arange(first, first + count))
+    positions, labels = ticks["tickvals"], ticks["ticktext"]
+    assert positions[0] == first and len(positions) <= attention.MOST_TICKS
     assert all(isinstance(position, int) for position in positions)
     assert len(set(labels)) == len(labels) == len(positions)
 

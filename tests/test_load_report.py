@@ -153,6 +153,15 @@ def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):
     assert result.openings.tuned.tokens == result.openings.base.tokens + 2
 
 
+def test_reasons_are_those_of_this_pair(tiny_pair: Pair[Path]):
+    """A model that stays in memory is opened with another beside it."""
+    alone = report_on(Pair(tiny_pair.base, tiny_pair.base))
+    both = report_on(tiny_pair)
+    for result in (alone, both):
+        assert result.openings.base.dtype_reason == result.openings.tuned.dtype_reason
+    assert all("both sides fit" in opening.dtype_reason for _, opening in both.openings.items())
+
+
 def test_embedded_models_are_known_as_such():
     specs = Pair(ModelSpec(id="demo/tuned"), ModelSpec(id="demo/tuned", adapter="demo/polite"))
     result: LoadReport = analyses.execute("load_report", specs, LoadReportRequest())

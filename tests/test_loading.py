@@ -281,6 +281,38 @@ class Loading(Report):
             raise Cancelled
 
 
+class LetsIn(Report):
+    """Runs another job wherever a load gives way, as the engine does."""
+
+    def __init__(self, job) -> None:
+        self.job, self.results = job, []
+
+    def breathe(self) -> None:
+        self.results.append(self.job())
+
+
+def test_another_job_may_run_while_a_pair_is_loaded(tiny_pair: Pair[Path], tmp_path: Path):
+    others, manager = specs_of(builders.tiny_pair(tmp_path, seed=5)), loading.ModelManager()
+
+    def logits(specs, report: Report) -> list[torch.Tensor]:
+        with manager.using(specs, report) as pair:
+            return [model.network.module(input_ids=model.ids(range(5, 25))).logits for model in pair.sides]
+
+    with torch.no_grad():
+        expected = logits(others, Report())
+        lets_in = LetsIn(lambda: logits(others, Report()))
+        own = logits(specs_of(tiny_pair), lets_in)
+        plain = [
+            AutoModelForCausalLM.from_pretrained(folder)(input_ids=torch.arange(5, 25)[None]).logits
+            for folder in tiny_pair.sides
+        ]
+    assert len(lets_in.results) > 20
+    for seen in lets_in.results:
+        assert all(torch.equal(one, other) for one, other in zip(seen, expected, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(own, plain, strict=True))
+    assert not manager._loading
+
+
 def test_loading_tells_its_progress_and_can_be_cancelled_half_way(tmp_path: Path):
     spec = ModelSpec(id=str(builders.tiny_llama(tmp_path, layers=6)))
     manager = loading.ModelManager()

@@ -14,8 +14,12 @@ from streamlit.testing.v1 import AppTest
 from dashboard import session
 from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
-from model_utils.contracts.common import Request, Specs
+from model_utils.contracts.common import ATTENTION_KINDS, Request, Specs
+from model_utils.contracts.generation import Generation
+from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.pair import SIDES, Pair
 from tests import results
+from tests.models import specs_of
 
 APP = Path(__file__).resolve().parents[1] / "dashboard/app.py"
 PAGES = ("compare", "attention", "attribution")
@@ -58,7 +62,7 @@ class FakeEngine:
     warmed: list[Specs] = field(default_factory=list)
     running: list[FakeJob] = field(default_factory=list)
 
-    def submit(self, kind: str, specs: Specs, request: Request, owner: str) -> FakeJob:
+    def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> FakeJob:
         self.submitted.append(self.make(kind, request))
         return self.submitted[-1]
 
@@ -82,6 +86,31 @@ def done(kind: str, request: Any) -> FakeJob:
     if kind == "attention":
         return FakeJob(kind, request, result=results.attention(request.layer))
     return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity))
+
+
+def encoder_decoder(kind: str, request: Any) -> FakeJob:
+    """The result of two models with an encoder."""
+    text = results.encoder_decoder_sequence()
+    if kind == "generation":
+        answers = results.generation().answers.map(lambda one: replace(one, prompt=results.started()))
+        return FakeJob(kind, request, result=Generation(results.models(encoder_decoder=True), answers))
+    if kind == "attention":
+        return FakeJob(kind, request, result=results.attention(request.layer, text=text, kind=request.attention_kind))
+    return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity, text=text))
+
+
+def with_attention_in(*layers: int) -> Callable[[str, Any], FakeJob]:
+    """Results of two models of which only these layers have attention."""
+
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        sites = tuple(("self", layer) for layer in layers)
+        models = job.result.models.map(lambda one: replace(one, attention=sites, heads=one.heads if layers else 0))
+        if kind == "attention" and request.layer not in layers:
+            return replace(job, state="failed", result=None, error=f"No attention in layer {request.layer}.")
+        return replace(job, result=replace(job.result, models=models))
+
+    return make
 
 
 def failed(kind: str, request: Request) -> FakeJob:
@@ -353,34 +382,7 @@ def test_an_edited_question_says_that_the_answers_are_older(app: AppTest, engine
     assert len(engine.submitted) == 1
 
 
-# Pairs of models
-
-
-def test_the_pair_is_on_every_page_and_can_be_changed(app: AppTest, engine: FakeEngine):
-    checked(app.radio(key="pair-choice").set_value("demo/flawed against demo/base").run())
-    assert (kept(app).pair.base, kept(app).pair.tuned) == ("demo/base", "demo/flawed")
-    assert engine.warmed[-1].tuned.id == "demo/flawed"
-    for page in PAGES:
-        go(app, page)
-        assert app.radio(key="pair-choice").value == "demo/flawed against demo/base"
-
-
-def test_two_folders_are_asked_as_typed(app: AppTest, engine: FakeEngine):
-    checked(app.radio(key="pair-choice").set_value("two folders on this machine").run())
-    app.text_input(key="folder-base").set_value("/models/a")
-    app.text_input(key="folder-tuned").set_value(" /models/b ")
-    [submit] = [button for button in app.button if button.label == "Compare these"]
-    checked(submit.click().run())
-    assert (kept(app).pair.base, kept(app).pair.tuned) == ("/models/a", "/models/b")
-
-
-def test_one_folder_is_not_a_pair(app: AppTest):
-    checked(app.radio(key="pair-choice").set_value("two folders on this machine").run())
-    app.text_input(key="folder-base").set_value("/models/a")
-    [submit] = [button for button in app.button if button.label == "Compare these"]
-    checked(submit.click().run())
-    assert [one.value for one in app.error] == [plain("Type both folders.")]
-    assert kept(app).pair == session.DEFAULT_PAIR
+# Another pair of models
 
 
 def test_numbers_remembered_from_a_larger_model_shrink(
@@ -393,6 +395,110 @@ def test_numbers_remembered_from_a_larger_model_shrink(
     checked(app.run())
     assert app.number_input(key="layer").max == 0
     assert app.number_input(key="layer").value == 0
+
+
+# Models of other kinds
+
+
+def test_one_decoder_has_one_kind_of_attention_and_no_picker_for_it(app: AppTest, engine: FakeEngine):
+    ask(go(app, "attention"))
+    checked(app.run())
+    assert [one.key for one in app.selectbox if one.key == "attention-kind"] == []
+    assert {request.attention_kind for request in engine.asked("attention")} == {"self"}
+
+
+def test_every_kind_of_attention_of_an_encoder_decoder_can_be_asked_and_is_kept(app: AppTest, engine: FakeEngine):
+    engine.make = encoder_decoder
+    ask(go(app, "attention"))
+    picker = app.selectbox(key="attention-kind")
+    assert len(picker.options) == len(ATTENTION_KINDS) and picker.value == "self"
+    for kind in ("encoder", "cross"):
+        checked(app.selectbox(key="attention-kind").set_value(kind).run())
+        assert engine.asked("attention")[-1].attention_kind == kind
+        assert "nobody looks ahead" not in words(app), "only the decoder's look at itself is causal"
+    go(app, "compare")
+    go(app, "attention")
+    assert app.selectbox(key="attention-kind").value == "cross"
+    engine.make = done
+    ask(app, "Another pair's question?")
+    checked(app.run())
+    assert engine.asked("attention")[-1].attention_kind == "self", "the kind that both models have"
+
+
+def test_of_models_with_attention_in_some_layers_these_are_offered(app: AppTest, engine: FakeEngine):
+    engine.make = with_attention_in(1, 3)
+    ask(app)
+    go(app, "attention")
+    assert app.selectbox(key="layer").options == ["1", "3"]
+    assert [request.layer for request in engine.asked("attention")] == [1]
+    checked(app.selectbox(key="layer").set_value(3).run())
+    go(app, "compare")
+    go(app, "attention")
+    assert [request.layer for request in engine.asked("attention")] == [1, 3]
+    engine.make = done
+    ask(app, "And of models whose layers all have it?")
+    checked(app.run())
+    assert app.number_input(key="layer").value == results.LAYERS - 1 == engine.asked("attention")[-1].layer
+
+
+def test_a_head_beyond_those_of_one_kind_of_attention_gets_one_sentence(app: AppTest, engine: FakeEngine):
+    """An encoder may have fewer heads than its decoder."""
+
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        fewer = job.result.weights.map(lambda weights: weights[:1])
+        return replace(job, result=replace(job.result, weights=fewer))
+
+    engine.make = make
+    ask(go(app, "attention"))
+    checked(app.number_input(key="head").set_value(1).run())
+    assert [one.value for one in app.info] == ["Both models have the heads 0 to 0 here; choose one of these."]
+
+
+def test_the_load_report_tells_the_layers_before_there_is_any_result(app: AppTest, engine: FakeEngine):
+    """On a stack whose first layer has no attention, asking for layer 0 would be refused, and no result would ever tell the others."""
+    engine.make = with_attention_in(2)
+    known = engine.make("generation", None).result.models
+    report = replace(results.load_report(), models=known)
+    kept(app).report = session.Held(FakeJob("load_report", LoadReportRequest(), result=report))  # type: ignore[arg-type]
+    ask(go(app, "attention"))
+    assert [request.layer for request in engine.asked("attention")] == [2]
+
+
+def test_models_without_attention_get_one_sentence_and_the_other_pages_work(app: AppTest, engine: FakeEngine):
+    engine.make = with_attention_in()
+    ask(app)
+    go(app, "attention")
+    assert [one.value for one in app.error] == [plain("No attention in layer 0.")]
+    assert not [one.key for one in app.number_input if one.key in ("layer", "head")]
+    for page in ("attribution", "compare"):
+        assert not go(app, page).error
+
+
+def test_the_prompt_of_an_encoder_decoder_says_what_the_decoder_starts_with(app: AppTest, engine: FakeEngine):
+    engine.make = encoder_decoder
+    ask(app)
+    app.session_state["saw"] = True
+    checked(app.run())
+    assert [element.value for element in app.get("code")] == ["".join(results.READ)] * 2
+    assert words(app).count(plain(f"The decoder starts with {results.START}")) == 2
+    for frame in app.dataframe:
+        assert list(frame.value["read by"]) == ["encoder"] * len(results.READ) + ["decoder"]
+
+
+def test_without_a_chat_template_chat_is_not_offered_and_run_just_works(
+    app: AppTest, engine: FakeEngine, tiny_pair: Pair[Path]
+):
+    """Asked by default as a chat, such a pair could only refuse; known from the files, before anything is loaded."""
+    bare, tuned = specs_of(tiny_pair).sides
+    kept(app).chosen = Pair(bare, bare)
+    checked(app.run())
+    assert all("chat" not in "".join(app.selectbox(key=f"format-{side}-without-chat").options) for side in SIDES)
+    ask(app)
+    assert engine.asked("generation")[-1].formats == Pair("few-shot", "plain")
+    kept(app).chosen = Pair(bare, tuned)
+    ask(checked(app.run()), "Again?")
+    assert engine.asked("generation")[-1].formats == Pair("few-shot", "chat"), "one template serves both sides"
 
 
 # Bad input

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,11 +14,12 @@ from plotly.colors import sequential
 from streamlit.testing.v1 import AppTest
 
 from dashboard.figures import theme
-from dashboard.widgets import component
+from dashboard.widgets import component, heads, token_strip
 from dashboard.widgets.component import BIDI_CONTROLS, QUIET, pack, settle, unpack, visible
-from dashboard.widgets.map_canvas import MapPanel, lower_triangle, payload
-from dashboard.widgets.token_strip import cell_values, cells
-from model_utils.contracts.common import Encoded
+from dashboard.widgets.map_canvas import MapAxes, MapPanel, packed, payload
+from dashboard.widgets.token_strip import cell_values, cells, part
+from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded
+from tests import results
 from tests.strategies import texts
 
 SCALES: tuple[theme.Scale, ...] = ("sequential", "sequential-base", "sequential-tuned", "diverging")
@@ -180,6 +182,15 @@ def test_cells_join_only_tokens_that_share_a_character(sequence: Encoded):
 
 
 @given(encoded, st.integers(0, 1000))
+def test_a_part_has_the_same_tokens_and_the_same_characters(sequence: Encoded, seed: int):
+    chosen = np.flatnonzero(np.random.default_rng(seed).random(len(sequence)) < 0.5)
+    some = part(replace(sequence, encoder_length=len(sequence) // 2), chosen)
+    assert some.pieces == tuple(sequence.pieces[position] for position in chosen)
+    assert np.array_equal(some.spans, sequence.spans[chosen]) and some.text == sequence.text
+    assert some.encoder_length == (chosen < len(sequence) // 2).sum()
+
+
+@given(encoded, st.integers(0, 1000))
 def test_cell_values_keep_the_sum(sequence: Encoded, seed: int):
     values = np.random.default_rng(seed).normal(size=len(sequence))
     assert cell_values(cells(sequence), values).sum() == pytest.approx(values.sum(), abs=1e-4)
@@ -232,24 +243,50 @@ def test_what_is_packed_comes_out(given_arrays: dict[str, np.ndarray], text: str
 
 
 @given(st.integers(0, 9))
-def test_lower_triangle_row_by_row(count: int):
+def test_a_causal_map_is_packed_row_by_row_up_to_the_diagonal(count: int):
     values = np.arange(count * count, dtype=np.float32).reshape(count, count)
-    packed = lower_triangle(values)
-    assert packed.tolist() == [values[query, key] for query in range(count) for key in range(query + 1)]
+    cells = packed(values, causal=True)
+    assert cells.tolist() == [values[query, key] for query in range(count) for key in range(query + 1)]
     for query in range(count):
-        assert packed[query * (query + 1) // 2] == values[query, 0], "where map_canvas.js begins to read a row"
+        assert cells[query * (query + 1) // 2] == values[query, 0], "where map_canvas.js begins to read a row"
+
+
+def axes(queries: range, keys: range, causal: bool) -> MapAxes:
+    return MapAxes(["tok"] * max(queries.stop, keys.stop), np.array(queries), np.array(keys), causal)
 
 
 def test_map_payload_keeps_exact_values_and_is_half_of_dense_float32():
     count, rng = 256, np.random.default_rng(0)
     weights = [rng.random((count, count), dtype=np.float32) for _ in range(3)]
     maps = [MapPanel(f"map {i}", values, "diverging", 1.0) for i, values in enumerate(weights)]
-    block = payload(maps, ["tok"] * count, {})
+    block = payload(maps, axes(range(count), range(count), causal=True), {})
     header, out = unpack(block)
     for i, values in enumerate(weights):
         assert np.array_equal(out[f"values {i}"], values[np.tri(count, dtype=bool)])
     assert len(block) < 0.52 * 3 * 4 * count**2
     assert [panel["beyond"] for panel in header["panels"]] == [False] * 3
+
+
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 3))
+def test_a_rectangular_map_comes_back_cell_by_cell_with_the_tokens_of_its_rows_and_columns(
+    rows: int, columns: int, first: int
+):
+    values = np.random.default_rng(0).random((rows, columns), dtype=np.float32)
+    over = axes(range(first + columns, first + columns + rows), range(first, first + columns), causal=False)
+    header, out = unpack(payload([MapPanel("cross", values, "sequential", 1.0)], over, {}))
+    assert not header["causal"] and len(header["pieces"]) == first + columns + rows
+    assert np.array_equal(out["queries"], over.queries) and np.array_equal(out["keys"], over.keys)
+    for row in range(rows):
+        for column in range(columns):
+            assert out["values 0"][row * columns + column] == values[row, column]
+
+
+def test_a_map_holds_the_cells_that_it_draws_and_no_others():
+    causal, cross = axes(range(3, 6), range(3, 6), causal=True), axes(range(3, 6), range(0, 3), causal=False)
+    held = {(query, key) for query in range(7) for key in range(7) if causal.hold(query, key)}
+    assert held == {(3, 3), (4, 3), (4, 4), (5, 3), (5, 4), (5, 5)}
+    held = {(query, key) for query in range(7) for key in range(7) if cross.hold(query, key)}
+    assert held == {(query, key) for query in (3, 4, 5) for key in (0, 1, 2)}
 
 
 # Pins
@@ -286,6 +323,14 @@ def test_a_click_changes_nothing_in_the_payload_and_a_wish_of_the_page_does(stat
     assert after == {"key": "k", "cell": 7, "turn": before["turn"] + 1, "after": "a"}
 
 
+def test_a_clicked_cell_that_the_page_takes_over_changes_nothing_in_the_payload(state: dict):
+    """The browser gives a cell as a list, the page as a tuple: every pin sent the maps a second time."""
+    _, before = settle("k", None)
+    state["k"] = {"pick": {"cell": [9, 4], "click": "a"}}
+    assert settle("k", None) == ((9, 4), before)
+    assert settle("k", (9, 4)) == ((9, 4), before)
+
+
 def test_a_pin_survives_the_component_not_being_shown(state: dict):
     state["k"] = {"pick": {"cell": 5, "click": "a"}}
     settle("k", None)
@@ -297,7 +342,7 @@ def widgets_page():
     import numpy as np
     import streamlit as st
 
-    from dashboard.widgets.map_canvas import MapPanel, map_canvas
+    from dashboard.widgets.map_canvas import MapAxes, MapPanel, map_canvas
     from dashboard.widgets.token_strip import token_strip
     from model_utils.contracts.common import Encoded
 
@@ -309,15 +354,74 @@ def widgets_page():
     )
     st.text(token_strip(empty, key="empty", label="nothing", values=np.zeros(0), colours="base"))
     st.text(token_strip(some, key="some", label="some", values=np.full(count, np.nan), colours="diverging", selected=2))
+    square = MapAxes("abc"[:count], np.arange(count), np.arange(count), causal=True)
     panel = MapPanel("base", np.eye(count), "sequential-base", 1.0)
-    st.text(map_canvas([panel], "abc"[:count], key="map", selected=(2, 1)))
+    st.text(map_canvas([panel], square, key="map", selected=(2, 1)))
+    cross = MapAxes("abc", np.arange(4 - count, 3), np.arange(4 - count), causal=False)
+    panel = MapPanel("base", np.ones((count - 1, 4 - count)), "sequential-base", 1.0)
+    st.text(map_canvas([panel], cross, key="rectangle", selected=(1, 0)))
 
 
 def test_widgets_draw_without_a_browser_and_drop_a_pin_outside():
     page = AppTest.from_function(widgets_page).run()
     assert not page.exception
-    assert [text.value for text in page.text] == ["None", "2", "(2, 1)"]
+    assert [text.value for text in page.text] == ["None", "2", "(2, 1)", "(1, 0)"]
     page.session_state["count"] = 2
     page.run()
     assert not page.exception
-    assert [text.value for text in page.text] == ["None", "None", "None"]
+    assert [text.value for text in page.text] == ["None", "None", "None", "None"]
+
+
+def test_a_line_of_a_strip_ends_after_what_the_encoder_reads(state: dict, monkeypatch: pytest.MonkeyPatch):
+    sent: list[bytes] = []
+    monkeypatch.setattr(token_strip, "_strip", lambda key, data, **given: sent.append(data))
+    for sequence in (results.encoder_decoder_sequence(), results.sequence()):
+        token_strip.token_strip(sequence, key="k", label="strip")
+    ends = [np.flatnonzero(unpack(block)[1]["flags"] & token_strip.BREAK).tolist() for block in sent]
+    assert ends == [[len(results.READ) - 1], []]
+
+
+# The pinned row of one head
+
+KINDS = pytest.mark.parametrize("kind", ATTENTION_KINDS)
+
+
+@KINDS
+def test_a_pinned_row_stays_under_every_kind_of_attention_that_has_it(kind: AttentionKind):
+    result = results.attention(text=results.encoder_decoder_sequence(), kind=kind)
+    weights = result.weights.map(lambda weights: weights[1])
+    for query in range(len(result.sequence)):
+        for key in range(query + 1):
+            cell = heads.pinned(result, weights, (query, key))
+            if query not in result.queries:
+                assert cell is None
+            elif key in result.keys:
+                assert cell == (query, key)
+            else:
+                look = (weights.base + weights.tuned)[result.queries == query][0]
+                assert cell == (query, result.keys[look.argmax()]), "the key looked at most stands for it"
+
+
+@KINDS
+def test_a_row_along_the_text_has_its_numbers_where_it_can_look_and_none_elsewhere(kind: AttentionKind):
+    result = results.attention(text=results.encoder_decoder_sequence(), kind=kind)
+    weights = result.weights.tuned[0]
+    for row, query in enumerate(result.queries):
+        values = heads.along(result, weights, query)
+        seen = [key for key in result.keys if not result.causal or key <= query]
+        assert np.flatnonzero(~np.isnan(values)).tolist() == seen
+        np.testing.assert_array_equal(values[seen], weights[row, : len(seen)])
+
+
+@KINDS
+def test_a_row_of_a_decoder_chose_the_token_after_it_and_one_of_an_encoder_none(kind: AttentionKind):
+    text = results.encoder_decoder_sequence()
+    result, start = results.attention(text=text, kind=kind), len(results.READ)
+    for query in result.queries:
+        last = query == len(text) - 1
+        chosen = (
+            None if kind == "encoder" or last else f"token {query - start} of the answer, {text.pieces[query + 1]!r}"
+        )
+        said = heads.said(result, query)
+        assert said.endswith(f"the model chooses {chosen}." if chosen else f"{text.pieces[query]!r}.")
+    assert heads.first_row(result) == (0 if kind == "encoder" else start)

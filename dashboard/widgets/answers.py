@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.widgets.shared_text import notes
-from dashboard.widgets.text import answer_text, side_title
+from dashboard.widgets.text import answer_text, plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.common import ROLES, Encoded, StopReason
 from model_utils.contracts.generation import Answer, Generation
@@ -89,6 +89,8 @@ def _prompt(side: Side, name: str, prompt: Encoded) -> None:
     side_title(side, name, f"{len(prompt)} tokens")
     notes(prompt)
     st.code(prompt.text, language=None, wrap_lines=True)
+    if prompt.encoder_length:
+        st.caption(plain(started(prompt)))
     token_strip(
         prompt,
         key=f"prompt-{side}",
@@ -103,9 +105,15 @@ def _prompt(side: Side, name: str, prompt: Encoded) -> None:
     )
 
 
+def started(prompt: Encoded) -> str:
+    """Who reads what of an encoder-decoder's prompt, in words."""
+    start = " ".join(prompt.pieces[prompt.encoder_length :])
+    return f"The encoder reads this text, {prompt.encoder_length} tokens. The decoder starts with {start}, and the answer follows."
+
+
 def token_table(sequence: Encoded) -> pd.DataFrame:
-    """One row a token: its place, id, characters as Python writes them, and who wrote it."""
-    return pd.DataFrame(
+    """One row a token: its place, id, characters as Python writes them, who wrote it, and which half of an encoder-decoder reads it."""
+    table = pd.DataFrame(
         {
             "place": np.arange(len(sequence)),
             "id": sequence.ids,
@@ -116,3 +124,6 @@ def token_table(sequence: Encoded) -> pd.DataFrame:
             ],
         }
     )
+    if sequence.encoder_length:
+        table["read by"] = np.where(table["place"] < sequence.encoder_length, "encoder", "decoder")
+    return table

@@ -109,5 +109,6 @@ def settle(key: str, given: Any) -> tuple[Any, dict[str, Any]]:
             memory["pin"] = given
     pick = (st.session_state.get(key) or {}).get("pick")
     if pick is not None and pick["click"] != memory["click"]:
-        memory["click"], memory["pin"] = pick["click"], pick["cell"]
+        cell = pick["cell"]
+        memory["click"], memory["pin"] = pick["click"], tuple(cell) if isinstance(cell, list) else cell
     return memory["pin"], memory["wish"]

@@ -6,10 +6,11 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.figures import theme
+from dashboard.widgets.load_report import load_report
 from dashboard.widgets.pair_picker import pair_picker
 from dashboard.widgets.text import plain
 
-POLL_SECONDS = 1.0
+POLL_SECONDS = 0.5
 
 LOGO = (
     '<svg xmlns="http://www.w3.org/2000/svg" width="112" height="32" viewBox="0 0 112 32">'
@@ -22,7 +23,8 @@ ICON = (
 )
 STYLE = """<style>
 .block-container {{ padding-top: 72px; padding-bottom: 96px; max-width: 1280px; }}
-h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
+[data-testid="stHeading"] h2 {{ font-size: 24px !important; padding: 16px 0 0 !important; }}
+[data-testid="stDialog"] [data-testid="stHeading"] h3 {{ font-size: 18px !important; }}
 .side {{ display: flex; flex-wrap: wrap; gap: 0 16px; align-items: baseline; border-top: 3px solid; padding-top: 8px; }}
 .side b {{ text-transform: uppercase; letter-spacing: 0.04em; }}
 .side span {{ color: {muted}; overflow-wrap: anywhere; }}
@@ -35,9 +37,27 @@ button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} 
 .values b {{ font-weight: 600; }}
 .values .base {{ color: {base}; }}
 .values .tuned {{ color: {tuned}; }}
-@media (min-width: 768px) {{ .st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; z-index: 1000000; }} }}
+@media (min-width: 768px) {{ .st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; flex-wrap: nowrap; z-index: 1000000; }} .st-key-header .stProgress {{ width: 240px; }} }}
 .written {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; line-height: 24px; min-height: 48px; }}
 .written.none {{ color: {muted}; font-style: italic; }}
+[data-testid="stPopoverBody"]:has(.st-key-pair-panel) {{ width: min(760px, 96vw); max-height: 84vh !important; overflow-y: auto; }}
+.st-key-pair-panel button .stMarkdownColoredText {{ color: {muted} !important; }}
+.st-key-pair-panel button[kind="tertiary"] {{ padding: 4px 8px; }}
+.st-key-pair-panel button[kind="tertiary"], .st-key-pair-panel button[kind="tertiary"] * {{ justify-content: flex-start; text-align: left; }}
+.st-key-pair-panel button[kind="tertiary"]:hover {{ background: {surface}; color: {text}; }}
+[data-testid="stPopoverBody"]:focus {{ outline: none; }}
+.abilities {{ list-style: none; margin: 0 !important; padding: 0 !important; line-height: 24px; }}
+.abilities li {{ margin: 0 !important; padding: 0 !important; }}
+.opened {{ border-collapse: collapse; table-layout: fixed; width: 100%; line-height: 24px; font-variant-numeric: tabular-nums; }}
+.opened th, .opened td {{ text-align: left; vertical-align: top; padding: 4px 16px 4px 0; border-bottom: 1px solid {line}; overflow-wrap: anywhere; }}
+.opened th {{ font-weight: 600; }}
+.opened th[scope="row"] {{ color: {muted}; font-weight: 400; overflow-wrap: normal; }}
+.opened tr:first-child > :first-child {{ width: 160px; }}
+@media (max-width: 767px) {{ .opened tr:first-child > :first-child {{ width: 96px; }} }}
+.opened .same td {{ color: {muted}; }}
+.opened .hash td {{ font-family: monospace; font-size: 12px; }}
+.opened .base {{ color: {base}; }}
+.opened .tuned {{ color: {tuned}; }}
 </style>"""
 
 
@@ -45,16 +65,32 @@ def configure() -> None:
     st.set_page_config(page_title="Candor", page_icon=ICON, layout="wide")
     colours = theme.palette(session.dark())
     st.logo(LOGO.format(base=colours.sides.base, tuned=colours.sides.tuned, text=colours.text), size="large")
-    st.html(STYLE.format(base=colours.side_text.base, tuned=colours.side_text.tuned, muted=colours.muted))
+    st.html(
+        STYLE.format(
+            base=colours.side_text.base,
+            tuned=colours.side_text.tuned,
+            muted=colours.muted,
+            line=colours.line,
+            surface=colours.surface,
+            text=colours.text,
+        )
+    )
 
 
 def draw() -> None:
     """The pair, and what is being computed in the background."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="header"):
-        st.fragment(_background, run_every=POLL_SECONDS if session.background_jobs() else None)()
+        opening = session.visit().opening
+        polling = POLL_SECONDS if opening or session.background_jobs() else None
+        st.fragment(_background, run_every=polling)(opening)
         pair_picker()
+    if session.visit().reading:
+        load_report()
 
 
-def _background() -> None:
+def _background(opening: bool) -> None:
+    """What is computed for nobody in particular; `opening`: a pair was on its way when the page was drawn."""
+    if opening and not session.visit().opening:
+        st.rerun()
     for job in session.background_jobs():
-        st.progress(job.fraction, text=plain(f"{job.kind}: {job.note or job.state}"))
+        st.progress(job.fraction, text=plain(f"{job.kind.replace('_', ' ').capitalize()}: {job.note or 'waiting'}"))

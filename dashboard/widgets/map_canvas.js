@@ -1,12 +1,15 @@
 const LABEL = 12; // height of an axis label in CSS pixels
 const LONGEST = 88; // an axis label never takes more than this
-const LARGEST = 560; // side of the map in CSS pixels
+const LARGEST = 560; // longer side of a map in CSS pixels
+const THINNEST = 20; // a row or column of the shorter side, where there is room
+const HEADLINE = 240; // title and colour bar keep this width over a narrow map
 const EDGE = 8; // room above and right of the map: labels and outlines at its border are not cut
 const HINT = "Point at a cell to read it, click to pin it, drag to zoom.";
 const POOLED = " There are more cells than dots here: each dot shows the strongest cell beneath it.";
 
 const size = (span) => span[1] - span[0];
-const triangle = (query) => (query * (query + 1)) / 2; // where a row begins in the packed lower triangle
+
+// A cell is [row, column] here; [query, key], the positions of its tokens in the sequence, where the page and people read it.
 
 class Panel {
   constructor(maps, index) {
@@ -31,19 +34,19 @@ class Panel {
     const high = (beyond ? "\u2265 " : "") + (scale === "diverging" ? "+" : "") + short(limit);
     const low = scale === "diverging" ? (beyond ? "\u2264 " : "") + short(-limit) : "0";
     this.head.replaceChildren(element("span", "title", title), colourBar(this.table, low, high, unit));
-    const count = this.maps.count;
-    this.plot.setAttribute("aria-label", `${title}, map of ${count} by ${count} tokens. Arrow keys move, Enter pins, Escape unpins.`);
+    const [rows, columns] = this.maps.count;
+    this.plot.setAttribute("aria-label", `${title}, map of ${rows} by ${columns} tokens. Arrow keys move, Enter pins, Escape unpins.`);
   }
 
-  value(query, key) {
-    return this.values[triangle(query) + key];
+  value([row, column]) {
+    return this.values[this.maps.start(row) + column];
   }
 
   // Colours of the cells in view, one dot a cell; with more cells than dots, each dot is the strongest cell beneath it.
-  paint(dots) {
-    const { rows, keys } = this.maps.view;
-    const height = Math.min(size(rows), dots), width = Math.min(size(keys), dots);
-    const strongest = this.strongest(rows, keys, height, width);
+  paint([high, wide]) {
+    const { rows, columns } = this.maps.view;
+    const height = Math.min(size(rows), high), width = Math.min(size(columns), wide);
+    const strongest = this.strongest(rows, columns, height, width);
     const image = new ImageData(width, height);
     const pixels = new Uint32Array(image.data.buffer);
     const colours = this.packed();
@@ -59,15 +62,15 @@ class Panel {
     this.image.getContext("2d").putImageData(image, 0, 0);
   }
 
-  // NaN where no causal cell lies.
-  strongest(rows, keys, height, width) {
+  // NaN where no cell lies.
+  strongest(rows, columns, height, width) {
     const out = new Float32Array(height * width).fill(NaN);
-    const column = Int32Array.from({ length: size(keys) }, (_, i) => Math.floor((i * width) / size(keys)));
-    for (let query = rows[0]; query < rows[1]; query += 1) {
-      const line = Math.floor(((query - rows[0]) * height) / size(rows)) * width;
-      const start = triangle(query), last = Math.min(keys[1] - 1, query);
-      for (let key = keys[0]; key <= last; key += 1) {
-        const at = line + column[key - keys[0]], value = this.values[start + key];
+    const dot = Int32Array.from({ length: size(columns) }, (_, i) => Math.floor((i * width) / size(columns)));
+    for (let row = rows[0]; row < rows[1]; row += 1) {
+      const line = Math.floor(((row - rows[0]) * height) / size(rows)) * width;
+      const start = this.maps.start(row), end = Math.min(columns[1], this.maps.end(row));
+      for (let column = columns[0]; column < end; column += 1) {
+        const at = line + dot[column - columns[0]], value = this.values[start + column];
         if (out[at] !== out[at] || Math.abs(value) > Math.abs(out[at])) out[at] = value;
       }
     }
@@ -108,11 +111,12 @@ class Maps {
   }
 
   show(content, pin) {
-    const count = content.pieces.length;
-    if (count !== this.count) this.view = { rows: [0, count], keys: [0, count] };
-    pin = pin && pin[0] < count ? pin : null;
-    Object.assign(this, { content, count, pin, labels: content.pieces.map(label) });
-    if (this.cell && this.cell[0] >= count) this.cell = null;
+    const { queries, keys } = content;
+    const axes = `${queries} by ${keys} ${content.causal}`;
+    if (axes !== this.axes) this.cell = this.view = null;
+    Object.assign(this, { content, axes, count: [queries.length, keys.length], labels: content.pieces.map(label) });
+    this.pin = pin && this.held([queries.indexOf(pin[0]), keys.indexOf(pin[1])]);
+    if (!this.view) this.look();
     const mode = isDark(this.root) ? "dark" : "light";
     while (this.panels.length < content.panels.length) this.panels.push(this.listen(new Panel(this, this.panels.length)));
     for (const extra of this.panels.splice(content.panels.length)) extra.node.remove();
@@ -123,6 +127,20 @@ class Maps {
     this.theme();
     this.measure();
     this.draw();
+  }
+
+  // Where a row of the packed cells begins, and past which column it ends.
+  start(row) {
+    return this.content.causal ? (row * (row + 1)) / 2 : row * this.count[1];
+  }
+
+  end(row) {
+    return this.content.causal ? row + 1 : this.count[1];
+  }
+
+  // The cell itself when the maps have it, else null.
+  held([row, column]) {
+    return row >= 0 && row < this.count[0] && column >= 0 && column < this.end(row) ? [row, column] : null;
   }
 
   theme() {
@@ -142,17 +160,31 @@ class Maps {
     this.width = this.grid.clientWidth;
     const context = this.panels[0].map.getContext("2d");
     context.font = this.font;
-    const widest = Math.max(...this.labels.map((text) => context.measureText(text).width));
-    this.margin = Math.ceil(Math.min(LONGEST, widest)) + 8;
-    const room = this.panels[0].node.clientWidth - this.margin - EDGE;
-    this.side = Math.max(96, Math.min(room, LARGEST));
+    const widest = (tokens) => Math.max(...Array.from(tokens, (token) => context.measureText(this.labels[token]).width));
+    const margin = (tokens) => Math.ceil(Math.min(LONGEST, widest(tokens))) + 8;
+    [this.below, this.left] = [margin(this.content.keys), margin(this.content.queries)];
+    const column = this.panels[0].node.clientWidth;
+    const side = Math.max(96, Math.min(column - this.left - EDGE, LARGEST));
+    const cell = Math.max(THINNEST, side / Math.max(...this.count));
+    [this.high, this.wide] = this.count.map((cells) => Math.min(side, cells * cell));
     this.ratio = devicePixelRatio || 1;
-    const whole = this.side + this.margin + EDGE;
+    const width = this.left + this.wide + EDGE, height = this.below + this.high + EDGE;
     for (const { head, plot, map, marks } of this.panels) {
-      head.style.width = plot.style.width = plot.style.height = `${whole}px`;
-      plot.dataset.area = `${this.margin} ${EDGE} ${this.side}`; // left, top and side of the map within the plot
-      for (const canvas of [map, marks]) canvas.width = canvas.height = Math.round(whole * this.ratio);
+      head.style.width = `${Math.max(width, Math.min(HEADLINE, column))}px`;
+      plot.style.width = `${width}px`;
+      plot.style.height = `${height}px`;
+      plot.dataset.area = `${this.left} ${EDGE} ${this.wide}`; // left, top and width of the map within the plot
+      plot.dataset.high = this.high;
+      for (const canvas of [map, marks]) {
+        canvas.width = Math.round(width * this.ratio);
+        canvas.height = Math.round(height * this.ratio);
+      }
     }
+  }
+
+  // Dots of the screen that a map has, down and across.
+  dots() {
+    return [this.high, this.wide].map((side) => Math.round(side * this.ratio));
   }
 
   draw() {
@@ -163,67 +195,75 @@ class Maps {
   }
 
   drawMap(panel) {
-    const dots = Math.round(this.side * this.ratio);
-    panel.paint(dots);
+    panel.paint(this.dots());
     const context = panel.map.getContext("2d");
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, panel.map.width, panel.map.height);
     context.imageSmoothingEnabled = false;
-    context.drawImage(panel.image, this.margin, EDGE, this.side, this.side);
+    context.drawImage(panel.image, this.left, EDGE, this.wide, this.high);
     context.strokeStyle = this.colours.line;
     context.lineWidth = 1;
-    context.strokeRect(this.margin - 0.5, EDGE - 0.5, this.side + 1, this.side + 1);
+    context.strokeRect(this.left - 0.5, EDGE - 0.5, this.wide + 1, this.high + 1);
     context.font = this.font;
     context.fillStyle = this.colours.text;
     context.globalAlpha = 0.78;
-    for (const query of this.shown(this.view.rows)) this.label(context, query, true);
-    for (const key of this.shown(this.view.keys)) this.label(context, key, false);
+    for (const isRow of [true, false]) for (const at of this.shown(isRow)) this.label(context, at, isRow);
     context.globalAlpha = 1;
   }
 
-  // Which tokens of an axis get a label: all, or every second, fifth, ... where they would touch.
-  shown(span) {
-    const room = this.side / size(span);
+  // Which rows or columns get a label: all, or every second, fifth, ... where they would touch.
+  shown(isRow) {
+    const span = this.span(isRow), room = (isRow ? this.high : this.wide) / size(span);
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((one) => one * room >= LABEL) ?? size(span);
     const first = Math.ceil(span[0] / step) * step;
     return Array.from({ length: Math.max(0, Math.ceil((span[1] - first) / step)) }, (_, i) => first + i * step);
   }
 
-  label(context, token, isQuery) {
-    const at = this.place(token + 0.5, isQuery);
+  label(context, at, isRow) {
+    const middle = this.place(at + 0.5, isRow);
     context.save();
     context.beginPath();
-    if (isQuery) context.rect(0, 0, this.margin - 2, this.side + 2 * EDGE);
-    else context.rect(this.margin - EDGE, this.side + EDGE + 1, this.side + 2 * EDGE, this.margin);
+    if (isRow) context.rect(0, 0, this.left - 2, this.high + 2 * EDGE);
+    else context.rect(this.left - EDGE, this.high + EDGE + 1, this.wide + 2 * EDGE, this.below);
     context.clip();
-    if (isQuery) context.translate(this.margin - 6, at);
+    if (isRow) context.translate(this.left - 6, middle);
     else {
-      context.translate(at, this.side + EDGE + 6);
+      context.translate(middle, this.high + EDGE + 6);
       context.rotate(-Math.PI / 2);
     }
     context.textAlign = "right";
     context.textBaseline = "middle";
-    context.fillText(this.labels[token], 0, 0);
+    context.fillText(this.labels[this.token(at, isRow)], 0, 0);
     context.restore();
   }
 
-  place(position, isQuery) {
-    const span = isQuery ? this.view.rows : this.view.keys;
-    return ((position - span[0]) / size(span)) * this.side + (isQuery ? EDGE : this.margin);
+  // The position in the sequence of the token that a row or column stands for.
+  token(at, isRow) {
+    return isRow ? this.content.queries[at] : this.content.keys[at];
   }
 
-  box([query, key]) {
-    const left = this.place(key, false), top = this.place(query, true);
-    return [left, top, this.place(key + 1, false) - left, this.place(query + 1, true) - top];
+  span(isRow) {
+    return isRow ? this.view.rows : this.view.columns;
+  }
+
+  place(at, isRow) {
+    const span = this.span(isRow), share = (at - span[0]) / size(span);
+    return isRow ? EDGE + share * this.high : this.left + share * this.wide;
+  }
+
+  box([row, column]) {
+    const left = this.place(column, false), top = this.place(row, true);
+    return [left, top, this.place(column + 1, false) - left, this.place(row + 1, true) - top];
   }
 
   pooled() {
-    return Math.max(size(this.view.rows), size(this.view.keys)) > Math.round(this.side * this.ratio);
+    const [high, wide] = this.dots();
+    return size(this.view.rows) > high || size(this.view.columns) > wide;
   }
 
-  inView([query, key]) {
-    const { rows, keys } = this.view;
-    return query >= rows[0] && query < rows[1] && key >= keys[0] && key < keys[1];
+  inView([row, column]) {
+    const { rows, columns } = this.view;
+    return row >= rows[0] && row < rows[1] && column >= columns[0] && column < columns[1];
   }
 
   // The layer above the maps: pinned row, pinned cell, pointed cell, region being dragged.
@@ -255,66 +295,66 @@ class Maps {
   inside(context, draw) {
     context.save();
     context.beginPath();
-    context.rect(this.margin - 4, EDGE - 4, this.side + 8, this.side + 8);
+    context.rect(this.left - 4, EDGE - 4, this.wide + 8, this.high + 8);
     context.clip();
     draw();
     context.restore();
   }
 
   markPin(context) {
-    const [query, key] = this.pin;
-    const { rows, keys } = this.view;
-    if (query < rows[0] || query >= rows[1]) return;
+    const [row, column] = this.pin;
+    const { rows, columns } = this.view;
+    if (row < rows[0] || row >= rows[1]) return;
     this.inside(context, () => {
       const [, top, , height] = this.box(this.pin);
-      const end = this.place(Math.min(query + 1, keys[1]), false);
-      if (end > this.margin) this.frame(context, [this.margin, top, end - this.margin, height], 4);
+      const end = this.place(Math.min(this.end(row), columns[1]), false);
+      if (end > this.left) this.frame(context, [this.left, top, end - this.left, height], 4);
       if (this.inView(this.pin)) this.frame(context, this.box(this.pin), 7);
     });
-    this.chip(context, query, true);
-    if (this.inView(this.pin)) this.chip(context, key, false);
+    this.chip(context, row, true);
+    if (this.inView(this.pin)) this.chip(context, column, false);
   }
 
   markCell(context) {
-    const [query, key] = this.cell;
+    const [row, column] = this.cell;
     const [x, y, width, height] = this.box(this.cell);
     this.inside(context, () => {
       context.strokeStyle = this.colours.text;
       context.globalAlpha = 0.45;
       context.lineWidth = 1;
       context.beginPath();
-      context.moveTo(this.margin, y + height / 2);
+      context.moveTo(this.left, y + height / 2);
       context.lineTo(x, y + height / 2);
       context.moveTo(x + width / 2, y + height);
-      context.lineTo(x + width / 2, EDGE + this.side);
+      context.lineTo(x + width / 2, EDGE + this.high);
       context.stroke();
       context.globalAlpha = 1;
       this.frame(context, [x, y, width, height], 7);
     });
-    this.chip(context, query, true);
-    this.chip(context, key, false);
+    this.chip(context, row, true);
+    this.chip(context, column, false);
   }
 
   // The exact label of one token, over the thinned ones.
-  chip(context, token, isQuery) {
-    const at = this.place(token + 0.5, isQuery);
+  chip(context, at, isRow) {
+    const middle = this.place(at + 0.5, isRow);
     const half = LABEL / 2 + 1;
-    const thinned = this.shown(isQuery ? this.view.rows : this.view.keys).map((other) => this.place(other + 0.5, isQuery));
+    const thinned = this.shown(isRow).map((other) => this.place(other + 0.5, isRow));
     context.fillStyle = this.colours.back;
-    for (const near of [at, ...thinned.filter((other) => Math.abs(other - at) < LABEL + 2)])
-      if (isQuery) context.fillRect(0, near - half, this.margin - 2, 2 * half);
-      else context.fillRect(near - half, this.side + EDGE + 3, 2 * half, this.margin);
+    for (const near of [middle, ...thinned.filter((other) => Math.abs(other - middle) < LABEL + 2)])
+      if (isRow) context.fillRect(0, near - half, this.left - 2, 2 * half);
+      else context.fillRect(near - half, this.high + EDGE + 3, 2 * half, this.below);
     context.fillStyle = this.colours.text;
     const font = context.font;
     context.font = `600 ${this.font}`;
-    this.label(context, token, isQuery);
+    this.label(context, at, isRow);
     context.font = font;
   }
 
   markRegion(context) {
-    const { rows, keys } = this.region;
-    const left = this.place(keys[0], false), top = this.place(rows[0], true);
-    const area = [left, top, this.place(keys[1], false) - left, this.place(rows[1], true) - top];
+    const { rows, columns } = this.region;
+    const left = this.place(columns[0], false), top = this.place(rows[0], true);
+    const area = [left, top, this.place(columns[1], false) - left, this.place(rows[1], true) - top];
     context.fillStyle = this.colours.accent;
     context.globalAlpha = 0.18;
     context.fillRect(...area);
@@ -334,25 +374,30 @@ class Maps {
     this.speaking = setTimeout(() => (this.live.textContent = cell ? this.readout.textContent : ""), 200);
   }
 
-  words([query, key]) {
+  words(cell) {
+    const [query, key] = this.tokens(cell);
     const tokens = element("span");
     tokens.append(
-      element("span", "muted", `${this.cell ? "" : "pinned: "}query ${query} `), this.token(query),
-      element("span", "muted", ` to key ${key} `), this.token(key), " ",
+      element("span", "muted", `${this.cell ? "" : "pinned: "}query ${query} `), this.piece(query),
+      element("span", "muted", ` to key ${key} `), this.piece(key), " ",
     );
     const values = this.panels.map((panel) => {
       const one = element("span");
-      const text = number(panel.value(query, key), panel.scale === "diverging");
+      const text = number(panel.value(cell), panel.scale === "diverging");
       one.append(element("span", "name muted", panel.title), element("b", "", text), " ");
       return one;
     });
     return [tokens, ...values];
   }
 
-  token(at) {
+  tokens([row, column]) {
+    return [this.token(row, true), this.token(column, false)];
+  }
+
+  piece(token) {
     const node = element("span", "token");
     node.dir = "auto";
-    write(node, this.content.pieces[at]);
+    write(node, this.content.pieces[token]);
     return node;
   }
 
@@ -373,20 +418,19 @@ class Maps {
   // The cell at a place of a panel; null outside. Where several cells share a dot: the strongest of them in this panel.
   at(event, panel) {
     const frame = panel.plot.getBoundingClientRect();
-    const x = event.clientX - frame.left - this.margin, y = event.clientY - frame.top - EDGE;
-    if (x < 0 || y < 0 || x >= this.side || y >= this.side) return null;
-    const { rows, keys } = this.view;
-    const dots = Math.round(this.side * this.ratio);
-    const under = (offset, span) => {
+    const x = event.clientX - frame.left - this.left, y = event.clientY - frame.top - EDGE;
+    if (x < 0 || y < 0 || x >= this.wide || y >= this.high) return null;
+    const [high, wide] = this.dots();
+    const under = (share, span, dots) => {
       const bins = Math.min(size(span), dots);
-      const bin = Math.floor((offset / this.side) * bins);
+      const bin = Math.floor(share * bins);
       return [span[0] + Math.ceil((bin * size(span)) / bins), span[0] + Math.ceil(((bin + 1) * size(span)) / bins)];
     };
-    const [firstQuery, endQuery] = under(y, rows), [firstKey, endKey] = under(x, keys);
+    const rows = under(y / this.high, this.view.rows, high), columns = under(x / this.wide, this.view.columns, wide);
     let best = null;
-    for (let query = firstQuery; query < endQuery; query += 1)
-      for (let key = firstKey; key < Math.min(endKey, query + 1); key += 1)
-        if (!best || Math.abs(panel.value(query, key)) > Math.abs(panel.value(...best))) best = [query, key];
+    for (let row = rows[0]; row < rows[1]; row += 1)
+      for (let column = columns[0]; column < Math.min(columns[1], this.end(row)); column += 1)
+        if (!best || Math.abs(panel.value([row, column])) > Math.abs(panel.value(best))) best = [row, column];
     return best;
   }
 
@@ -398,8 +442,8 @@ class Maps {
 
   corner(event, panel) {
     const frame = panel.plot.getBoundingClientRect();
-    const share = (offset) => Math.max(0, Math.min(1, offset / this.side));
-    return [share(event.clientY - frame.top - EDGE), share(event.clientX - frame.left - this.margin)];
+    const share = (offset, side) => Math.max(0, Math.min(1, offset / side));
+    return [share(event.clientY - frame.top - EDGE, this.high), share(event.clientX - frame.left - this.left, this.wide)];
   }
 
   pressed(event, panel) {
@@ -412,7 +456,7 @@ class Maps {
     const far = this.down && Math.hypot(event.clientX - this.down.x, event.clientY - this.down.y) > 5;
     if (event.pointerType !== "touch" && (this.region || far)) {
       const [top, left] = this.down.corner, [bottom, right] = this.corner(event, panel);
-      this.region = { rows: between(top, bottom, this.view.rows), keys: between(left, right, this.view.keys) };
+      this.region = { rows: between(top, bottom, this.view.rows), columns: between(left, right, this.view.columns) };
       this.cell = null;
       this.mark();
     } else this.point(this.at(event, panel));
@@ -432,16 +476,20 @@ class Maps {
   }
 
   zoom(view) {
-    const all = [0, this.count];
-    this.view = view ?? { rows: all, keys: all };
-    this.reset.hidden = !view;
+    this.look(view);
     this.draw();
+  }
+
+  // What is in view: a region, or everything.
+  look(region) {
+    this.view = region ?? { rows: [0, this.count[0]], columns: [0, this.count[1]] };
+    this.reset.hidden = !region;
   }
 
   set(cell) {
     this.pin = String(cell) === String(this.pin ?? null) ? null : cell;
     this.mark();
-    this.pick(this.pin);
+    this.pick(this.pin && this.tokens(this.pin));
   }
 
   typed(event) {
@@ -456,19 +504,19 @@ class Maps {
   }
 
   step(down, right) {
-    const { rows, keys } = this.view;
+    const { rows, columns } = this.view;
     const from = this.cell ?? this.pin;
-    if (!from) return this.point([rows[1] - 1, Math.min(keys[0], rows[1] - 1)]);
-    const query = Math.max(0, Math.min(this.count - 1, from[0] + down));
-    this.follow([query, Math.max(0, Math.min(query, from[1] + right))]);
+    if (!from) return this.point([rows[1] - 1, Math.min(columns[0], this.end(rows[1] - 1) - 1)]);
+    const row = Math.max(0, Math.min(this.count[0] - 1, from[0] + down));
+    this.follow([row, Math.max(0, Math.min(this.end(row) - 1, from[1] + right))]);
   }
 
-  // Moves the zoomed region along when the keys leave it.
-  follow([query, key]) {
+  // Moves the zoomed region along when the arrow keys leave it.
+  follow([row, column]) {
     const into = (span, at) => (at < span[0] ? [at, at + size(span)] : at >= span[1] ? [at + 1 - size(span), at + 1] : span);
-    const view = { rows: into(this.view.rows, query), keys: into(this.view.keys, key) };
-    this.cell = [query, key];
-    if (String(view.rows) + view.keys === String(this.view.rows) + this.view.keys) return this.mark();
+    const view = { rows: into(this.view.rows, row), columns: into(this.view.columns, column) };
+    this.cell = [row, column];
+    if (String(view.rows) + view.columns === String(this.view.rows) + this.view.columns) return this.mark();
     this.view = view;
     this.draw();
   }

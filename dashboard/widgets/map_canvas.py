@@ -14,13 +14,35 @@ from dashboard.widgets.component import component, pack, settle, tables, visible
 _canvas = component("map_canvas")
 
 
+@dataclass(frozen=True, eq=False)
+class MapAxes:
+    """The tokens that a map is over."""
+
+    pieces: Sequence[str]
+    """(token,) of the whole sequence"""
+    queries: np.ndarray
+    """(query,) int; positions in the sequence, one row each"""
+    keys: np.ndarray
+    """(key,) int; positions in the sequence, one column each"""
+    causal: bool
+    """nobody looks ahead: cells right of the diagonal are left blank, whatever the map holds there"""
+
+    def __post_init__(self) -> None:
+        square = len(self.queries) == len(self.keys)
+        assert square or not self.causal, f"a causal map of {len(self.queries)} queries by {len(self.keys)} keys"
+
+    def hold(self, query: int, key: int) -> bool:
+        """Whether this map has a cell there."""
+        return query in self.queries and key in self.keys and not (self.causal and key > query)
+
+
 @dataclass(frozen=True)
 class MapPanel:
     """One map and how it is coloured."""
 
     title: str
     values: np.ndarray
-    """(query, key) float32; causal: cells with key > query are left blank, whatever they hold"""
+    """(query, key) float32"""
     colours: theme.Scale
     limit: float
     """the value of full colour; diverging scales run from -`limit`"""
@@ -28,36 +50,33 @@ class MapPanel:
     """said at the colour bar"""
 
 
-def lower_triangle(values: np.ndarray) -> np.ndarray:
-    """(query * (query + 1) / 2,) float32: `values` (query, key) row by row up to the diagonal."""
-    rows, columns = values.shape
-    assert rows == columns, f"a map over one sequence has as many queries as keys, not {rows} and {columns}"
-    return np.asarray(values, dtype=np.float32)[np.tri(rows, dtype=bool)]
-
-
 def map_canvas(
-    maps: Sequence[MapPanel], pieces: Sequence[str], *, key: str, selected: tuple[int, int] | None = None
+    maps: Sequence[MapPanel], axes: MapAxes, *, key: str, selected: tuple[int, int] | None = None
 ) -> tuple[int, int] | None:
-    """Draws the maps over the tokens `pieces` (token,) and returns the pinned (query, key), or None.
+    """Draws the maps and returns the pinned (query, key), as positions in the sequence, or None.
 
     A pin is set by click or Enter, removed by clicking it again or Escape; `selected` sets it from the page whenever it
     changes. A pin outside the maps disappears. Colours are linear in the value; where a map has more cells than the
     screen has dots, a dot shows the cell with the largest absolute value beneath it, and the pointer reads that cell.
     """
     assert maps, "no map to draw"
+    shape = (len(axes.queries), len(axes.keys))
     for panel in maps:
-        assert len(panel.values) == len(pieces), f"{panel.title}: {len(panel.values)} queries for {len(pieces)} tokens"
-    pin, wish = settle(key, tuple(selected) if selected is not None else None)
-    if pin is not None:
-        query, at = pin
-        pin = (int(query), int(at)) if 0 <= at <= query < len(pieces) else None
-    _canvas(key=key, data=payload(maps, pieces, wish), on_pick_change=lambda: None)
-    return pin
+        assert panel.values.shape == shape, f"{panel.title}: values {panel.values.shape} for a map of {shape}"
+    pin, wish = settle(key, selected)
+    _canvas(key=key, data=payload(maps, axes, wish), on_pick_change=lambda: None)
+    return pin if pin is not None and axes.hold(*pin) else None
 
 
-def payload(maps: Sequence[MapPanel], pieces: Sequence[str], wish: Mapping[str, Any]) -> bytes:
-    """What the browser receives: the lower triangles as float32, once, and the colour tables in use."""
-    packed = [lower_triangle(panel.values) for panel in maps]
+def packed(values: np.ndarray, causal: bool) -> np.ndarray:
+    """(cell,) float32; `values` (query, key) row by row, of a causal map only up to the diagonal: query * (query + 1) / 2 before a row."""
+    values = np.asarray(values, dtype=np.float32)
+    return values[np.tri(len(values), dtype=bool)] if causal else values.ravel()
+
+
+def payload(maps: Sequence[MapPanel], axes: MapAxes, wish: Mapping[str, Any]) -> bytes:
+    """What the browser receives: the cells as float32, once, where they stand, and the colour tables in use."""
+    cells = [packed(panel.values, axes.causal) for panel in maps]
     header = {
         "panels": [
             {
@@ -67,10 +86,12 @@ def payload(maps: Sequence[MapPanel], pieces: Sequence[str], wish: Mapping[str, 
                 "unit": panel.unit,
                 "beyond": bool(np.abs(values).max(initial=0) > panel.limit),
             }
-            for panel, values in zip(maps, packed, strict=True)
+            for panel, values in zip(maps, cells, strict=True)
         ],
-        "pieces": [visible(piece) for piece in pieces],
+        "pieces": [visible(piece) for piece in axes.pieces],
+        "causal": axes.causal,
         "wish": wish,
     }
-    arrays = {f"values {i}": values for i, values in enumerate(packed)}
+    arrays = {name: np.asarray(at, dtype=np.int32) for name, at in (("queries", axes.queries), ("keys", axes.keys))}
+    arrays |= {f"values {i}": values for i, values in enumerate(cells)}
     return pack(header, arrays | tables([panel.colours for panel in maps]))

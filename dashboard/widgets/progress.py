@@ -36,7 +36,7 @@ def _news(kind: str, held: session.Held, draw: Draw) -> None:
     if held.over:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key=f"progress-{kind}"):
-        st.progress(held.job.fraction, text=plain(_status(held)))
+        st.progress(held.job.fraction, text=plain(status(held)))
         st.button("Stop", key=f"stop-{kind}", on_click=session.stop, args=(kind,))
     _draw(held, draw)
 
@@ -47,7 +47,8 @@ def _draw(held: session.Held, draw: Draw) -> None:
             draw(held.shown)
 
 
-def _status(held: session.Held) -> str:
+def status(held: session.Held) -> str:
+    """What is being done for it, in words."""
     if held.job.state == "queued":
         return f"Waiting: {ordinal(held.job.place)} in the queue" if session.busy() else "Loading the models"
     note = held.job.note or "starting"

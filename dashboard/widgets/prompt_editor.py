@@ -8,7 +8,7 @@ from dashboard import session
 from dashboard.widgets.text import plain
 from model_utils import demo
 from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, Format
-from model_utils.pair import Pair
+from model_utils.pair import Pair, Side
 
 EXPLAINED: dict[Format, str] = {
     "chat": "chat: as a message in a conversation",
@@ -16,6 +16,8 @@ EXPLAINED: dict[Format, str] = {
     "plain": "plain: the bare instruction",
 }
 DEFAULT_FORMATS: Pair[Format] = Pair("few-shot", "chat")
+WITHOUT_TEMPLATE: Pair[Format] = Pair("few-shot", "plain")
+"""The defaults for two models neither of which has a chat template."""
 DEFAULT_NEW_TOKENS = 128
 
 
@@ -23,13 +25,17 @@ def prompt_editor() -> None:
     """Draws the form; Run (or an example) makes it the question of every page."""
     instruction = _instruction()
     with st.container(horizontal=True, vertical_alignment="bottom", key="asking"):
-        formats = DEFAULT_FORMATS.zip(Pair("base", "tuned")).map(lambda one: _format(*one))
+        formats = _formats()
         max_new_tokens = _length()
         _examples(formats, max_new_tokens)
         if st.button("Run", type="primary", key="run", shortcut="Mod+Enter"):
             session.run(instruction, formats, max_new_tokens)
     if _embedded():
         st.caption(plain(demo.ABOUT))
+    if session.without_template():
+        st.caption(
+            "Neither model has a chat template, so they can be asked with examples or with the bare instruction."
+        )
     if session.visit().problem:
         st.error(plain(session.visit().problem or ""))
     elif session.edited(instruction, formats, max_new_tokens):
@@ -46,13 +52,21 @@ def _instruction() -> str:
     )
 
 
-def _format(default: Format, side: str) -> Format:
+def _formats() -> Pair[Format]:
+    chat = not session.without_template()
+    defaults = DEFAULT_FORMATS if chat else WITHOUT_TEMPLATE
+    return Pair(_format("base", defaults.base, chat), _format("tuned", defaults.tuned, chat))
+
+
+def _format(side: Side, default: Format, chat: bool) -> Format:
+    """How one side is asked; `chat`: whether that can be chosen. Pairs with and without a template keep their own choice."""
+    options = [format for format in FORMATS if chat or format != "chat"]
     return st.selectbox(
         f"Format for {side}",
-        FORMATS,
-        index=FORMATS.index(default),
+        options,
+        index=options.index(default),
         format_func=EXPLAINED.__getitem__,
-        key=f"format-{side}",
+        key=f"format-{side}" if chat else f"format-{side}-without-chat",
         help="What is written around the instruction before the model reads it. Base models only continue text, so examples help them; tuned models were trained on chats.",
         width=272,
         persist_state="session",
@@ -73,7 +87,7 @@ def _length() -> int:
 
 
 def _embedded() -> bool:
-    return all(id in demo.MODELS for _, id in session.visit().pair.items())
+    return all(spec.id in demo.MODELS for _, spec in session.visit().pair.items())
 
 
 def _examples(formats: Pair[Format], max_new_tokens: int) -> None:

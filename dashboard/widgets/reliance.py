@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -13,9 +12,8 @@ from dashboard.figures import attribution
 from dashboard.widgets.chart import chart
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
-from dashboard.widgets.token_strip import token_strip
+from dashboard.widgets.token_strip import part, token_strip
 from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
-from model_utils.contracts.common import Encoded
 from model_utils.pair import Pair
 
 Extent = Literal["one token", "the whole answer"]
@@ -71,18 +69,6 @@ def _target(result: Attribution) -> None:
     if one and picked != shown and not (picked is None and chosen is None):
         session.select_token(session.visit().side, picked)
         st.rerun()
-
-
-def part(sequence: Encoded, positions: np.ndarray) -> Encoded:
-    """Some tokens of a sequence; its text stays whole, so that their spans still hold."""
-    return replace(
-        sequence,
-        ids=sequence.ids[positions],
-        spans=sequence.spans[positions],
-        roles=sequence.roles[positions],
-        special=sequence.special[positions],
-        pieces=tuple(sequence.pieces[position] for position in positions),
-    )
 
 
 def _values(result: Attribution) -> None:

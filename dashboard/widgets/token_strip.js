@@ -122,8 +122,9 @@ class Strip {
   lines(i) {
     const { texts, ids, roles, roleNames, values, scale, hover, bytes } = this.content;
     const [first, last] = this.tokens(i);
+    const [from, to] = [first, last].map((token) => token + this.content.first);
     const list = Array.from(ids.subarray(first, last + 1)).join(", ");
-    const where = first === last ? `token ${first}, id ${list}` : `tokens ${first} to ${last}, ids ${list}, bytes ${bytes[i]}`;
+    const where = first === last ? `token ${from}, id ${list}` : `tokens ${from} to ${to}, ids ${list}, bytes ${bytes[i]}`;
     const value = values && `${number(values[i], scale === "diverging")}${first === last ? "" : " (sum)"}`;
     return [texts[i], `${where}, ${roleNames[roles[i]]}`, value, ...new Set(hover.slice(first, last + 1))].filter(Boolean);
   }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -51,6 +51,19 @@ def cells(sequence: Encoded) -> list[Cell]:
     return out
 
 
+def part(sequence: Encoded, positions: np.ndarray) -> Encoded:
+    """Some tokens of a sequence, in order; its text stays whole, so that their spans still hold."""
+    return replace(
+        sequence,
+        ids=sequence.ids[positions],
+        spans=sequence.spans[positions],
+        roles=sequence.roles[positions],
+        special=sequence.special[positions],
+        pieces=tuple(sequence.pieces[position] for position in positions),
+        encoder_length=int((positions < sequence.encoder_length).sum()),
+    )
+
+
 def cell_values(parts: Sequence[Cell], values: np.ndarray, join: np.ufunc = np.add) -> np.ndarray:
     """(cell,) float32; the sum (or what `join` gives) over each cell's tokens of `values` (token,)."""
     if not parts:
@@ -63,6 +76,7 @@ def token_strip(
     *,
     key: str,
     label: str,
+    first: int = 0,
     values: np.ndarray | None = None,
     limit: float | None = None,
     colours: Colours = "plain",
@@ -73,6 +87,8 @@ def token_strip(
 ) -> int | None:
     """Draws the strip and returns the position in `sequence` that is pinned, or None.
 
+    `first` is the number that the first token has for people: of a part of a sequence, its position in the whole. What
+    an encoder reads and what its decoder goes on with stand on lines of their own.
     `values` (token,) colours the cells: 0 to `limit` in the colour of a side, or -`limit` to `limit` diverging; `limit`
     defaults to the largest absolute value. NaN stays without colour. Tokens that share the characters they wrote (bytes
     of one character) are one cell, whose value joins theirs: the sum for attributions, attention and log-probabilities,
@@ -88,7 +104,7 @@ def token_strip(
     pin, wish = settle(key, selected)
     pin = pin if pin is not None and 0 <= pin < count else None
     header, arrays = _content(sequence, parts, selectable)
-    header |= {"label": label, "wish": wish, "hover": list(hover or ())}
+    header |= {"label": label, "first": first, "wish": wish, "hover": list(hover or ())}
     if values is not None and colours != "plain":
         joined = cell_values(parts, values, join)
         top = float(limit if limit is not None else np.nanmax(np.abs(joined), initial=0))
@@ -105,7 +121,7 @@ def _content(sequence: Encoded, parts: Sequence[Cell], selectable: np.ndarray | 
     flags = [
         SPECIAL * bool(sequence.special[cell.start])
         + SELECTABLE * bool(may[cell.start : cell.stop].any())
-        + BREAK * ("\n" in cell.text and not sequence.special[cell.start])
+        + BREAK * (cell.stop == sequence.encoder_length or ("\n" in cell.text and not sequence.special[cell.start]))
         for cell in parts
     ]
     header = {

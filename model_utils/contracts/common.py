@@ -151,6 +151,9 @@ class Encoded:
         return np.flatnonzero(self.roles == ROLES.index(role))
 
 
+UNBOUNDED = 1 << 20
+"""Tokens that a model may read whose architecture and tokenizer name no limit."""
+
 AttentionKind = Literal["self", "encoder", "cross"]
 """Whose look: the (decoder's) own earlier tokens; the encoder's at the prompt; the decoder's at what the encoder read."""
 ATTENTION_KINDS: tuple[AttentionKind, ...] = ("self", "encoder", "cross")
@@ -167,17 +170,27 @@ class ModelFacts:
     layers: int
     """of the decoder"""
     heads: int
-    """query heads a layer; 0 without attention"""
+    """query heads a layer of the decoder; 0 without attention"""
     context: int
     """tokens that fit, prompt and answer together; in an encoder-decoder each of the two"""
     vocabulary: int
     """rows of the unembedding"""
     dtype: str
-    encoder_decoder: bool = False
+    encoder_heads: int = 0
+    """query heads a layer of the encoder; 0: there is no encoder"""
     attention: tuple[tuple[AttentionKind, int], ...] = ()
     """(kind, layer) of every attention whose maps can be read"""
     quantized: bool = False
     """weights in a few bits, by their own configuration: gradients of those are not shown"""
+
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether one stack reads the prompt and another writes the answer."""
+        return self.encoder_heads > 0
+
+    def heads_of(self, kind: AttentionKind) -> int:
+        """Query heads a layer that has attention of this kind."""
+        return self.encoder_heads if kind == "encoder" else self.heads
 
     def attention_layers(self, kind: AttentionKind) -> tuple[int, ...]:
         """Layers that have attention of this kind."""

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from model_utils.contracts.common import ModelFacts, Request
+from model_utils.contracts.common import UNBOUNDED, ModelFacts, Request
 from model_utils.pair import Pair, Side
 
 Tokenizers = Literal["equal", "compatible", "different"]
@@ -153,8 +153,10 @@ class LoadReport:
                 "architecture": facts.architecture,
                 "parameters": facts.parameters,
                 "layers": facts.layers,
-                "heads": facts.heads,
-                "context": facts.context,
+                "heads": f"{facts.heads}, in the encoder {facts.encoder_heads}"
+                if facts.encoder_decoder
+                else facts.heads,
+                "context": facts.context if facts.context < UNBOUNDED else "no limit of its own",
                 "vocabulary": facts.vocabulary,
                 "tokenizer entries": opening.tokens,
                 "source": identity.source,

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -45,13 +46,14 @@ def serve(
     port = free_port()
     streamlit = Path(sys.executable).with_name("streamlit")
     inherited = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "HF_HUB_OFFLINE")}
+    folders = os.pathsep.join([tempfile.gettempdir(), str(ROOT)])
     options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
     started = time.monotonic()
     with log.open("wb") as out:
         process = subprocess.Popen(
             [streamlit, "run", script, *options, *(["--", *arguments] if arguments else [])],
             cwd=ROOT,
-            env={**inherited, "HF_HUB_DISABLE_TELEMETRY": "1", **(environment or {})},
+            env={**inherited, "HF_HUB_DISABLE_TELEMETRY": "1", "CANDOR_MODELS": folders, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -30,7 +30,7 @@ SCRIPT += """
 import numpy as np
 import streamlit as st
 
-from dashboard.widgets.map_canvas import MapPanel, map_canvas
+from dashboard.widgets.map_canvas import MapAxes, MapPanel, map_canvas
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.common import Encoded
 
@@ -53,6 +53,10 @@ def attention(count, seed):
     rng = np.random.default_rng(seed)
     values = rng.random((count, count)) ** 6 * np.tri(count)
     return (values / values.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def square(words):
+    return MapAxes(words, np.arange(len(words)), np.arange(len(words)), causal=True)
 
 
 def strips():
@@ -80,14 +84,23 @@ def maps():
     base, tuned = attention(count, 0), attention(count, 1)
     words = [*HOSTILE, *(f" w{i}" for i in range(count))][:count]
     pin = map_canvas([MapPanel("base", base, "sequential-base", 1.0), MapPanel("tuned", tuned, "sequential-tuned", 1.0),
-                      MapPanel("difference", tuned - base, "diverging", 0.25)], words, key="map")
+                      MapPanel("difference", tuned - base, "diverging", 0.25)], square(words), key="map")
     st.text(f"pinned {pin}")
 
 
 def big():
     values = np.zeros((1024, 1024), dtype=np.float32)
     values[800, 333] = 0.75
-    pin = map_canvas([MapPanel(f"map {i}", values, "sequential", 1.0) for i in range(3)], [f" w{i}" for i in range(1024)], key="map")
+    pin = map_canvas([MapPanel(f"map {i}", values, "sequential", 1.0) for i in range(3)], square([f" w{i}" for i in range(1024)]), key="map")
+    st.text(f"pinned {pin}")
+
+
+def rectangle():
+    rows, columns = st.slider("rows", 1, 40, 4), 10
+    words = [f" read{i}" for i in range(columns)] + [f" wrote{i}" for i in range(rows)]
+    values = np.arange(rows * columns, dtype=np.float32).reshape(rows, columns) / (rows * columns)
+    axes = MapAxes(words, np.arange(columns, columns + rows), np.arange(columns), causal=False)
+    pin = map_canvas([MapPanel(f"map {i}", values, "sequential", 1.0) for i in range(2)], axes, key="map")
     st.text(f"pinned {pin}")
 
 
@@ -96,7 +109,7 @@ def both():
     maps()
 
 
-{"strips": strips, "long": long, "maps": maps, "big": big, "both": both}[st.query_params["show"]]()
+{"strips": strips, "long": long, "maps": maps, "big": big, "rectangle": rectangle, "both": both}[st.query_params["show"]]()
 """
 
 
@@ -398,6 +411,76 @@ def test_one_strong_cell_among_a_million_is_seen_and_read_and_a_pin_sends_no_map
     page.mouse.click(*place(plot, 1024, (800, 333)))
     settled(page, "pinned (800, 333)")
     assert sum(received) < 100_000
+
+
+def rectangle_place(plot: Locator, shape: tuple[int, int], at: tuple[int, int]) -> tuple[float, float]:
+    """Window coordinates of the middle of the cell `at` (row, column) of a whole map of `shape`."""
+    left, top, wide = (float(part) for part in plot.get_attribute("data-area").split())
+    high, box = float(plot.get_attribute("data-high")), plot.bounding_box()
+    return box["x"] + left + (at[1] + 0.5) / shape[1] * wide, box["y"] + top + (at[0] + 0.5) / shape[0] * high
+
+
+def test_a_map_of_any_rectangle_is_read_pinned_walked_and_zoomed_by_the_positions_of_its_tokens(
+    page: Page, address: str
+):
+    """Rows 10 to 13 look at columns 0 to 9, ahead as well as back."""
+    page.goto(address + "rectangle")
+    plot, readout, shape = page.locator(".plot").first, page.locator(".readout"), (4, 10)
+    expect(page.locator(".plot")).to_have_count(2)
+    for row in range(4):
+        for column in (0, 3, 9):
+            page.mouse.move(*rectangle_place(plot, shape, (row, column)))
+            expect(readout).to_contain_text(f"query {10 + row} ·wrote{row} to key {column} ·read{column} ")
+            said = [number(text) for text in readout.locator("b").all_inner_texts()]
+            assert said == pytest.approx([(10 * row + column) / 40] * 2)
+    page.mouse.click(*rectangle_place(plot, shape, (1, 9)))
+    settled(page, "pinned (11, 9)")
+    plot.focus()
+    page.keyboard.press("ArrowRight")
+    expect(readout).to_contain_text("query 11")
+    expect(readout).to_contain_text("key 9")
+    page.keyboard.press("Shift+ArrowDown")
+    expect(readout).to_contain_text("query 13")
+    page.keyboard.press("Enter")
+    settled(page, "pinned (13, 9)")
+    page.mouse.move(*rectangle_place(plot, shape, (0, 2)))
+    page.mouse.down()
+    page.mouse.move(*rectangle_place(plot, shape, (0, 3)))
+    page.mouse.move(*rectangle_place(plot, shape, (1, 4)))
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Show all tokens")).to_be_visible()
+    page.mouse.move(*rectangle_place(plot, (2, 3), (1, 1)))  # rows 10 and 11, columns 2 to 4
+    expect(readout).to_contain_text("query 11 ·wrote1 to key 3 ·read3 ")
+    page.mouse.dblclick(*rectangle_place(plot, (2, 3), (1, 1)))
+    expect(page.get_by_role("button", name="Show all tokens")).to_be_hidden()
+    slider = page.get_by_role("slider")
+    slider.press("Home")
+    settled(page, "pinned None")
+    page.mouse.move(*rectangle_place(plot, (1, 10), (0, 4)))
+    expect(readout).to_contain_text("query 10 ·wrote0 to key 4 ·read4 ")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_cell_of_a_rectangle_has_its_colour(new_page: Callable[..., Page], address: str, scheme: str):
+    page = new_page(color_scheme=scheme)
+    page.goto(address + "rectangle")
+    plot = page.locator(".plot").first
+    expect(page.locator(".maps[data-draw-ms]")).to_have_count(1)
+    high, wide = float(plot.get_attribute("data-high")), float(plot.get_attribute("data-area").split()[2])
+    assert 20 * 4 <= high < wide, "cells are square where that leaves them tall enough"
+    table = theme.table("sequential", scheme == "dark").astype(int)
+    for row in range(4):
+        for column in range(10):
+            expected = table[theme.levels(np.float32((10 * row + column) / 40), "sequential", 1.0)]
+            left, top, _ = (float(part) for part in plot.get_attribute("data-area").split())
+            seen = plot.evaluate(
+                """(plot, [x, y]) => {
+                    const node = plot.querySelector("canvas"), ratio = node.width / plot.clientWidth;
+                    return Array.from(node.getContext("2d").getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data);
+                }""",
+                [left + (column + 0.5) / 10 * wide, top + (row + 0.5) / 4 * high],
+            )
+            assert np.abs(np.array(seen[:3]) - expected).max() <= 3, f"row {row}, column {column}"
 
 
 def test_fits_and_looks_as_meant(any_page: Page, address: str, screenshot: Callable[..., Path]):
