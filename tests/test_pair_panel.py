@@ -208,9 +208,10 @@ def endless(kind: str, specs: Specs, request: Request, report: Report) -> None:
         time.sleep(0.01)
 
 
-def test_a_load_can_be_cancelled(app: AppTest, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_load_can_be_cancelled(app: AppTest, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     over(app)
     monkeypatch.setattr(analyses, "execute", endless)
+    tiny_llama = Path(shutil.copytree(tiny_llama, tmp_path / "not reported yet"))
     type_pair(app, tiny_llama, tiny_llama)
     job = kept(app).report.job  # type: ignore[union-attr]
     assert kept(app).pair.tuned.id == str(tiny_llama)
