@@ -97,8 +97,6 @@ def vocabulary(module: PreTrainedModel) -> int:
 def heads(module: PreTrainedModel) -> tuple[int, int]:
     """(query heads a layer of the decoder, of the encoder); 0 where there is no attention, or no encoder."""
     config = module.config.get_text_config()
-    if not attention_sites(module):
-        return 0, 0
     common = getattr(config, "num_attention_heads", 0)
     decoder = getattr(config, "decoder_attention_heads", None) or common
     encoder = getattr(config, "encoder_attention_heads", None) or common
@@ -155,14 +153,14 @@ def embed(module: PreTrainedModel, ids: Parts) -> Parts:
 
 
 def logits(module: PreTrainedModel, read: Parts, rows: torch.Tensor | None = None) -> torch.Tensor:
-    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the last part, None: the last one only.
+    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the last part, None: the last one only; they lie on the CPU, because a spread model ends on another device than it begins.
 
     The row at position p is the distribution of the token at p + 1.
     """
     name = "inputs_embeds" if read[-1].ndim == 3 else "input_ids"
     given: dict[str, Any] = dict(zip((name, f"decoder_{name}") if len(read) == 2 else (name,), read, strict=True))
     if rows is None:
-        rows = torch.tensor([read[-1].shape[1] - 1], device=read[-1].device)
+        rows = torch.tensor([read[-1].shape[1] - 1])
     if accepts(module, "logits_to_keep"):
         given["logits_to_keep"] = rows
     found = module(**given, use_cache=False).logits[0]

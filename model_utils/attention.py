@@ -53,8 +53,9 @@ WHERE: dict[AttentionKind, str] = {"self": "", "encoder": " in its encoder", "cr
 def _check_layer(model: LanguageModel, kind: AttentionKind, layer: int) -> None:
     facts = model.facts
     if not facts.attention:
+        what = "whose attention Candor cannot read" if facts.heads else "whose layers have no attention"
         raise Refused(
-            f"{facts.id} is a {facts.architecture}, whose layers have no attention, so there are no maps to show; the other pages work with it."
+            f"{facts.id} is a {facts.architecture}, {what}, so there are no maps to show; the other pages work with it."
         )
     layers = facts.attention_layers(kind)
     if not layers:

@@ -58,7 +58,7 @@ def gradient_x_input(
     length = int(places.max())  # what stands at or after the last target cannot matter to any
     _check_memory(model, length)
     # The logits that choose a token stand one place before it.
-    rows = torch.as_tensor(places - 1 - sequence.encoder_length, device=model.device)
+    rows = torch.as_tensor(places - 1 - sequence.encoder_length)
     target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
     with model.running(progress.report.breathe, kernel="eager", gradients=True) as module:
         ids = anatomy.parts(model.ids(sequence.ids[:length]), sequence.encoder_length)
@@ -78,7 +78,14 @@ def gradient_x_input(
 
 
 def _check_gradients(model: LanguageModel) -> None:
-    if model.facts.quantized:
+    if not model.facts.quantized:
+        with model.running() as _:
+            embeds = model.network.embeds_alone()
+        if not embeds:
+            raise Refused(
+                f"{model.facts.id} computes something else from embeddings than from tokens ({model.facts.architecture} reads the tokens elsewhere too), so gradients at the embeddings would not explain it; look at answers and attention."
+            )
+    else:
         raise Refused(
             f"{model.facts.id} is loaded in the few bits of its own configuration, through which gradients are not exact; open its unquantised weights, or look at answers and attention."
         )

@@ -147,6 +147,14 @@ def check_model(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         hint = "it holds an adapter: give it as the adapter of its base model" if (folder / ADAPTER_CONFIG).is_file() else "give the folder that save_pretrained wrote"  # fmt: skip
         raise Refused(f"The folder {str(folder)!r} holds no model: config.json is missing; {hint}.")
+    if (folder / ADAPTER_CONFIG).is_file():
+        raise Refused(
+            f"The folder {str(folder)!r} holds a model and an adapter together, and transformers would mix them; part them into two folders."
+        )
+    if "transformers_weights" in configuration(folder):
+        raise Refused(
+            f"config.json in {str(folder)!r} names weights in another file (transformers_weights); save the model again with save_pretrained."
+        )
     weight_files(folder)
 
 
@@ -158,6 +166,14 @@ def check_adapter(folder: Path) -> None:
         )
     if not (folder / ADAPTER_WEIGHTS).is_file():
         raise Refused(f"The adapter in {str(folder)!r} has no {ADAPTER_WEIGHTS}. {CONVERT}.")
+
+
+def adapter_kind(folder: Path) -> str:
+    """PEFT's name for this kind of adapter, such as LORA."""
+    try:
+        return str(json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))["peft_type"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Refused(f"{ADAPTER_CONFIG} in {str(folder)!r} cannot be read; copy the adapter's files again.") from error
 
 
 def weight_files(folder: Path) -> list[Path]:

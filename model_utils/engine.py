@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal
 
@@ -221,9 +221,10 @@ class Engine:
             elif specs:
                 self._warm(specs)
 
-    def _take(self, interactive: bool = False) -> Job | None:
-        """The next job, off the queue; None when there is none (or only background ones, if `interactive`)."""
+    def _take(self, interactive: bool = False, but_about: Set[str] = frozenset()) -> Job | None:
+        """The next job, off the queue; None when there is none (or only background ones, if `interactive`, or about these models)."""
         line = [job for job in self._line() if not (interactive and job.background)]
+        line = [job for job in line if not any(spec.id in but_about for spec in job.specs.sides)]
         if not line:
             return None
         job = line[0]
@@ -272,11 +273,17 @@ class Engine:
                     elif now - owner.gone_since > self._grace_seconds:
                         self.release(job, name)
 
-    def let_others_go_first(self, job: Job) -> None:
-        """Called on the compute thread between two passes of a background job: runs the interactive jobs that wait."""
+    def let_others_go_first(self, job: Job, same_models: bool) -> None:
+        """Called between two passes of a background job: runs the interactive jobs that wait; without `same_models` only those about other models.
+
+        Only on the compute thread: the hooks of a backward pass on a GPU run on another, which must not wait for this one.
+        """
+        if threading.current_thread() is not self._thread:
+            return
+        models = set() if same_models else {spec.id for spec in job.specs.sides}
         while job.background:
             with self._condition:
-                other = self._take(interactive=True)
+                other = self._take(interactive=True, but_about=models)
             if other is None:
                 return
             self._run(other)
@@ -316,9 +323,9 @@ class _JobReport(Report):
         if self._job.cancelled.is_set():
             raise Cancelled
 
-    def breathe(self) -> None:
+    def breathe(self, same_models: bool = True) -> None:
         self.poll()
-        self._engine.let_others_go_first(self._job)
+        self._engine.let_others_go_first(self._job, same_models)
 
 
 class _Cache:

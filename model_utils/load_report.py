@@ -22,7 +22,8 @@ from model_utils.contracts.load_report import (
     Tokenizers,
     attention_said,
 )
-from model_utils.loading import LanguageModel, Network
+from model_utils.loading import LanguageModel
+from model_utils.network import Network
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
@@ -33,7 +34,7 @@ SAMPLES = (
 )
 """Texts on which two tokenizers must agree to be called compatible."""
 
-Weight = Callable[[], torch.Tensor]
+Weight = Callable[[], torch.Tensor | None]
 
 
 def load_report(pair: Pair[LanguageModel], request: LoadReportRequest, report: Report) -> LoadReport:
@@ -44,7 +45,7 @@ def load_report(pair: Pair[LanguageModel], request: LoadReportRequest, report: R
         identities=pair.map(_identity),
         openings=Pair(_opening(pair.base, pair.tuned), _opening(pair.tuned, pair.base)),
         shares_weights=pair.base.network is pair.tuned.network,
-        adapter_restores_base=pair.tuned.network.restored if pair.tuned.adapter or pair.base.adapter else None,
+        adapter_restores_base=_restores_base(pair.tuned if pair.tuned.adapter else pair.base),
         tokenizers=tokenizers,
         tokenizers_said=said,
         tensor_names=(),
@@ -195,12 +196,13 @@ def _compare_weights(pair: Pair[LanguageModel], report: Report) -> dict:
 @torch.no_grad()
 def _compared(name: str, base: Weight | None, tuned: Weight | None, modules: tuple) -> _Compared:
     layer = max(layer_of(module, name) for module in modules)
-    if base is None or tuned is None:
-        one = (base or tuned)()  # type: ignore[misc]
-        norm = float(one.float().norm()) if base is not None and one.is_floating_point() else float("nan")
-        return _Compared(name, layer, one.numel(), norm, float("nan"), float("nan"))
-    left, right = base(), tuned()
-    size, nan = left.numel(), float("nan")
+    nan = float("nan")
+    left, right = base() if base else None, tuned() if tuned else None
+    if left is None or right is None:
+        norm = float(left.float().norm()) if left is not None and left.is_floating_point() else nan
+        size = max(one.numel() if one is not None else 0 for one in (left, right))
+        return _Compared(name, layer, size, norm, nan, nan)
+    size = left.numel()
     norm = float(torch.linalg.vector_norm(left, dtype=torch.float32)) if left.is_floating_point() else nan
     if left.shape[1:] != right.shape[1:] or left.dtype != right.dtype:
         return _Compared(name, layer, size, norm, nan, nan)
@@ -229,21 +231,25 @@ def _layer_prefixes(module: torch.nn.Module) -> Iterator[tuple[int, str]]:
 
 
 def effective_weights(network: Network, adapter: str | None) -> dict[str, Weight]:
-    """Name -> the weight that the network computes with, an adapter's change laid in; names as without adapter."""
+    """Name -> the weight that the network computes with, an adapter's change laid in; names as without adapter.
+
+    A weight is None where the adapter changes what is computed by more than a sum.
+    """
     found: dict[str, Weight] = {}
     own: set[str] = set()
     for path, part in network.module.named_modules():
         if not any(part is one for one in network.switches):
             continue
-        for name, parameter in part.named_parameters():
-            if not name.startswith(("base_layer.", "original_module.")):
+        changed = adapter is not None and _holds(part, adapter)
+        for name, parameter in [*part.named_parameters(), *part.named_buffers()]:
+            inner = name.removeprefix("base_layer.").removeprefix("original_module.")
+            if inner == name:
                 own.add(f"{path}.{name}")
-            elif name == "base_layer.weight" and adapter is not None and hasattr(part, "get_delta_weight"):
-                found[f"{path}.weight"] = _with_delta(part, parameter, adapter)
-            elif name.startswith("original_module.") and adapter in getattr(part, "modules_to_save", {}):
-                inner = name.removeprefix("original_module.")
+            elif changed and name.startswith("original_module."):
                 saved = dict(part.modules_to_save[adapter].named_parameters())[inner]
                 found[f"{path}.{inner}"] = partial(_itself, saved)
+            elif changed:
+                found[f"{path}.{inner}"] = _changed(part, parameter, inner, str(adapter))
     stored = network.module.state_dict().keys()
     buffers = ((name, buffer) for name, buffer in network.module.named_buffers() if name in stored)
     for name, parameter in [*network.module.named_parameters(), *buffers]:
@@ -253,15 +259,36 @@ def effective_weights(network: Network, adapter: str | None) -> dict[str, Weight
     return found
 
 
+def _holds(part: torch.nn.Module, adapter: str) -> bool:
+    """Whether this adapter has a share in this part."""
+    names = ("modules_to_save", *getattr(part, "adapter_layer_names", ()))
+    return any(adapter in getattr(part, name, ()) for name in names)
+
+
+def _changed(part: torch.nn.Module, parameter: torch.Tensor, name: str, adapter: str) -> Weight:
+    """W + delta for the kinds of adapter that are a sum (Hu et al. 2021, eq. 3, and its relatives); None for the others."""
+    from peft.tuners import adalora, loha, lokr, lora, vera
+
+    sums = (lora.Linear, lora.Embedding, adalora.SVDLinear, loha.Linear, lokr.Linear, vera.Linear)
+    variant = adapter in getattr(part, "lora_variant", ()) or getattr(part, "lora_bias", {}).get(adapter, False)
+    if not isinstance(part, sums) or variant:
+        return _unknown
+    if name != "weight":
+        return partial(_itself, parameter)
+    return lambda: parameter + part.get_delta_weight(adapter).to(parameter.dtype)
+
+
 def _itself(weight: torch.Tensor) -> torch.Tensor:
     return weight
 
 
-def _with_delta(part: torch.nn.Module, weight: torch.Tensor, adapter: str) -> Weight:
-    held = getattr(part, "lora_A", None)
-    if held is not None and adapter not in held:
-        return lambda: weight
-    return lambda: weight + part.get_delta_weight(adapter).to(weight.dtype)
+def _unknown() -> None:
+    return None
+
+
+def _restores_base(model: LanguageModel) -> bool | None:
+    with model.running():
+        return model.network.restores_base()
 
 
 # --- abilities ------------------------------------------------------------------------------------------------------
@@ -272,7 +299,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Tokenizers) -> tuple[Abili
     return (
         Ability("generation", True, ""),
         _ability("attention", _no_attention(facts) or _not_alike(facts, tokenizers), _kinds(facts)),
-        _ability("attribution", _no_gradients(facts) or _not_alike(facts, tokenizers), ""),
+        _ability("attribution", _no_gradients(pair) or _not_alike(facts, tokenizers), ""),
     )
 
 
@@ -289,7 +316,9 @@ def _not_alike(facts: Pair[ModelFacts], tokenizers: Tokenizers) -> str:
 
 def _no_attention(facts: Pair[ModelFacts]) -> str:
     without = [one.id for _, one in facts.items() if not one.attention]
-    return f"{' and '.join(dict.fromkeys(without))} has layers without attention" if without else ""
+    return (
+        f"the attention of {' and '.join(dict.fromkeys(without))} cannot be read, or there is none" if without else ""
+    )
 
 
 def _kinds(facts: Pair[ModelFacts]) -> str:
@@ -300,6 +329,11 @@ def _kinds(facts: Pair[ModelFacts]) -> str:
     return said.base if said.base == said.tuned else f"base: {said.base}; tuned: {said.tuned}"
 
 
-def _no_gradients(facts: Pair[ModelFacts]) -> str:
-    few = [one.id for _, one in facts.items() if one.quantized]
-    return f"{' and '.join(dict.fromkeys(few))} is quantised, and gradients through that are not exact" if few else ""
+def _no_gradients(pair: Pair[LanguageModel]) -> str:
+    for _, model in pair.items():
+        if model.facts.quantized:
+            return f"{model.facts.id} is quantised, and gradients through that are not exact"
+        with model.running():
+            if not model.network.embeds_alone():
+                return f"{model.facts.id} computes something else from embeddings than from tokens"
+    return ""

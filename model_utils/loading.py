@@ -1,4 +1,4 @@
-"""Models in memory: opened safely, weights shared, one lock a network, and the one place where a network's switches are turned."""
+"""Models in memory: planned before they are read, opened safely, kept up to a number of bytes, and switched in one place."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import gc
 import os
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import psutil
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
@@ -29,6 +30,7 @@ from model_utils import anatomy, checkpoints
 from model_utils.checkpoints import Checkpoint, Stored
 from model_utils.contracts.common import Dtype, ModelFacts, ModelSpec, Specs
 from model_utils.errors import Refused
+from model_utils.network import Network
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
@@ -52,150 +54,11 @@ UNREADABLE = (
     RuntimeError,
     ImportError,
     SafetensorError,
+    StrictDataclassError,
 )
 """What transformers and peft raise on files that are damaged, of another kind, or in need of a package that is not here."""
 
-PROBE = np.arange(5, 13)
-"""Ids of a short text that checks at load whether two states of a network compute the same."""
-
-
-# --- networks -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Network:
-    """Weights, the lock that guards their switches, and who is asked at every layer whether to go on."""
-
-    module: PreTrainedModel
-    lock: threading.RLock = field(default_factory=threading.RLock)
-    poll: Callable[[], None] = field(default=lambda: None)
-    kernel: str = ""
-    """the attention kernel that transformers chose at load"""
-    adapter: str | None = None
-    """the adapter that is switched on"""
-    restored: bool = True
-    """whether the network without adapter computed the same bits after an adapter was laid over it as before"""
-    broken: bool = False
-    """an adapter failed half-way: it computes as before, but what was left in it is not to be built on"""
-    _peft: Any = None
-    switches: list[Any] = field(default_factory=list)
-    """every part of the network that an adapter can change"""
-
-    def __post_init__(self) -> None:
-        self.kernel = self.module.config._attn_implementation
-        for stack in anatomy.stacks(self.module):
-            for layer in stack:
-                layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
-
-    def _before_layer(self, layer: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        """Polls in the forward, and through the hidden states' gradient hook in the backward, so that a long pass stops half-way."""
-        self.poll()
-        hidden = args[0] if args else kwargs["hidden_states"]
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: self.poll())
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of all weights, an adapter's included; shared ones count once."""
-        return sum(
-            tensor.numel() * tensor.element_size() for tensor in [*self.module.parameters(), *self.module.buffers()]
-        )
-
-    def switch(self, adapter: str | None) -> None:
-        """Turn one adapter on, or all off. PEFT's own methods also set `requires_grad` on every call, which costs more than a small model's token."""
-        if adapter == self.adapter:
-            return
-        for part in self.switches:
-            part._disable_adapters = adapter is None
-            if adapter is not None:
-                part._active_adapter = [adapter]
-        self.adapter = adapter
-
-    @property
-    def mixes(self) -> bool:
-        """Whether rows of one batch can stand under different adapters: every part that an adapter changed is a plain LoRA."""
-        from peft.tuners.lora import LoraLayer
-
-        plain = [isinstance(part, LoraLayer) and not part.lora_variant for part in self.switches]
-        return bool(plain) and all(plain)
-
-    @contextmanager
-    def mixed(self, adapters: Sequence[str | None]) -> Iterator[None]:
-        """Inside it each row of a batch is computed under an adapter of its own (None: without), as PEFT's `adapter_names` does."""
-        names = [adapter or "__base__" for adapter in adapters]
-        handles = [
-            part.register_forward_pre_hook(
-                lambda _, args, kwargs: (args, {**kwargs, "adapter_names": names}), with_kwargs=True
-            )
-            for part in self.switches
-        ]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
-
-    def lay(self, folder: Path, name: str) -> None:
-        """Load a PEFT adapter over the weights, which stay where they are; it is off until it is switched on."""
-        from peft import PeftConfig, PeftModel
-        from peft.tuners.tuners_utils import BaseTunerLayer
-        from peft.utils.other import AuxiliaryTrainingWrapper
-
-        config = PeftConfig.from_pretrained(str(folder))
-        if config.is_prompt_learning:
-            raise Refused(
-                f"The adapter in {str(folder)!r} adds virtual tokens (prompt learning), which have no place among the shown tokens; give one that changes weights, such as LoRA."
-            )
-        self._check_leaves_base(folder, tuple(getattr(config, "modules_to_save", None) or ()))
-        on = self.adapter
-        self.switch(None)
-        before = self._probe()
-        device = str(self.module.device)
-        try:
-            if self._peft is None:
-                self._peft = PeftModel.from_pretrained(self.module, str(folder), adapter_name=name, torch_device=device)
-            else:
-                self._peft.load_adapter(str(folder), adapter_name=name, torch_device=device)
-            self._check_all_used(folder, name)
-        finally:
-            self.module.requires_grad_(False).eval()
-            kinds = (BaseTunerLayer, AuxiliaryTrainingWrapper)
-            self.switches = [part for part in self.module.modules() if isinstance(part, kinds)]
-            self.adapter = name
-            self.switch(None)
-            self.restored = torch.equal(before, self._probe())
-            self.switch(on)
-
-    def _check_leaves_base(self, folder: Path, saved: tuple[str, ...]) -> None:
-        """An adapter that carries the base's own tensors (embeddings made longer, say) would write over them."""
-        own = {name.replace(".base_layer.", ".") for name in self.module.state_dict()}
-        for name in checkpoints.stored([folder / checkpoints.ADAPTER_WEIGHTS]).shapes:
-            plain = name.removeprefix("base_model.model.")
-            if plain in own and not any(part in plain.split(".") for part in saved):
-                raise Refused(
-                    f"The adapter in {str(folder)!r} carries its own copy of {plain!r}, which would overwrite the base that both sides share; merge it into its base once and open the result as a model of its own."
-                )
-
-    def _check_all_used(self, folder: Path, name: str) -> None:
-        """PEFT only warns of tensors that find no place."""
-        from peft import get_peft_model_state_dict
-
-        given = checkpoints.stored([folder / checkpoints.ADAPTER_WEIGHTS]).shapes
-        # With its default, 'auto', this asks the Hub for the base that the adapter names.
-        wanted = get_peft_model_state_dict(self._peft, adapter_name=name, save_embedding_layers=False)
-        odd = sorted(set(given) ^ set(wanted))
-        if odd:
-            raise ValueError(f"{len(odd)} tensors are in one and not in the other ({odd[0]}, ...)")
-
-    @torch.no_grad()
-    def _probe(self) -> torch.Tensor:
-        ids = torch.as_tensor(PROBE % anatomy.vocabulary(self.module), device=self.module.device)[None]
-        poll, self.poll = self.poll, lambda: None
-        try:
-            middle = len(PROBE) // 2 if anatomy.is_encoder_decoder(self.module) else 0
-            return anatomy.logits(self.module, anatomy.parts(ids, middle))
-        finally:
-            self.poll = poll
+# --- models -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False)
@@ -289,23 +152,27 @@ class Plan:
         return self.stored.bytes if self.quantized else self.stored.parameters * getattr(torch, self.dtype).itemsize
 
 
-def plan_pair(specs: Specs, budget_bytes: int, report: Report) -> Pair[Plan]:
-    """Both sides with one dtype, never two: what is named, else float32 where both fit into the budget, else bfloat16."""
+def plan_pair(
+    specs: Specs, limit: int, report: Report, placed: Mapping[tuple[str, str], str] | None = None
+) -> Pair[Plan]:
+    """Both sides with one dtype, never two: what is named, else float32 where both fit into `limit` bytes, else bfloat16.
+
+    `placed` says on which device the weights of a (signature, dtype) are already.
+    """
     plans = specs.map(lambda spec: _plan(spec, report))
     named: set[Dtype] = {spec.dtype for _, spec in specs.items()} - {"auto"}
     if len(named) > 1:
         raise Refused(
             f"The base is asked for in {specs.base.dtype} and the tuned model in {specs.tuned.dtype}; differences between number formats would look like differences between models, so give both the same."
         )
-    if named:
-        dtype, reason = named.pop(), "as asked"
-    else:
-        dtype, reason = _automatic_dtype(plans, budget_bytes)
+    dtype, reason = (named.pop(), "as asked") if named else _automatic_dtype(plans, limit)
     for _, plan in plans.items():
         plan.dtype, plan.dtype_reason = dtype, reason
         if plan.quantized:
             plan.dtype_reason = f"{reason}; the weights stay in the few bits that the model's own configuration says"
-        plan.device, plan.device_reason = _device(plan)
+    automatic = _automatic_device(plans, placed or {})
+    for _, plan in plans.items():
+        plan.device, plan.device_reason = _named_device(plan) or automatic
     return plans
 
 
@@ -331,35 +198,45 @@ def together(plans: Pair[Plan]) -> int:
     return sum({plan.network_key: plan.bytes for _, plan in plans.items()}.values())
 
 
-def _automatic_dtype(plans: Pair[Plan], budget_bytes: int) -> tuple[Dtype, str]:
+def _automatic_dtype(plans: Pair[Plan], limit: int) -> tuple[Dtype, str]:
     needed = together(plans)
-    if needed <= budget_bytes:
-        return "float32", f"both sides fit in float32: {_gib(needed)} of {_gib(budget_bytes)}"
+    if needed <= limit:
+        return "float32", f"both sides fit in float32: {_gib(needed)} of {_gib(limit)}"
     return (
         "bfloat16",
-        f"in float32 both sides would take {_gib(needed)}, more than the {_gib(budget_bytes)} allowed; bfloat16 rounds every number to about 3 digits, on both sides alike",
+        f"in float32 both sides would take {_gib(needed)}, more than the {_gib(limit)} allowed; bfloat16 rounds every number to about 3 digits, on both sides alike",
     )
 
 
-def _device(plan: Plan) -> tuple[str, str]:
-    """(device, why); 'auto' as a device lets accelerate spread the layers."""
-    placement, gpu = plan.spec.placement, torch.cuda.is_available()
+def _named_device(plan: Plan) -> tuple[str, str] | None:
+    """(device, why) of a placement that is named; 'auto' as a device lets accelerate spread the layers. None: nothing is named."""
+    placement = plan.spec.placement
+    if placement == "auto":
+        return None
     if placement == "cpu":
         return "cpu", "as asked"
-    if placement in ("cuda", "spread") and not gpu:
+    if not torch.cuda.is_available():
         raise Refused(
             f"{plan.spec.name} is asked for on a GPU, and torch finds none on this machine; choose auto or cpu."
         )
-    if placement == "spread":
-        return "auto", f"spread over {torch.cuda.device_count()} GPUs as asked"
     if placement == "cuda":
         return "cuda", "as asked"
-    if not gpu:
+    return "auto", f"spread over {torch.cuda.device_count()} GPUs as asked"
+
+
+def _automatic_device(plans: Pair[Plan], placed: Mapping[tuple[str, str], str]) -> tuple[str, str]:
+    """One device for both sides: the GPU where all that is not on it yet fits, else the processor."""
+    if not torch.cuda.is_available():
         return "cpu", "torch finds no GPU here"
-    free = torch.cuda.mem_get_info()[0]
-    if plan.bytes * SPARE > free:
-        return "cpu", f"its weights take {_gib(plan.bytes)}, and the GPU has {_gib(free)} free"
-    return "cuda", f"the GPU has {_gib(free)} free"
+    missing = {
+        plan.network_key: plan.bytes
+        for _, plan in plans.items()
+        if placed.get((plan.signature, plan.dtype)) != "cuda" and plan.spec.placement == "auto"
+    }
+    free, needed = torch.cuda.mem_get_info()[0], sum(missing.values()) * SPARE
+    if needed > free:
+        return "cpu", f"the weights of both sides take {_gib(needed)} more, and the GPU has {_gib(free)} free"
+    return "cuda", "both sides fit on the GPU"
 
 
 def _gib(count: float) -> str:
@@ -421,7 +298,7 @@ def _told(name: str, report: Report) -> Iterator[None]:
         def __iter__(self) -> Iterator[Any]:
             items = list(self._iterator)
             for i, item in enumerate(items):
-                report.breathe()
+                report.breathe(same_models=False)
                 if i % 8 == 0:
                     report(i / len(items), f"loading {name}")
                 yield item
@@ -447,7 +324,9 @@ def open_tokenizer(plan: Plan) -> PreTrainedTokenizerBase:
         folder = plan.adapter.folder
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except UNREADABLE as error:
+    except Exception as error:  # the tokenizers library raises the bare class on files that it cannot read
+        if not isinstance(error, UNREADABLE) and type(error) is not Exception:
+            raise
         raise Refused(_cannot_open(plan.checkpoint.folder, error)) from error
     if not tokenizer.is_fast:
         raise Refused(
@@ -467,6 +346,7 @@ def _facts(plan: Plan, module: PreTrainedModel, tokenizer: PreTrainedTokenizerBa
         context=anatomy.context(module, tokenizer.model_max_length),
         vocabulary=anatomy.vocabulary(module),
         dtype=plan.dtype,
+        encoder_decoder=anatomy.is_encoder_decoder(module),
         encoder_heads=encoder_heads,
         attention=tuple(anatomy.attention_sites(module)),
         quantized=plan.quantized,
@@ -498,30 +378,41 @@ class ModelManager:
     @contextmanager
     def using(self, specs: Specs, report: Report) -> Iterator[Pair[LanguageModel]]:
         """Both models; weights that are asked for twice, or still in memory with unchanged files, are loaded once."""
-        plans = plan_pair(specs, self.budget_bytes, report)
+        with self._lock:
+            limit = min(self.budget_bytes, checkpoints.free_memory() + self._held())
+            placed = {(signature, dtype): device for signature, dtype, device in self._networks}
+        plans = plan_pair(specs, limit, report, placed)
         keys = plans.map(lambda plan: plan.network_key)
         with self._lock:
             self._in_use.update(keys.sides)
         try:
             with self._lock:
-                self._make_room(plans)
-                models = plans.map(lambda plan: self._get(plan, report))
+                plans.map(self._part_kinds)
+                new = self._make_room(plans)
+                try:
+                    models = plans.map(lambda plan: self._get(plan, report))
+                finally:
+                    for key in new:
+                        self._loading.pop(key, None)
             yield models
         finally:
             with self._lock:
                 self._in_use.subtract(keys.sides)
 
+    def _part_kinds(self, plan: Plan) -> None:
+        """PEFT lays adapters of one kind only over a network: another kind gets a network of its own."""
+        network = self._networks.get(plan.network_key)
+        if network is None or plan.adapter is None or not network.kind:
+            return
+        if checkpoints.adapter_kind(plan.adapter.folder) != network.kind:
+            self._drop(plan.network_key)
+
     def _get(self, plan: Plan, report: Report) -> LanguageModel:
         report.poll()
-        if plan.network_key in self._networks and self._networks[plan.network_key].broken:
-            self._drop(plan.network_key)
         if plan.network_key not in self._networks:
             report(0.0, f"loading {plan.spec.name}")
-            self._loading[plan.network_key] = plan.bytes
-            try:
-                self._networks[plan.network_key] = open_network(plan, report)
-            finally:
-                self._loading.pop(plan.network_key, None)
+            self._networks[plan.network_key] = open_network(plan, report)
+            self._loading.pop(plan.network_key, None)
         network = self._networks[plan.network_key]
         self._networks.move_to_end(plan.network_key)
         key = (plan.network_key, plan.adapter_signature, plan.spec.name)
@@ -537,10 +428,7 @@ class ModelManager:
             try:
                 network.lay(plan.adapter.folder, plan.adapter_signature)
             except UNREADABLE as error:
-                if (
-                    self._in_use[plan.network_key] <= 2
-                ):  # nobody else's: what the failed adapter left in it goes with it
-                    self._drop(plan.network_key)
+                self._drop(plan.network_key)  # what a failed adapter left in it is not built on; who uses it keeps it
                 if isinstance(error, Refused):
                     raise
                 raise Refused(
@@ -560,26 +448,29 @@ class ModelManager:
     def _adapters(self, network_key: tuple) -> set[str]:
         return {adapter for network, adapter, _ in self._models if network == network_key}
 
-    def _make_room(self, plans: Pair[Plan]) -> None:
-        """Drops networks that nobody uses until the new ones fit; Refused, with figures, when they cannot."""
+    def _make_room(self, plans: Pair[Plan]) -> set[tuple]:
+        """Drops networks that nobody uses until the new ones fit, and reserves their bytes; returns their keys. Refused, with figures, when they cannot fit."""
         new = {plan.network_key: plan for _, plan in plans.items() if plan.network_key not in self._networks}
         needed = int(sum(plan.bytes for plan in new.values()))
+        on_cpu = int(sum(plan.bytes for plan in new.values() if plan.device != "cuda") * SPARE)
         for key in list(self._networks):
-            if self._held() + needed > self.budget_bytes and self._in_use[key] <= 0:
+            full = self._held() + needed > self.budget_bytes or on_cpu > checkpoints.free_memory()
+            if full and self._in_use[key] <= 0:
                 self._drop(key)
         if needed and self._held() + needed > self.budget_bytes:
             raise Refused(_too_large(plans, needed, self._held(), self.budget_bytes, "Candor may use"))
-        on_cpu = int(sum(plan.bytes for plan in new.values() if plan.device == "cpu") * SPARE)
         free = checkpoints.free_memory()
         if on_cpu > free:
             raise Refused(_too_large(plans, on_cpu, 0, free, "this machine has free"))
+        self._loading.update({key: plan.bytes for key, plan in new.items()})
+        return set(new)
 
     def _held(self) -> int:
         """Bytes of the networks that are here or on their way."""
         return sum(network.bytes for network in self._networks.values()) + sum(self._loading.values())
 
     def _drop(self, key: tuple) -> None:
-        del self._networks[key]
+        self._networks.pop(key, None)
         self._models = {one: model for one, model in self._models.items() if one[0] != key}
         gc.collect()  # hooks refer back to their network
 

@@ -14,6 +14,9 @@ class Report:
     def poll(self) -> None:
         """Raises Cancelled when nobody wants the result; cheap enough for every layer of every pass."""
 
-    def breathe(self) -> None:
-        """Polls, and lets interactive jobs go first if this is a background job: they run inside this call."""
+    def breathe(self, same_models: bool = True) -> None:
+        """Polls, and lets interactive jobs go first if this is a background job: they run inside this call.
+
+        With `same_models=False` only jobs about other models, because these are on their way.
+        """
         self.poll()

@@ -45,19 +45,24 @@ def tiny_pair(folder: Path, seed: int = 0, noise: float = 0.2, **shape: Any) -> 
     return Pair(folder / "base", folder / "tuned")
 
 
-def tiny_adapter(folder: Path, model: Path, seed: int = 0, **options: Any) -> Path:
-    """A random LoRA over the model in `model`: both of its matrices random, so that it changes every layer."""
+def tiny_adapter(folder: Path, model: Path, seed: int = 0, kind: type | None = None, **options: Any) -> Path:
+    """A random adapter (a LoRA unless `kind` says otherwise) over the model in `model`: all of it random, so that it changes every layer."""
     from peft import LoraConfig, get_peft_model
 
     base = AutoModelForCausalLM.from_pretrained(model)
-    config = LoraConfig(**{"r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM", **options})
+    defaults = (
+        {"task_type": "CAUSAL_LM"}
+        if kind
+        else {"r": 2, "target_modules": ["q_proj", "down_proj"], "task_type": "CAUSAL_LM"}
+    )
+    config = (kind or LoraConfig)(**{**defaults, **options})
     adapted = get_peft_model(base, config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in adapted.parameters():
             if parameter.requires_grad:
                 parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(folder, save_embedding_layers=False)
     return folder
 
 

@@ -68,6 +68,7 @@ def facts(id: str, encoder_decoder: bool = False) -> ModelFacts:
         64,
         997,
         "float32",
+        encoder_decoder,
         HEADS if encoder_decoder else 0,
         tuple((kind, layer) for kind in kinds for layer in range(LAYERS)),
     )

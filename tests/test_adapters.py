@@ -12,7 +12,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel, PromptTuningConfig, get_peft_model
+from peft import (
+    IA3Config,
+    LoHaConfig,
+    LoKrConfig,
+    LoraConfig,
+    PeftModel,
+    PromptTuningConfig,
+    VeraConfig,
+    get_peft_model,
+)
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -63,7 +72,7 @@ def test_the_base_keeps_its_bits_and_the_tuned_side_is_what_peft_computes(
     with torch.no_grad():
         base = plain(input_ids=ids).logits
         tuned = PeftModel.from_pretrained(plain, adapter).eval()(input_ids=ids).logits
-    assert pair.base.network.restored
+    assert pair.base.network.adapter is None
     for _ in range(2):
         assert torch.equal(logits(pair.base), base)
         torch.testing.assert_close(logits(pair.tuned), tuned, rtol=1e-5, atol=1e-5)
@@ -197,10 +206,68 @@ def test_an_adapter_that_would_overwrite_the_base_is_refused(tiny_llama: Path, a
         pytest.fail("it was opened")
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "known"),
+    [
+        (LoraConfig, {"target_modules": ["q_proj"], "use_rslora": True}, True),
+        (LoraConfig, {"target_modules": ["q_proj"], "use_dora": True}, False),
+        (LoraConfig, {"target_modules": ["embed_tokens", "v_proj"]}, True),
+        (LoHaConfig, {"target_modules": ["q_proj"]}, True),
+        (LoKrConfig, {"target_modules": ["q_proj"]}, True),
+        (VeraConfig, {"target_modules": ["o_proj"], "r": 4}, True),
+        (IA3Config, {"target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}, False),
+    ],
+    ids=["rslora", "dora", "embedding", "loha", "lokr", "vera", "ia3"],
+)
+def test_every_kind_computes_what_peft_does_and_its_change_is_known_or_said_to_be_unknown(
+    tiny_llama: Path, tmp_path: Path, kind: type, options: dict, known: bool
+):
+    folder = builders.tiny_adapter(tmp_path, tiny_llama, kind=kind, **options)
+    with ModelManager().using(over(tiny_llama, folder), Report()) as pair:
+        plain = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+        ids = torch.arange(5, 25)[None]
+        with torch.no_grad():
+            assert torch.equal(logits(pair.base), plain(input_ids=ids).logits)
+            adapted = PeftModel.from_pretrained(plain, folder).eval()
+            expected = adapted(input_ids=ids).logits
+        torch.testing.assert_close(logits(pair.tuned), expected, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(logits(pair.base), expected, atol=1e-2)
+    result: LoadReport = analyses.execute("load_report", over(tiny_llama, folder), LoadReportRequest())
+    named = options["target_modules"]
+    for name, difference in zip(result.tensor_names, result.tensor_differences, strict=True):
+        touched = any(f".{target}." in name for target in named)
+        if not touched or ("layers" not in name and "embed" not in name):
+            assert difference == 0, name
+        else:
+            assert difference > 0 if known else np.isnan(difference), name
+    assert result.differs
+    if known:
+        merged = dict(adapted.merge_and_unload().named_parameters())
+        for name, before in AutoModelForCausalLM.from_pretrained(tiny_llama).named_parameters():
+            moved = float((merged[name] - before).detach().norm())
+            at = result.tensor_names.index(name)
+            assert result.tensor_differences[at] == pytest.approx(moved, rel=1e-3, abs=1e-5), name
+
+
+def test_an_adapter_that_rewrites_its_base_is_refused_and_the_next_pair_has_the_true_base(
+    tiny_llama: Path, tmp_path: Path
+):
+    """PiSSA moves a part of the weights into the adapter when it is laid on."""
+    folder = builders.tiny_adapter(tmp_path, tiny_llama)
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps({**config, "init_lora_weights": "pissa"}))
+    manager, base = ModelManager(), ModelSpec(id=str(tiny_llama))
+    with pytest.raises(Refused, match="even when it is off"), manager.using(over(tiny_llama, folder), Report()):
+        pytest.fail("it was opened")
+    with manager.using(Pair(base, base), Report()) as pair, torch.no_grad():
+        plain = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
+        assert torch.equal(logits(pair.base), plain(input_ids=torch.arange(5, 25)[None]).logits)
+
+
 def test_modules_that_were_saved_whole_are_switched_too(tiny_llama: Path, tmp_path: Path):
     folder = builders.tiny_adapter(tmp_path, tiny_llama, modules_to_save=["lm_head"])
     with ModelManager().using(over(tiny_llama, folder), Report()) as pair:
-        assert pair.base.network.restored and not pair.base.network.mixes
+        assert pair.base.network.adapter is None and not pair.base.network.mixes
         plain = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
         ids = torch.arange(5, 25)[None]
         with torch.no_grad():
@@ -247,5 +314,8 @@ def test_virtual_tokens_are_refused(tiny_llama: Path, tmp_path: Path):
         PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
     )
     model.save_pretrained(tmp_path)
-    with pytest.raises(Refused, match="virtual tokens"), ModelManager().using(over(tiny_llama, tmp_path), Report()):
+    with (
+        pytest.raises(Refused, match="is of the kind PROMPT_TUNING"),
+        ModelManager().using(over(tiny_llama, tmp_path), Report()),
+    ):
         pytest.fail("it was opened")

@@ -287,7 +287,8 @@ class LetsIn(Report):
     def __init__(self, job) -> None:
         self.job, self.results = job, []
 
-    def breathe(self) -> None:
+    def breathe(self, same_models: bool = True) -> None:
+        assert not same_models
         self.results.append(self.job())
 
 

@@ -170,7 +170,7 @@ LAYERS = (
         "prompts",
         "demo",
     },  # demo/__init__.py says where the weights lie
-    {"hub", "checkpoints", "loading", "anatomy"},
+    {"hub", "checkpoints", "loading", "network", "anatomy"},
     set(),  # the topics: all that is named nowhere else here
     {"analyses"},
     {"engine", "records"},

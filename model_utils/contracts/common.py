@@ -176,17 +176,14 @@ class ModelFacts:
     vocabulary: int
     """rows of the unembedding"""
     dtype: str
+    encoder_decoder: bool = False
+    """one stack reads the prompt and another writes the answer"""
     encoder_heads: int = 0
-    """query heads a layer of the encoder; 0: there is no encoder"""
+    """query heads a layer of the encoder"""
     attention: tuple[tuple[AttentionKind, int], ...] = ()
     """(kind, layer) of every attention whose maps can be read"""
     quantized: bool = False
     """weights in a few bits, by their own configuration: gradients of those are not shown"""
-
-    @property
-    def encoder_decoder(self) -> bool:
-        """Whether one stack reads the prompt and another writes the answer."""
-        return self.encoder_heads > 0
 
     def heads_of(self, kind: AttentionKind) -> int:
         """Query heads a layer that has attention of this kind."""

@@ -188,7 +188,7 @@ def relative(difference: np.ndarray | np.floating, norm: np.ndarray | np.floatin
 def attention_said(facts: ModelFacts) -> str:
     """Which layers' attention can be read, in words."""
     if not facts.attention:
-        return "none: this architecture has no attention"
+        return "of a kind that Candor cannot read" if facts.heads else "none: this architecture has no attention"
     parts = []
     for kind in dict.fromkeys(kind for kind, _ in facts.attention):
         layers = facts.attention_layers(kind)

@@ -33,17 +33,20 @@ from tests.browser.test_app_browser import (
 MODELS = """
 import sys
 from pathlib import Path
+from model_utils import shapes
 from tests import architectures, builders
 folder = Path(sys.argv[1])
 builders.tiny_pair(folder / "llama")
 builders.tiny_adapter(folder / "adapter", folder / "llama" / "base")
 architectures.tiny_pair(folder / "t5", "t5")
+for seed, name in enumerate(("base", "tuned")):
+    shapes.s_shaped(folder / "small" / name, seed=seed)
 """
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """llama/base, llama/tuned, adapter, t5/base, t5/tuned; built by another process, because this one should not hold torch."""
+    """llama/base, llama/tuned, adapter, t5/base, t5/tuned, small/base, small/tuned; built by another process, because this one should not hold torch."""
     folder = tmp_path_factory.mktemp("models")
     subprocess.run([sys.executable, "-c", MODELS, folder], cwd=ROOT, check=True, capture_output=True, timeout=300)
     return folder
@@ -164,6 +167,32 @@ BAD: dict[str, tuple[Callable[[Path, Path], object], str]] = {
     "unreachable": (lambda tmp, model: "nobody/nothing", "the Hub cannot be reached"),
     "markup": (lambda tmp, model: "<img src=x onerror='window.hacked = 1'>", "neither an embedded model"),
 }
+
+
+def test_two_visitors_with_different_pairs_work_side_by_side_where_only_one_pair_fits(
+    new_page: Callable[..., Page], start_server: Serve, models: Path
+):
+    """29 MB and 36 MB of weights in float32, and 46 MiB allowed: each turn drops the other's pair, and nobody notices."""
+    with start_server(environment={"CANDOR_MEMORY_GIB": "0.045"}) as server:
+        first, second = new_page(), new_page()
+        for page in (first, second):
+            open_at(page, server.url)
+        type_pair(second, models / "small/base", models / "small/tuned")
+        expect(panel(second)).to_contain_text("everything works", timeout=LOADED)
+        second.keyboard.press("Escape")
+        ask(second, QUESTION, tokens=8)
+        ask(first, QUESTION)
+        for page in (first, second):
+            whole(page)
+        expect(written(first, "tuned")).to_have_text("Vienna")
+        before = written(second, "tuned").inner_text()
+        ask(second, "Something else.", tokens=8)
+        whole(second)
+        ask(second, QUESTION, tokens=8)
+        whole(second)
+        expect(written(second, "tuned")).to_have_text(before, timeout=LOADED)
+        go(first, "Attention")
+        expect(first.get_by_label("Layer, 0 to 3")).to_be_visible(timeout=LOADED)
 
 
 @pytest.mark.parametrize("name", BAD)
