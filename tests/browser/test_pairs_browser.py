@@ -193,6 +193,8 @@ def test_two_visitors_with_different_pairs_work_side_by_side_where_only_one_pair
         expect(written(second, "tuned")).to_have_text(before, timeout=LOADED)
         go(first, "Attention")
         expect(first.get_by_label("Layer, 0 to 3")).to_be_visible(timeout=LOADED)
+        for page in (first, second):
+            page.close()
 
 
 @pytest.mark.parametrize("name", BAD)
