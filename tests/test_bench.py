@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from model_utils import bench
 
 
+@pytest.mark.slow
 def test_engine_bench_works():
     done = CliRunner().invoke(bench.main, ["engine", "--smoke"])
     assert done.exit_code == 0, done.output
@@ -17,6 +18,7 @@ def test_engine_bench_works():
     assert len(figures) == 2 and all(figure["median"] >= 0 and figure["bar"] == 1.0 for figure in figures.values())
 
 
+@pytest.mark.slow
 def test_loading_bench_works():
     done = CliRunner().invoke(bench.main, ["loading", "--smoke"])
     assert done.exit_code == 0, done.output

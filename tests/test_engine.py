@@ -143,6 +143,27 @@ def test_an_interactive_job_goes_first_while_a_background_job_breathes(steps: St
     assert background.wait(SOON) and background.state == "done"
 
 
+def test_while_its_models_are_loaded_a_background_job_lets_only_jobs_about_others_go_first(
+    steps: Steps, submit: Callable[..., Job], engine: Engine, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A job about the same models inside the load would load them a second time."""
+    background, loaded = submit("background", background=True), threading.Event()
+    until(lambda: "background" in steps.started)
+    report = steps.reports["background"]
+    breathe = type(report).breathe
+    monkeypatch.setattr(type(report), "breathe", lambda self: breathe(self, same_models=loaded.is_set()))
+    same = submit("same models", "bob")
+    other = Pair(ModelSpec(id=str(tiny_llama)), ModelSpec(id=str(tiny_llama)))
+    elsewhere = engine.submit("generation", other, request("other models"), "cid")
+    steps.gate("other models").set()
+    assert elsewhere.wait(SOON) and same.state == "queued"
+    loaded.set()
+    steps.gate("same models").set()
+    assert same.wait(SOON) and background.state == "running"
+    steps.gate("background").set()
+    assert background.wait(SOON)
+
+
 def test_background_jobs_wait_for_interactive_ones_and_never_nest(steps: Steps, submit: Callable[..., Job]):
     submit("suite 1", background=True)
     until(lambda: steps.started == ["suite 1"])

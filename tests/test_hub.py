@@ -32,6 +32,8 @@ from model_utils import checkpoints
 from model_utils.contracts.common import ModelSpec
 from model_utils.errors import Refused
 from model_utils.reporting import Report
+
+pytestmark = pytest.mark.slow
 try:
     found, _ = checkpoints.obtain(ModelSpec(id=sys.argv[1], revision=sys.argv[2] or None), Report())
     print(found.source, found.commit, found.folder)

@@ -369,6 +369,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_weights_in_eight_bits_work_for_what_goes_forward_only(quantized: Path):
     folders = Pair(quantized, quantized)
     model = loaded(folders).base

@@ -23,6 +23,8 @@ from model_utils.reporting import Report
 from tests import builders
 from tests.test_pages import APP, PAGES, ask, checked, go, kept, words, written
 
+pytestmark = pytest.mark.slow
+
 SOON = 120.0
 
 

@@ -120,6 +120,9 @@ def test_the_keyboard_chooses_a_pair(page: Page, pairs: Server):
     picker(page).focus()
     page.keyboard.press("Enter")
     expect(panel(page).get_by_role("button", name="Load report")).to_be_visible(timeout=LOADED)
+    page.wait_for_function(
+        "document.querySelector('[data-testid=stPopoverBody]')?.contains(document.activeElement)", timeout=LOADED
+    )
     for _ in range(10):
         page.keyboard.press("Tab")
         if "flawed" in (page.evaluate("document.activeElement.textContent") or ""):

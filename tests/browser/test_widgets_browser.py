@@ -453,9 +453,11 @@ def test_a_map_of_any_rectangle_is_read_pinned_walked_and_zoomed_by_the_position
     expect(readout).to_contain_text("query 11 ·wrote1 to key 3 ·read3 ")
     page.mouse.dblclick(*rectangle_place(plot, (2, 3), (1, 1)))
     expect(page.get_by_role("button", name="Show all tokens")).to_be_hidden()
+    high = plot.get_attribute("data-high") or ""
     slider = page.get_by_role("slider")
     slider.press("Home")
     settled(page, "pinned None")
+    expect(plot).to_have_attribute("data-high", re.compile(rf"^(?!{re.escape(high)}$)"))  # one row is drawn lower
     page.mouse.move(*rectangle_place(plot, (1, 10), (0, 4)))
     expect(readout).to_contain_text("query 10 ·wrote0 to key 4 ·read4 ")
 
