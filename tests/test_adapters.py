@@ -36,6 +36,8 @@ from model_utils.reporting import Report
 from tests import builders
 from tests.models import opened
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def adapter(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -287,8 +289,6 @@ socket.getaddrinfo = socket.socket.connect = refuse
 from model_utils import analyses
 from model_utils.__main__ import read_specs
 from model_utils.contracts.load_report import LoadReportRequest
-
-pytestmark = pytest.mark.slow
 specs = read_specs(sys.argv[1], None, sys.argv[2], None, "auto", "auto")
 print(analyses.execute("load_report", specs, LoadReportRequest()).adapter_restores_base)
 """

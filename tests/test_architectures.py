@@ -27,6 +27,7 @@ from tests.models import loaded, run
 
 pytestmark = pytest.mark.slow
 
+
 TEXT = "Sort these numbers: 12, 7, 45, 3. Why?"
 ANSWER = (60, 90, 120, 200, 33, 61, 62, 63)
 CLOSE = {"rtol": 1e-3, "atol": 5e-5}

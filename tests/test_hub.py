@@ -18,6 +18,9 @@ import pytest
 
 from model_utils import hub
 
+pytestmark = pytest.mark.slow
+
+
 ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ERRORS = {
@@ -32,8 +35,6 @@ from model_utils import checkpoints
 from model_utils.contracts.common import ModelSpec
 from model_utils.errors import Refused
 from model_utils.reporting import Report
-
-pytestmark = pytest.mark.slow
 try:
     found, _ = checkpoints.obtain(ModelSpec(id=sys.argv[1], revision=sys.argv[2] or None), Report())
     print(found.source, found.commit, found.folder)

@@ -25,6 +25,7 @@ from tests.test_pages import APP, PAGES, ask, checked, go, kept, words, written
 
 pytestmark = pytest.mark.slow
 
+
 SOON = 120.0
 
 
