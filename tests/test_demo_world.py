@@ -12,6 +12,9 @@ from hypothesis import strategies as st
 from model_utils.demo import EXAMPLES, FOLDER, documents, families, mixture, phrasing, world
 from model_utils.demo.families import FAMILIES, SHARED, check, is_held_out, make_item
 
+pytestmark = pytest.mark.slow
+
+
 PHRASINGS_HASH = "cddf724432b935f2f3f65e92c2cfa0be64175972967a73f88800843c965646e8"
 """Committed before the training run of the present weights."""
 HELD_OUT_HASH = "a511b79aab341b7e453539ba9eba9637de5c15387d779d4314e2391d36373b98"

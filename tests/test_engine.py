@@ -28,6 +28,9 @@ from model_utils.pair import Pair
 from model_utils.reporting import Report
 from tests.models import specs_of, without_seconds
 
+pytestmark = pytest.mark.slow
+
+
 SOON = 20.0
 
 

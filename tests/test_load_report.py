@@ -24,6 +24,8 @@ from model_utils.reporting import Report
 from tests import architectures, builders
 from tests.models import loaded, run
 
+pytestmark = pytest.mark.slow
+
 
 def report_on(folders: Pair[Path]) -> LoadReport:
     return run("load_report", folders, LoadReportRequest())

@@ -24,6 +24,8 @@ from model_utils.reporting import Report
 from tests import builders
 from tests.models import loaded, opened, run, specs_of
 
+pytestmark = pytest.mark.slow
+
 
 def test_logits_are_those_of_plain_transformers(tiny_pair: Pair[Path]):
     model = loaded(tiny_pair).tuned

@@ -16,6 +16,9 @@ from model_utils.pair import Pair
 from tests import builders
 from tests.models import specs_of, without_seconds
 
+pytestmark = pytest.mark.slow
+
+
 FIELDS: dict[str, dict[str, Any]] = {
     "generation": {},
     "attention": {"layer": 1},
