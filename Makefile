@@ -16,8 +16,11 @@ run: port-is-free .venv/.installed
 	@echo "Candor is at http://127.0.0.1:$(PORT) (a browser opens where there is a screen; Ctrl-C stops it)."
 	@exec $(BIN)/streamlit run dashboard/app.py --server.port $(PORT) --server.address 127.0.0.1
 
-check: .venv/.installed-dev lint
-	@$(BIN)/python -m pytest -q -m "not slow and not browser"
+# Types and tests take one core each.
+check: .venv/.installed-dev
+	@$(MAKE) --no-print-directory lint & lint=$$!; \
+	$(BIN)/python -m pytest -q -m "not slow and not browser"; tests=$$?; \
+	wait $$lint && exit $$tests
 
 # The browser tests are a run of their own: they measure times, and their Python process should not hold torch.
 test: .venv/.installed-dev browser lint

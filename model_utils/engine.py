@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field, fields, is_dataclass
+from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -240,22 +241,23 @@ class Engine:
 
     def _run(self, job: Job) -> None:
         report = _JobReport(self, job)
-        state, result, job.error = _attempt(lambda: analyses.execute(job.kind, job.specs, job.request, report))
-        if state == "done":
-            self._cache.put(job.key, result)
-            job.result, job.fraction = result, 1.0
+        outcome = _Outcome()
+        with outcome:
+            job.result = analyses.execute(job.kind, job.specs, job.request, report)
+        if outcome.state == "done":
+            self._cache.put(job.key, job.result)
+            job.fraction = 1.0
+        job.error = outcome.sentence
         with self._condition:
             self._running.remove(job)
-            job.finish(state)
+            job.finish(outcome.state)
 
     def _warm(self, specs: Specs) -> None:
-        def load() -> None:
-            with analyses.using(specs):
-                pass
-
-        state, _, error = _attempt(load)
-        if state == "failed":
-            log.warning("not loaded ahead: %s", error)
+        outcome = _Outcome()
+        with outcome, analyses.using(specs):
+            pass
+        if outcome.state == "failed":
+            log.warning("not loaded ahead: %s", outcome.sentence)
 
     def sweep(self) -> None:
         """Drops owners whose session has been gone for longer than the grace time."""
@@ -289,22 +291,29 @@ class Engine:
             self._run(other)
 
 
-def _attempt(work: Callable[[], Any]) -> tuple[State, Any, str | None]:
-    """(how it ended, its result, a sentence for people): whatever goes wrong in one job, the thread lives on for the next."""
-    try:
-        return "done", work(), None
-    except Cancelled:
-        return "cancelled", None, None
-    except Refused as refused:
-        return "failed", None, str(refused)
-    except Exception as error:  # a bug or a failing disk in one job must not end the thread behind every page; the log has the traceback
-        log.exception("a job failed")
-        kind = type(error).__name__
-        return (
-            "failed",
-            None,
-            f"This went wrong inside Candor ({kind}); the server's log says more. Nothing else is affected.",
-        )
+class _Outcome:
+    """How the work inside it ended; like a Future it keeps what was raised for those who asked, and the thread goes on with the next job."""
+
+    state: State = "done"
+    sentence: str | None = None
+    """why it failed, for people"""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, raised: BaseException | None, traceback: TracebackType | None) -> bool:
+        match raised:
+            case None:
+                return False
+            case Cancelled():
+                self.state = "cancelled"
+            case Refused():
+                self.state, self.sentence = "failed", str(raised)
+            case Exception():
+                log.error("a job failed", exc_info=raised)
+                self.state = "failed"
+                self.sentence = f"This went wrong inside Candor ({type(raised).__name__}); the server's log says more. Nothing else is affected."
+        return isinstance(raised, Exception)
 
 
 class _JobReport(Report):

@@ -49,18 +49,18 @@ def download(id: str, revision: str | None, report: Report) -> Kept:
 
     It waits in a thread of its own, so that meanwhile other work can be done in `report.breathe`.
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        progress = _Progress()
-        waiting = pool.submit(_download, id, revision, progress)
-        try:
-            while not waiting.done():
-                time.sleep(POLL_SECONDS)
-                report.breathe()
-                if progress.note:
-                    report(progress.fraction, progress.note)
-        finally:
-            progress.stopped = not waiting.done()
-        return waiting.result()
+    pool, progress = ThreadPoolExecutor(max_workers=1), _Progress()
+    waiting = pool.submit(_download, id, revision, progress)
+    try:
+        while not waiting.done():
+            time.sleep(POLL_SECONDS)
+            report.breathe()
+            if progress.note:
+                report(progress.fraction, progress.note)
+    finally:
+        progress.stopped = not waiting.done()
+        pool.shutdown(wait=False)  # a stopped download ends at its next piece; nobody waits for a silent network
+    return waiting.result()
 
 
 def _download(id: str, revision: str | None, progress: _Progress) -> Kept:

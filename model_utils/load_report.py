@@ -29,10 +29,10 @@ from model_utils.reporting import Report
 
 SAMPLES = (
     "The capital of France is Paris.\n\n  Two spaces, a tab\t, and 1,234.50 of it!",
-    "Größe, naïve, Ægir; привет, мир; 你好，世界; שלום; नमस्ते; 👩‍👩‍👧 e\u0301",
-    "def f(x):\n    return {'a': [x ** 2]}  # <|user|> </s> <pad>",
+    "Größe, naïve, Ægir; Ελληνικά; привет, мир; 你好，世界; こんにちは; 안녕하세요; שלום; مرحبا; नमस्ते; สวัสดี; 👩‍👩‍👧 e\u0301",
+    "def f(x):\n    return {'a': [x ** 2]}  # TODO",
 )
-"""Texts on which two tokenizers must agree to be called compatible."""
+"""Texts in ten scripts, and a piece of a program, that two tokenizers must cut alike to be called compatible."""
 
 Weight = Callable[[], torch.Tensor | None]
 
@@ -45,7 +45,7 @@ def load_report(pair: Pair[LanguageModel], request: LoadReportRequest, report: R
         identities=pair.map(_identity),
         openings=Pair(_opening(pair.base, pair.tuned), _opening(pair.tuned, pair.base)),
         shares_weights=pair.base.network is pair.tuned.network,
-        adapter_restores_base=_restores_base(pair.tuned if pair.tuned.adapter else pair.base),
+        adapter_restores_base=_restores_base(pair),
         tokenizers=tokenizers,
         tokenizers_said=said,
         tensor_names=(),
@@ -136,8 +136,14 @@ def _bos(model: LanguageModel) -> str:
         return said
     try:
         text = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
-    except (jinja2.TemplateError, TypeError, ValueError, LookupError, ArithmeticError):  # templates are programs
-        return said
+    except (
+        jinja2.TemplateError,
+        TypeError,
+        ValueError,
+        LookupError,
+        ArithmeticError,
+    ) as error:  # templates are programs
+        return f"{said}; the chat template cannot be filled in ({type(error).__name__})"
     chat = f"the chat template writes {token}" if text.startswith(token) else f"the chat template writes no {token}"
     return f"{said}; {chat}"
 
@@ -149,11 +155,11 @@ def _compare_tokenizers(pair: Pair[LanguageModel]) -> tuple[Tokenizers, str]:
     if base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str():
         return "equal", f"Both tokenizers are the same ({sizes})."
     same_ids = all(vocabularies.tuned.get(token, id) == id for token, id in vocabularies.base.items())
-    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES[:2])
+    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES)
     if same_ids and agree:
         return (
             "compatible",
-            f"The tokenizers differ, but tokens that both have carry the same ids, and texts in ten scripts are cut alike ({sizes}).",
+            f"The tokenizers differ, but tokens that both have carry the same ids, and texts in ten scripts and a program are cut alike ({sizes}).",
         )
     return (
         "different",
@@ -286,9 +292,13 @@ def _unknown() -> None:
     return None
 
 
-def _restores_base(model: LanguageModel) -> bool | None:
-    with model.running():
-        return model.network.restores_base()
+def _restores_base(pair: Pair[LanguageModel]) -> bool | None:
+    """None where no side has an adapter, even if another pair laid one over the same weights."""
+    laid = [model for model in pair.sides if model.adapter]
+    if not laid:
+        return None
+    with laid[-1].running():
+        return laid[-1].network.restores_base()
 
 
 # --- abilities ------------------------------------------------------------------------------------------------------

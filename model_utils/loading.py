@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
@@ -255,21 +257,18 @@ def default_budget() -> int:
 def open_network(plan: Plan, report: Report) -> Network:
     """The weights, read without any request to the network and without running code from the folder."""
     folder = plan.checkpoint.folder
-    encoder_decoder = bool(checkpoints.configuration(folder).get("is_encoder_decoder", False))
-    family = AutoModelForSeq2SeqLM if encoder_decoder else AutoModelForCausalLM
-    try:
-        with _told(plan.spec.name, report):
-            module, problems = family.from_pretrained(
-                folder,
-                local_files_only=True,
-                trust_remote_code=False,
-                use_safetensors=True,
-                dtype=getattr(torch, plan.dtype),
-                output_loading_info=True,
-                device_map={"cpu": None, "cuda": {"": 0}, "auto": "auto"}[plan.device],
-            )
-    except UNREADABLE as error:
-        raise Refused(_cannot_open(folder, error)) from error
+    with _refusing(folder), _told(plan.spec.name, report):
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        family = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        module, problems = family.from_pretrained(
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            dtype=getattr(torch, plan.dtype),
+            output_loading_info=True,
+            device_map={"cpu": None, "cuda": {"": 0}, "auto": "auto"}[plan.device],
+        )
     wrong = sorted(problems["missing_keys"]) + sorted(key for key, *_ in problems["mismatched_keys"])
     if wrong:
         raise Refused(
@@ -281,7 +280,26 @@ def open_network(plan: Plan, report: Report) -> Network:
     return Network(module)
 
 
-def _cannot_open(folder: Path, error: Exception) -> str:
+class _refusing:
+    """Turns what transformers raises on files that it cannot read into a sentence; what it does not know goes on as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type | None, raised: BaseException | None, traceback: TracebackType | None) -> None:
+        # The tokenizers library raises the bare class Exception.
+        if (
+            raised is not None
+            and not isinstance(raised, Refused)
+            and (isinstance(raised, UNREADABLE) or kind is Exception)
+        ):
+            raise Refused(_cannot_open(self._folder, raised)) from raised
+
+
+def _cannot_open(folder: Path, error: BaseException) -> str:
     config = checkpoints.configuration(folder)
     if "auto_map" in config:
         return f"The model in {str(folder)!r} brings its own program ({config['auto_map']}), which Candor does not run; only architectures that transformers itself knows are opened."
@@ -322,12 +340,8 @@ def open_tokenizer(plan: Plan) -> PreTrainedTokenizerBase:
     folder = plan.checkpoint.folder
     if plan.adapter is not None and (plan.adapter.folder / "tokenizer.json").is_file():
         folder = plan.adapter.folder
-    try:
+    with _refusing(plan.checkpoint.folder):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # the tokenizers library raises the bare class on files that it cannot read
-        if not isinstance(error, UNREADABLE) and type(error) is not Exception:
-            raise
-        raise Refused(_cannot_open(plan.checkpoint.folder, error)) from error
     if not tokenizer.is_fast:
         raise Refused(
             f"The tokenizer in {str(folder)!r} cannot tell which characters a token covers; add its tokenizer.json."

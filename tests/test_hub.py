@@ -27,6 +27,7 @@ ERRORS = {
     "someone/missing": (404, "RepoNotFound"),
     "someone/gated": (403, "GatedRepo"),
     "someone/other": (404, "RevisionNotFound"),
+    "someone/silent": (404, "RepoNotFound"),
 }
 
 OPEN = """
@@ -47,9 +48,14 @@ class Errors(BaseHTTPRequestHandler):
     """Answers every question about a repository with its documented error."""
 
     asked = 0
+    waiting, answer = threading.Event(), threading.Event()
+    """a question about someone/silent came, and waits until it may be answered"""
 
     def do_GET(self) -> None:
         Errors.asked += 1
+        if "someone/silent" in self.path:
+            Errors.waiting.set()
+            Errors.answer.wait(60)
         status, code = next(error for id, error in ERRORS.items() if id in self.path)
         self.send_response(status)
         self.send_header("X-Error-Code", code)
@@ -112,6 +118,43 @@ def test_a_kept_model_is_opened_without_asking_anybody(endpoint: str, tiny_llama
     assert said == f"hub {COMMIT} {repository / 'snapshots' / COMMIT}"
     assert opened("someone/tiny", tmp_path, COMMIT, HF_ENDPOINT=endpoint) == said
     assert Errors.asked == before
+
+
+STOP = """
+import os, select, sys
+from model_utils import hub
+from model_utils.errors import Cancelled
+from model_utils.reporting import Report
+
+class Stopped(Report):
+    def poll(self):
+        if select.select([sys.stdin], [], [], 0)[0]:
+            raise Cancelled
+
+try:
+    hub.download("someone/silent", None, Stopped())
+except Cancelled:
+    print("stopped", flush=True)
+    os._exit(0)
+"""
+
+
+def test_a_stopped_download_does_not_wait_for_a_silent_hub(endpoint: str, tmp_path: Path):
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint}
+    process = subprocess.Popen(
+        [sys.executable, "-c", STOP],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert Errors.waiting.wait(60)
+        assert process.communicate("stop", timeout=50)[0] == "stopped\n"
+    finally:
+        Errors.answer.set()
+        process.kill()
 
 
 def test_a_download_that_was_stopped_is_not_taken_for_the_model(tiny_llama: Path, tmp_path: Path):

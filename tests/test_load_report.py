@@ -164,6 +164,21 @@ def test_reasons_are_those_of_this_pair(tiny_pair: Pair[Path]):
     assert all("both sides fit" in opening.dtype_reason for _, opening in both.openings.items())
 
 
+def test_only_an_adapter_of_this_pair_is_spoken_of():
+    """Another pair may have laid one over the same weights."""
+    adapted = Pair(ModelSpec(id="demo/tuned"), ModelSpec(id="demo/tuned", adapter="demo/polite"))
+    analyses.execute("load_report", adapted, LoadReportRequest())
+    plain = Pair(ModelSpec(id="demo/base"), ModelSpec(id="demo/tuned"))
+    assert analyses.execute("load_report", plain, LoadReportRequest()).adapter_restores_base is None
+
+
+def test_a_template_that_cannot_be_filled_in_is_said(tiny_pair: Pair[Path], tmp_path: Path):
+    folder = Path(shutil.copytree(tiny_pair.tuned, tmp_path / "model"))
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+    result = report_on(Pair(tiny_pair.base, folder))
+    assert result.openings.tuned.bos.endswith("; the chat template cannot be filled in (TemplateError)")
+
+
 def test_embedded_models_are_known_as_such():
     specs = Pair(ModelSpec(id="demo/tuned"), ModelSpec(id="demo/tuned", adapter="demo/polite"))
     result: LoadReport = analyses.execute("load_report", specs, LoadReportRequest())

@@ -187,12 +187,25 @@ def without_a_tensor(folder: Path) -> None:
         lambda folder: (folder / "config.json").write_text("{"),
         lambda folder: (folder / "config.json").write_text('{"model_type": "no such thing"}'),
         lambda folder: (folder / "tokenizer.json").unlink(),
+        lambda folder: (folder / "tokenizer.json").write_text('{"model": {"type": "Unheard"}}'),
+        lambda folder: (folder / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes()[:99]),
         lambda folder: (folder / "config.json").write_text("[]"),
         lambda folder: (folder / "tokenizer_config.json").write_text("[]"),
         lambda folder: (folder / "extra.json").symlink_to("nowhere"),
         without_a_tensor,
     ],
-    ids=["weights", "config", "architecture", "tokenizer", "list", "tokenizer list", "dangling link", "missing tensor"],
+    ids=[
+        "weights",
+        "config",
+        "architecture",
+        "tokenizer",
+        "unheard tokenizer",
+        "cut tokenizer",
+        "list",
+        "tokenizer list",
+        "dangling link",
+        "missing tensor",
+    ],
 )
 def test_broken_files_are_refused_with_one_sentence(tiny_llama: Path, tmp_path: Path, change):
     spec = broken(tiny_llama, tmp_path / "model", change)

@@ -193,6 +193,7 @@ def test_imports_of_the_model_layer_point_one_way():
         assert [module for module in used if layer(module) > layer(own)] == [], f"{name} imports upwards"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["model_utils.engine", "model_utils.__main__", "dashboard.session", "dashboard.app"])
 def test_what_starts_first_starts_without_torch(what: str):
     """torch and transformers take seconds to import; the compute thread does that while the page already shows."""
