@@ -13,6 +13,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from model_utils import catalogue, checkpoints
 from model_utils.contracts.common import (
+    Asked,
     Encoded,
     Format,
     ModelFacts,
@@ -24,6 +25,7 @@ from model_utils.contracts.common import (
 )
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.contracts.shift import ShiftRequest
 from model_utils.engine import Engine, Job
 from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
@@ -102,6 +104,8 @@ class Visit:
     """the selected token, as a position in that answer"""
     pinned: tuple[int, int] | None = None
     """(query, key) pinned in the attention maps, since the token was selected"""
+    split: tuple[Format, Format] | None = None
+    """the formats, reference first, between which the difference is parted into format and weights; None: base's and tuned's"""
 
     @property
     def opened(self) -> bool:
@@ -322,6 +326,27 @@ def shared_answer(side: Side) -> dict[str, Any]:
         "answer_ids": _known_answer(side),
         "max_new_tokens": asked.max_new_tokens,
     }
+
+
+def shift_request(split: tuple[Format, Format] | None) -> ShiftRequest:
+    """Both whole answers to the question, read by both models; `split`: None for base's and tuned's formats."""
+    question, whole = visit().question, generation()
+    assert question is not None and whole is not None, "both answers come first"
+    asked = {name: getattr(question.request, name) for name in Asked.model_fields}
+    return ShiftRequest(**asked, answers=whole.answers.map(lambda one: tuple(one.answer.ids.tolist())), split=split)
+
+
+def split_between(formats: tuple[Format, Format]) -> None:
+    """Part the difference between these two formats, the reference first."""
+    question = visit().question
+    assert question is not None, "nothing was asked"
+    visit().split = None if formats == question.request.formats.sides else formats
+
+
+def rerun_fragment() -> None:
+    """Draw again only the part of the page that is being drawn, where it is one; else the whole page."""
+    context = get_script_run_ctx()
+    st.rerun(scope="fragment" if context is not None and context.fragment_ids_this_run else "app")
 
 
 def _known_answer(side: Side) -> tuple[int, ...] | None:
