@@ -23,7 +23,7 @@ DATA = Path(__file__).parent / "data"
 
 lists = st.lists(instructions, min_size=1, max_size=8)
 lines = st.one_of(
-    texts, st.sampled_from(["", " ", '"a', '"a" b', '{"prompt": "a"}', '{"prompt": 1}', "[", "a,b", '","'])
+    texts, st.sampled_from(["", " ", " a ", '"a', '"a" b', '{"prompt": "a"}', '{"prompt": 1}', "[", "a,b", '","'])
 )
 """lines of a file, good and bad, also with line ends inside"""
 
