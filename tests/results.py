@@ -8,10 +8,19 @@ import numpy as np
 
 from model_utils.contracts.attention import Attention
 from model_utils.contracts.attribution import Attribution, Quantity
-from model_utils.contracts.common import ATTENTION_KINDS, ROLES, AttentionKind, Encoded, ModelFacts, StopReason
+from model_utils.contracts.common import (
+    ATTENTION_KINDS,
+    ROLES,
+    AttentionKind,
+    Encoded,
+    ModelFacts,
+    Relation,
+    StopReason,
+)
 from model_utils.contracts.generation import Answer, Generation
-from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening, Tokenizers
-from model_utils.pair import Pair
+from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
+from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
+from model_utils.pair import Pair, Side
 from model_utils.prompts import join
 
 PROMPT = ("<|begin|>", "What", " is", " the", " capital", "?")
@@ -97,7 +106,7 @@ def answer(
 
 
 def generation(base: tuple[str, ...] = (" London", "\n\n"), tuned: tuple[str, ...] = ANSWER) -> Generation:
-    return Generation(models(), Pair(answer(base, stop="delimiter"), answer(tuned)))
+    return Generation(models(), (Pair(answer(base, stop="delimiter"), answer(tuned)),))
 
 
 def attention(layer: int = 0, seed: int = 0, text: Encoded | None = None, kind: AttentionKind = "self") -> Attention:
@@ -133,7 +142,7 @@ def attribution(
 
 def load_report(
     changes: tuple[float, ...] = (0.5, 0.1, 0.0, 0.2),
-    tokenizers: Tokenizers = "equal",
+    tokenizers: Relation = "equal",
     abilities: tuple[Ability, ...] | None = None,
 ) -> LoadReport:
     """One tensor of 10 numbers and norm 2 outside the layers, and one in each layer; NaN: it has no counterpart."""
@@ -161,3 +170,123 @@ def load_report(
         tensor_changed=np.where(np.isnan(differences), np.nan, (differences > 0) * 1.0),
         abilities=works if abilities is None else abilities,
     )
+
+
+def reading(text: Encoded, log_probs: np.ndarray, ranks: np.ndarray, prompt: tuple[str, ...] = PROMPT) -> Reading:
+    """A model that holds a token called 'other' for the second most probable everywhere."""
+    alternatives = np.stack([log_probs, log_probs - 1], axis=1).astype(np.float32)
+    return Reading(
+        prompt=encoded(prompt),
+        answer=text,
+        log_probs=log_probs.astype(np.float32),
+        ranks=ranks.astype(np.int64),
+        ties=np.zeros(len(text), dtype=np.int64),
+        entropies=np.linspace(0.1, 1, len(text), dtype=np.float32),
+        alternative_ids=np.ones((len(text), 2), dtype=np.int64),
+        alternative_log_probs=alternatives,
+        alternative_pieces=tuple((piece, "other") for piece in text.pieces),
+        own_mass=np.zeros(len(text), dtype=np.float32),
+    )
+
+
+def forced(
+    writer: Side,
+    pieces: tuple[str, ...],
+    ratios: tuple[float, ...] | None = None,
+    ranks: tuple[int, ...] | None = None,
+    floor: float | None = 0.5,
+) -> Forced:
+    """An answer whose writer gives each token half a probability; log-ratios (tuned - base) and ranks in the other model as given.
+
+    Control tokens and empty lines, which end a few-shot answer, are not counted.
+    """
+    count = len(pieces)
+    changes = np.resize([0.1, 2.0, -3.0, 0.0], count) if ratios is None else np.array(ratios, dtype=float)
+    places = np.resize([1, 3, 40], count) if ranks is None else np.array(ranks)
+    sign = 1 if writer == "tuned" else -1
+    own = np.full(count, np.log(0.5))
+    log_probs = Pair(own - sign * changes, own) if writer == "tuned" else Pair(own, own - sign * changes)
+    ones = np.ones(count, dtype=np.int64)
+    text, other = encoded(pieces), Pair(places, ones) if writer == "tuned" else Pair(ones, places)
+    apart = np.abs(changes)
+    return Forced(
+        writer=writer,
+        readings=log_probs.zip(other).map(lambda one: reading(text, *one)),
+        alike=True,
+        spans=text.spans,
+        counted=np.array([not piece.startswith("<|") and piece != "\n\n" for piece in pieces], dtype=bool),
+        log_probs=log_probs,
+        kl=(apart / 2).astype(np.float32),
+        kl_reverse=(apart / 3).astype(np.float32),
+        js=np.minimum(apart / 8, 0.69).astype(np.float32),
+        tv=np.minimum(apart / 4, 1).astype(np.float32),
+        split=Split(("few-shot", "chat"), (log_probs.map(lambda one: one - 0.25), log_probs)) if floor else None,
+        numerical=Floor(Pair(1e-5, 1e-5), ("a batch of two",), Pair(count, count)) if floor else None,
+        wording=Floor(Pair(floor / 2, floor), ("Please: {instruction}",), Pair(count, count)) if floor else None,
+    )
+
+
+def unlike(one: Forced) -> Forced:
+    """The same answer where the reader's tokens are two of the writer's, so that both are compared on pieces of two tokens."""
+    answer = one.readings[one.writer].answer
+    pieces = tuple("".join(answer.pieces[start : start + 2]) for start in range(0, len(answer), 2))
+    text, starts = encoded(pieces), np.arange(0, len(answer), 2)
+    sums = one.log_probs.map(lambda values: np.add.reduceat(values, starts) if len(starts) else values)
+    readings = Pair(
+        *(
+            one.readings[side] if side == one.writer else reading(text, sums[side], np.ones(len(text)))
+            for side in ("base", "tuned")
+        )
+    )
+    nothing = np.zeros(0, dtype=np.float32)
+    split = None if one.split is None else Split(one.split.formats, (sums.map(lambda values: values - 0.25), sums))
+    return replace(
+        one,
+        readings=readings,
+        alike=False,
+        spans=text.spans,
+        counted=one.counted[starts],
+        log_probs=sums,
+        kl=nothing,
+        kl_reverse=nothing,
+        js=nothing,
+        tv=nothing,
+        split=split,
+    )
+
+
+def shift(
+    base: tuple[str, ...] = (" London", "\n\n"), tuned: tuple[str, ...] = ANSWER, floor: float | None = 0.5
+) -> Shift:
+    """Both answers of `generation`; `floor` None: a snapshot before split and floors."""
+    unfinished = () if floor else ("format or weights", "noise floors")
+    return Shift(
+        models(), Pair(forced("base", base, floor=floor), forced("tuned", tuned, floor=floor)), unfinished=unfinished
+    )
+
+
+def same_twice() -> Shift:
+    """A model against itself: both give one answer, with the same probabilities."""
+    zeros, ones = (0.0,) * len(ANSWER), (1,) * len(ANSWER)
+    same = Pair(facts("demo/tuned"), facts("demo/tuned"))
+    return Shift(same, Pair(forced("base", ANSWER, zeros, ones), forced("tuned", ANSWER, zeros, ones)))
+
+
+def swapped(result: Shift) -> Shift:
+    """As if base were tuned and tuned base."""
+
+    def swap(one: Forced) -> Forced:
+        split = one.split and Split(one.split.formats, (one.split.log_probs[0].swap(), one.split.log_probs[1].swap()))
+        return replace(
+            one,
+            writer=one.reader,
+            readings=one.readings.swap(),
+            log_probs=one.log_probs.swap(),
+            kl=one.kl_reverse,
+            kl_reverse=one.kl,
+            split=split,
+            numerical=one.numerical and replace(one.numerical, sides=one.numerical.sides.swap()),
+            wording=one.wording and replace(one.wording, sides=one.wording.sides.swap()),
+        )
+
+    return replace(result, models=result.models.swap(), answers=result.answers.map(swap).swap())
