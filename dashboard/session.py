@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import streamlit as st
@@ -255,7 +255,7 @@ def want(kind: str, request: Request) -> Held:
 def learn(facts: Pair[ModelFacts]) -> bool:
     """Remembers what the models are; True when that is news, so that pickers drawn before have to be drawn again."""
     here = visit()
-    news = here.facts != facts
+    news = here.facts is None or here.facts.map(astuple) != facts.map(astuple)  # each analysis brings its own objects
     here.facts = facts
     return news
 
