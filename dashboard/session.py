@@ -410,6 +410,11 @@ def write_instruction(text: str) -> None:
     st.session_state[INSTRUCTION] = text
 
 
+def select_row(key: str, row: int | None) -> None:
+    """The row that a table shows as chosen when it is drawn next; None: no row."""
+    st.session_state[key] = {"selection": {"rows": [] if row is None else [row], "columns": [], "cells": []}}
+
+
 def keep_among(key: str, options: Sequence[Any]) -> None:
     """Keeps a remembered choice among what the present models offer: of numbers the nearest, else the first."""
     kept = st.session_state.get(key)
