@@ -12,6 +12,7 @@ from model_utils.contracts.attribution import Attribution, AttributionRequest
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.contracts.shift import Shift, ShiftRequest
 from model_utils.reporting import Report
 
 
@@ -27,6 +28,7 @@ class Analysis:
 ANALYSES = {
     "load_report": Analysis(LoadReportRequest, LoadReport, "model_utils.load_report:load_report"),
     "generation": Analysis(GenerationRequest, Generation, "model_utils.generation:generate"),
+    "shift": Analysis(ShiftRequest, Shift, "model_utils.shift:shift"),
     "attention": Analysis(AttentionRequest, Attention, "model_utils.attention:attention"),
     "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
 }

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.output_capturing import OutputRecorder
 
 from model_utils.contracts.common import UNBOUNDED, AttentionKind
@@ -194,3 +195,76 @@ class Writer:
         output = module(**options)
         self.cache = output.get(self._name, self.cache)
         return output.logits[0, -1].float()
+
+
+# --- from the last layer to the logits ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LastStates:
+    """What the last stack of layers gave in one teacher-forced pass, before the unembedding."""
+
+    states: torch.Tensor
+    """(row, hidden)"""
+    output: Any
+    """what the stack gave, to be given again with some of these states"""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+class _Enough(Exception):
+    """Ends a pass at the end of the last stack: the unembedding of every position would take more memory than the pass."""
+
+
+def last_states(module: PreTrainedModel, read: Parts, rows: range, twins: int = 1, padding: int = 0) -> LastStates:
+    """One pass up to the unembedding; `rows` are consecutive positions in the last part.
+
+    With `twins` the same text stands in the batch so many times, and with `padding` masked positions follow it: neither changes what
+    a model computes, but for rounding.
+    """
+    names = ("input_ids",) if len(read) == 1 else ("input_ids", "decoder_input_ids")
+    given: dict[str, Any] = {name: part.expand(twins, -1) for name, part in zip(names, read, strict=True)}
+    if padding:
+        last, mask = names[-1], "attention_mask" if len(read) == 1 else "decoder_attention_mask"
+        given[mask] = nn.functional.pad(torch.ones_like(given[last]), (0, padding))
+        given[last] = nn.functional.pad(given[last], (0, padding))
+    found: list[Any] = []
+
+    def stop(part: nn.Module, args: Any, output: Any) -> None:
+        found.append(output)
+        raise _Enough
+
+    handle = _last_stack(module).register_forward_hook(stop)
+    try:
+        module(**given, use_cache=False)
+    except _Enough:
+        pass
+    finally:
+        handle.remove()
+    states = found[0].last_hidden_state[0, rows.start : rows.stop].clone()
+    found[0].last_hidden_state = None  # the rest of it is not needed
+    return LastStates(states, found[0])
+
+
+def unembed(module: PreTrainedModel, read: LastStates, chosen: slice) -> torch.Tensor:
+    """(row, vocabulary) float32 logits of some rows.
+
+    The module's own forward runs, with a last stack that only gives these states again: scales, biases and soft caps behind it
+    are the architecture's own.
+    """
+    states = read.states[chosen][None]
+    given: dict[str, Any] = {"input_ids": torch.zeros(states.shape[:2], dtype=torch.long, device=states.device)}
+    if is_encoder_decoder(module):
+        given["decoder_input_ids"], given["encoder_outputs"] = given["input_ids"], BaseModelOutput(states)
+    part = _last_stack(module)
+    part.forward = lambda *args, **kwargs: type(read.output)(**{**read.output, "last_hidden_state": states})
+    try:
+        return module(**given, use_cache=False).logits[0].float()
+    finally:
+        del part.forward
+
+
+def _last_stack(module: PreTrainedModel) -> nn.Module:
+    """The part that holds the decoder's layers and gives `last_hidden_state`."""
+    return module.get_decoder() if is_encoder_decoder(module) else module.base_model

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from model_utils.contracts import attention, attribution, common, generation, load_report
+from model_utils.contracts import attention, attribution, common, generation, load_report, shift
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 
@@ -25,6 +25,7 @@ TYPES: dict[str, type] = {
         Pair,
         common.ModelSpec,
         common.Message,
+        common.Sampling,
         common.Encoded,
         common.ModelFacts,
         load_report.LoadReportRequest,
@@ -35,6 +36,12 @@ TYPES: dict[str, type] = {
         generation.GenerationRequest,
         generation.Answer,
         generation.Generation,
+        shift.ShiftRequest,
+        shift.Reading,
+        shift.Split,
+        shift.Floor,
+        shift.Forced,
+        shift.Shift,
         attention.AttentionRequest,
         attention.Attention,
         attribution.AttributionRequest,

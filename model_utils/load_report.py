@@ -11,15 +11,14 @@ import jinja2
 import numpy as np
 import torch
 
-from model_utils import anatomy, checkpoints, generation
-from model_utils.contracts.common import ModelFacts
+from model_utils import anatomy, checkpoints, generation, prompts
+from model_utils.contracts.common import ModelFacts, Relation
 from model_utils.contracts.load_report import (
     Ability,
     Identity,
     LoadReport,
     LoadReportRequest,
     Opening,
-    Tokenizers,
     attention_said,
 )
 from model_utils.loading import LanguageModel
@@ -27,12 +26,13 @@ from model_utils.network import Network
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
-SAMPLES = (
-    "The capital of France is Paris.\n\n  Two spaces, a tab\t, and 1,234.50 of it!",
-    "Größe, naïve, Ægir; Ελληνικά; привет, мир; 你好，世界; こんにちは; 안녕하세요; שלום; مرحبا; नमस्ते; สวัสดี; 👩‍👩‍👧 e\u0301",
-    "def f(x):\n    return {'a': [x ** 2]}  # TODO",
-)
-"""Texts in ten scripts, and a piece of a program, that two tokenizers must cut alike to be called compatible."""
+RELATIONS: dict[Relation, str] = {
+    "equal": "Both tokenizers are the same",
+    "compatible": "The tokenizers differ, but tokens that both have carry the same ids, and texts in ten scripts and a program are cut alike",
+    "different": "The tokenizers cut texts into different tokens, so that insides cannot be laid side by side and answers are compared on the pieces of text that both cut out",
+}
+
+IN_PIECES = "compared on the pieces of text that both tokenizers cut out"
 
 Weight = Callable[[], torch.Tensor | None]
 
@@ -129,7 +129,7 @@ def _bos(model: LanguageModel) -> str:
     if tokenizer.bos_token_id is None:
         return "this tokenizer has none"
     token = tokenizer.bos_token
-    plain = tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
+    plain = prompts.puts_bos(tokenizer)
     said = f"plain text gets {token} in front" if plain else f"plain text begins without {token}"
     source = generation.template(model)
     if not source:
@@ -148,23 +148,12 @@ def _bos(model: LanguageModel) -> str:
     return f"{said}; {chat}"
 
 
-def _compare_tokenizers(pair: Pair[LanguageModel]) -> tuple[Tokenizers, str]:
-    base, tuned = pair.map(lambda model: model.tokenizer).sides
-    vocabularies = pair.map(lambda model: model.tokenizer.get_vocab())
-    sizes = f"{len(base):,} and {len(tuned):,} entries; {pair.base.facts.vocabulary:,} and {pair.tuned.facts.vocabulary:,} rows in the models"
-    if base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str():
-        return "equal", f"Both tokenizers are the same ({sizes})."
-    same_ids = all(vocabularies.tuned.get(token, id) == id for token, id in vocabularies.base.items())
-    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES)
-    if same_ids and agree:
-        return (
-            "compatible",
-            f"The tokenizers differ, but tokens that both have carry the same ids, and texts in ten scripts and a program are cut alike ({sizes}).",
-        )
-    return (
-        "different",
-        f"The tokenizers cut texts into different tokens ({sizes}); what compares the two token by token is not possible.",
-    )
+def _compare_tokenizers(pair: Pair[LanguageModel]) -> tuple[Relation, str]:
+    tokenizers = pair.map(lambda model: model.tokenizer)
+    base, tuned = tokenizers.map(len).sides
+    found = prompts.relation(tokenizers)
+    sizes = f"{base:,} and {tuned:,} entries; {pair.base.facts.vocabulary:,} and {pair.tuned.facts.vocabulary:,} rows in the models"
+    return found, f"{RELATIONS[found]} ({sizes})."
 
 
 # --- weights --------------------------------------------------------------------------------------------------------
@@ -304,10 +293,11 @@ def _restores_base(pair: Pair[LanguageModel]) -> bool | None:
 # --- abilities ------------------------------------------------------------------------------------------------------
 
 
-def _abilities(pair: Pair[LanguageModel], tokenizers: Tokenizers) -> tuple[Ability, ...]:
+def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability, ...]:
     facts = pair.map(lambda model: model.facts)
     return (
         Ability("generation", True, ""),
+        Ability("shift", True, IN_PIECES if tokenizers == "different" else ""),
         _ability("attention", _no_attention(facts) or _not_alike(facts, tokenizers), _kinds(facts)),
         _ability("attribution", _no_gradients(pair) or _not_alike(facts, tokenizers), ""),
     )
@@ -317,7 +307,7 @@ def _ability(analysis: str, obstacle: str, note: str) -> Ability:
     return Ability(analysis, not obstacle, obstacle or note)
 
 
-def _not_alike(facts: Pair[ModelFacts], tokenizers: Tokenizers) -> str:
+def _not_alike(facts: Pair[ModelFacts], tokenizers: Relation) -> str:
     """Why the insides of the two cannot be laid side by side."""
     if facts.base.encoder_decoder != facts.tuned.encoder_decoder:
         return "one side has an encoder and the other has none"

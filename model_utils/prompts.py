@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import jinja2
 import numpy as np
 
-from model_utils.contracts.common import ROLES, Encoded, Format, Message
+from model_utils.contracts.common import FORMATS, ROLES, SLOT, Encoded, Format, Message, Relation
 from model_utils.errors import Refused
+from model_utils.pair import Pair
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
@@ -22,9 +23,6 @@ FEW_SHOT_EXAMPLES = (
     ("Is this review positive or negative? The soup was cold and the waiter was rude.", "negative"),
 )
 """Constant examples that make a base model answer: they show the frame, not the task."""
-
-DELIMITERS: dict[Format, tuple[str, ...]] = {"chat": (), "plain": (), "few-shot": ("\n\n", "\nInstruction:")}
-"""Where an answer in each format ends although the model writes on."""
 
 WINDOW = 8
 """How many tokens, or groups of tokens that wrote one character, are decoded before new ones."""
@@ -57,6 +55,45 @@ def adds_special_tokens(format: Format) -> bool:
     return format != "chat"
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What a format other than chat writes around the turns of a conversation."""
+
+    head: str
+    """once, before everything"""
+    before: str
+    """in front of each instruction"""
+    after: str
+    """behind it, where the answer follows"""
+
+    @property
+    def gap(self) -> str:
+        """Between this and an answer that was given before."""
+        if not self.after:
+            return "\n\n"
+        return "" if self.after[-1].isspace() else " "
+
+
+def frame(format: Format) -> Frame:
+    if format == "plain":
+        return Frame("", "", "")
+    if format == "few-shot":
+        examples = "".join(f"Instruction: {asked}\nAnswer: {answered}\n\n" for asked, answered in FEW_SHOT_EXAMPLES)
+        return Frame(examples, "Instruction: ", "\nAnswer:")
+    before, _, after = format.partition(SLOT)
+    return Frame("", before, after)
+
+
+def delimiters(format: Format) -> tuple[str, ...]:
+    """Where an answer in this format ends although the model writes on: at an empty line, and where the frame would begin the next
+    instruction. An answer in a template of one's own ends only there if the template begins its instruction's line with words."""
+    if format == "chat":
+        return ()
+    opening = frame(format).before.rpartition("\n")[2].strip()
+    again = (f"\n{opening}",) if opening else ()
+    return again if again and format not in FORMATS else ("\n\n", *again)
+
+
 def end_of_answer(text: str, delimiters: Sequence[str]) -> int | None:
     """Where the first delimiter stands in `text`; an empty line counts only after the first word."""
     lead = len(text) - len(text.lstrip())
@@ -68,7 +105,6 @@ def _render(
     tokenizer: Tokenizer, messages: Sequence[Message], format: Format, template: str | None
 ) -> tuple[str, tuple[int, int]]:
     """(text, span of the last instruction in it)."""
-    *history, last = messages
     if format == "chat":
         before, after = _around(tokenizer, messages, template)
         text = _chat(tokenizer, [message.model_dump() for message in messages], template)
@@ -77,12 +113,23 @@ def _render(
                 "This chat template writes different text around different instructions, so that who wrote what cannot be told; choose plain or few-shot."
             )
         return text, (len(before), len(text) - len(after))
-    before = "".join(message.content + "\n\n" for message in history)
-    after = ""
-    if format == "few-shot":
-        examples = "".join(f"Instruction: {asked}\nAnswer: {answered}\n\n" for asked, answered in FEW_SHOT_EXAMPLES)
-        before, after = f"{examples}Instruction: {before}", "\nAnswer:"
-    return before + last.content + after, (len(before), len(before) + len(last.content))
+    written = frame(format)
+    before = _before(messages[:-1], written) + written.before
+    instruction = messages[-1].content
+    return before + instruction + written.after, (len(before), len(before) + len(instruction))
+
+
+def _before(history: Sequence[Message], written: Frame) -> str:
+    """System messages first, the frame's head, then the turns before the last instruction, each in the frame."""
+    system = "".join(message.content + "\n\n" for message in history if message.role == "system")
+    turns = [
+        written.before + message.content + written.after + written.gap
+        if message.role == "user"
+        else message.content + "\n\n"
+        for message in history
+        if message.role != "system"
+    ]
+    return system + written.head + "".join(turns)
 
 
 def _around(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> tuple[str, str]:
@@ -145,7 +192,7 @@ def encode_text(
     pieces = tuple(
         text[a:b] if b > a else tokenizer.convert_ids_to_tokens(int(i)) for (a, b), i in zip(spans, ids, strict=True)
     )
-    notes += _warnings(tokenizer, ids, within & special, pieces)
+    notes += _warnings(tokenizer, ids, within & special, pieces, special_tokens)
     encoded = Encoded(text, ids, spans, roles, special, pieces, notes)
     return _with_decoder_start(tokenizer, encoded, decoder_start) if decoder_start else encoded
 
@@ -181,7 +228,9 @@ def _special(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray:
     return np.isin(ids, [i for i, token in tokenizer.added_tokens_decoder.items() if token.special])
 
 
-def _warnings(tokenizer: Tokenizer, ids: np.ndarray, typed: np.ndarray, pieces: tuple[str, ...]) -> tuple[str, ...]:
+def _warnings(
+    tokenizer: Tokenizer, ids: np.ndarray, typed: np.ndarray, pieces: tuple[str, ...], special_tokens: bool
+) -> tuple[str, ...]:
     notes: tuple[str, ...] = ()
     if typed.any():
         names = ", ".join(sorted({pieces[i] for i in np.flatnonzero(typed)}))
@@ -190,7 +239,17 @@ def _warnings(tokenizer: Tokenizer, ids: np.ndarray, typed: np.ndarray, pieces: 
         )
     if len(ids) > 1 and ids[0] == ids[1] == tokenizer.bos_token_id:
         notes += (f"The prompt begins with {tokenizer.bos_token} twice, which changes what the model computes.",)
+    begins = not special_tokens and tokenizer.bos_token_id is not None and puts_bos(tokenizer)
+    if begins and ids[:1].tolist() != [tokenizer.bos_token_id]:
+        notes += (
+            f"The chat template begins without {tokenizer.bos_token}, which this tokenizer puts in front of plain text; the model may have been trained either way.",
+        )
     return notes
+
+
+def puts_bos(tokenizer: Tokenizer) -> bool:
+    """Whether plain text gets the token that begins a text in front."""
+    return tokenizer("a")["input_ids"][:1] == [tokenizer.bos_token_id]
 
 
 @dataclass
@@ -264,3 +323,62 @@ def join(prompt: Encoded, answer: Encoded) -> Encoded:
         notes=prompt.notes + answer.notes,
         encoder_length=prompt.encoder_length,
     )
+
+
+# --- two tokenizers ---------------------------------------------------------------------------------------------------
+
+SAMPLES = (
+    "The capital of France is Paris.\n\n  Two spaces, a tab\t, and 1,234.50 of it!",
+    "Größe, naïve, Ægir; Ελληνικά; привет, мир; 你好，世界; こんにちは; 안녕하세요; שלום; مرحبا; नमस्ते; สวัสดี; 👩‍👩‍👧 e\u0301",
+    "def f(x):\n    return {'a': [x ** 2]}  # TODO",
+)
+"""Texts in ten scripts, and a piece of a program, that two tokenizers must cut alike to be called compatible."""
+
+
+def relation(tokenizers: Pair[Tokenizer]) -> Relation:
+    """How two tokenizers stand to each other."""
+    base, tuned = tokenizers.sides
+    if base is tuned or base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str():
+        return "equal"
+    known = tuned.get_vocab()
+    same_ids = all(known.get(token, id) == id for token, id in base.get_vocab().items())
+    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES)
+    return "compatible" if same_ids and agree else "different"
+
+
+def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str, begin: int = 0) -> Encoded:
+    """The characters that another model wrote, in this tokenizer's tokens, as they follow on a prompt; spans begin at `begin`.
+
+    Refused where no tokens give exactly these characters.
+    """
+    alone = tokenizer(text, add_special_tokens=False)["input_ids"]
+    before = tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+    joined = tokenizer(prompt.text + text, add_special_tokens=False)["input_ids"]
+    for ids in (joined[len(before) :] if joined[: len(before)] == before else alone, alone):
+        answer = encode_continuation(tokenizer, prompt, ids)
+        if answer.text == text:
+            return replace(answer, spans=answer.spans + begin)
+    raise Refused(
+        f"One model's answer ({text[:40]!r}...) has characters that the other model's tokenizer cannot write exactly, so it cannot be read by both; ask something else."
+    )
+
+
+def shared_pieces(spans: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(piece, 2) int64: the text between the boundaries that two tokenizations of it, (token, 2) spans each, share."""
+    ends = np.intersect1d(_boundaries(spans), _boundaries(others))
+    return np.stack([ends[:-1], ends[1:]], axis=1).astype(np.int64) if len(ends) > 1 else np.zeros((0, 2), np.int64)
+
+
+def _boundaries(spans: np.ndarray) -> np.ndarray:
+    """Characters at which one token ends and the next begins, the two ends included; not inside the bytes of one character."""
+    starts, ends = spans[:, 0], np.maximum.accumulate(spans[:, 1]) if len(spans) else spans[:, 1]
+    clean = [int(end) for i, end in enumerate(ends) if (starts[i + 1 :] >= end).all()]
+    return np.unique([*starts[:1], *clean])
+
+
+def sum_pieces(spans: np.ndarray, values: np.ndarray, pieces: np.ndarray) -> np.ndarray:
+    """(piece,) float64: the sum of `values` (token,) over the tokens in each piece; all tokens together give all pieces together."""
+    if not len(pieces):
+        return np.zeros(0)
+    place = np.searchsorted(pieces[:, 1], np.maximum(spans[:, 1], spans[:, 0] + 1))
+    return np.bincount(place.clip(max=len(pieces) - 1), np.asarray(values, dtype=np.float64), len(pieces))

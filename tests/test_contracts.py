@@ -58,7 +58,7 @@ def test_messages_end_with_the_person():
     [
         (
             lambda: GenerationRequest(messages=ask("a"), formats=Pair("chat", "letter")),
-            "formats.tuned: Input should be 'chat', 'plain' or 'few-shot', but 'letter' was given",
+            "The template 'letter' does not hold {instruction}; write {instruction} once, where the instruction goes, or choose chat, plain, few-shot.",
         ),
         (
             lambda: GenerationRequest(messages=ask("a"), max_new_tokens=0),
@@ -80,3 +80,23 @@ def test_requests_are_frozen_and_hashable():
     assert one == other and hash(one) == hash(other)
     with pytest.raises(ValidationError):
         one.max_new_tokens = 3
+
+
+@pytest.mark.parametrize(
+    ("format", "says"),
+    [
+        ("Answer this:", "The template 'Answer this:' does not hold {instruction}; write {instruction} once"),
+        ("{instruction} {instruction}", "holds {instruction} 2 times"),
+        ("", "The template '' does not hold {instruction}"),
+        ("x" * 30_000 + "{instruction}", "at most 20,000 are taken"),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_said(format: str, says: str):
+    with pytest.raises(ValidationError) as caught:
+        GenerationRequest(messages=ask("hi"), formats={"base": format, "tuned": "chat"})
+    assert says in explain(caught.value)
+
+
+def test_an_own_template_is_a_format():
+    request = GenerationRequest(messages=ask("hi"), formats=Pair("Q: {instruction}", "chat"))
+    assert request.formats.base == "Q: {instruction}" and hash(request)

@@ -44,7 +44,7 @@ def test_log_probabilities_are_drawn_as_they_are(dark: bool):
 
 def test_both_answers_share_the_axis_whoever_is_left():
     result = results.generation()
-    swapped = Generation(result.models.swap(), result.answers.swap())
+    swapped = Generation(result.models.swap(), (result.answers.swap(),))
     assert generation.figure(result).layout.yaxis.range == generation.figure(swapped).layout.yaxis.range
     low, high = generation.figure(result).layout.yaxis.range
     assert low < min(answer.log_probs.min() for _, answer in result.answers.items()) and high > 0

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
 from model_utils import generation, prompts
-from model_utils.contracts.common import ask
+from model_utils.contracts.common import Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.errors import Cancelled, Refused
 from model_utils.pair import Pair
@@ -124,10 +125,10 @@ def prefer(logits: torch.Tensor, id: int) -> torch.Tensor:
     ("text", "delimiters", "limit", "stop", "read"),
     [
         (" Paris<|end|>more", (), 99, "end of turn", "Paris"),
-        (" Paris\n\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
-        (" Paris\nInstruction: next", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
-        ("\n\n Paris\n\nmore", prompts.DELIMITERS["few-shot"], 99, "delimiter", "Paris"),
-        ("\n\nInstruction: Name a river.\nAnswer: Nile", prompts.DELIMITERS["few-shot"], 99, "delimiter", ""),
+        (" Paris\n\nInstruction: next", prompts.delimiters("few-shot"), 99, "delimiter", "Paris"),
+        (" Paris\nInstruction: next", prompts.delimiters("few-shot"), 99, "delimiter", "Paris"),
+        ("\n\n Paris\n\nmore", prompts.delimiters("few-shot"), 99, "delimiter", "Paris"),
+        ("\n\nInstruction: Name a river.\nAnswer: Nile", prompts.delimiters("few-shot"), 99, "delimiter", ""),
         (" Paris and Rome", (), 3, "length", None),
         (" 漢字 🎉<|end|>", (), 99, "end of turn", "漢字 🎉"),
     ],
@@ -180,3 +181,89 @@ def test_table_has_a_row_for_each_token(tiny_pair: Pair[Path]):
     table = result.table()
     assert len(table) == sum(len(answer.answer) for _, answer in result.answers.items())
     np.testing.assert_allclose(np.log(table["probability"]), table["log_prob"], atol=1e-6)
+
+
+# --- sampling ---------------------------------------------------------------------------------------------------------
+
+SAMPLINGS = [
+    Sampling(temperature=1.5, seed=7),
+    Sampling(temperature=0.7, top_k=5, seed=1),
+    Sampling(temperature=2.0, top_p=0.8, seed=2),
+    Sampling(top_k=9, top_p=0.6, seed=2**32 - 1),
+]
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS, ids=str)
+def test_a_drawn_answer_is_that_of_generate(tiny_pair: Pair[Path], sampling: Sampling):
+    asked = request(max_new_tokens=20, formats=Pair("plain", "chat"), sampling=sampling)
+    result = run("generation", tiny_pair, asked)
+    for (_, answer), (_, folder) in zip(result.answers.items(), tiny_pair.items(), strict=True):
+        module = AutoModelForCausalLM.from_pretrained(folder)
+        ids = torch.tensor([answer.prompt.ids.tolist()])
+        torch.manual_seed(sampling.seed)
+        cuts = {"temperature": sampling.temperature, "top_k": sampling.top_k, "top_p": sampling.top_p}
+        own = module.generate(ids, attention_mask=torch.ones_like(ids), do_sample=True, max_new_tokens=20, **cuts)
+        assert answer.answer.ids.tolist() == own[0, ids.shape[1] :].tolist()
+
+
+def test_the_same_seed_draws_the_same_answer_and_another_seed_another(tiny_pair: Pair[Path]):
+    def drawn(seed: int) -> list[int]:
+        sampling = Sampling(temperature=2.0, seed=seed)
+        return run("generation", tiny_pair, request(sampling=sampling)).answers.tuned.answer.ids.tolist()
+
+    assert drawn(3) == drawn(3) != drawn(4)
+
+
+def test_sample_n_is_the_answer_to_seed_plus_n(tiny_pair: Pair[Path]):
+    many = run("generation", tiny_pair, request(sampling=Sampling(temperature=2.0, seed=5), samples=3))
+    assert len(many.samples) == 3 and many.answers is many.samples[0]
+    for number, answers in enumerate(many.samples):
+        one = run("generation", tiny_pair, request(sampling=Sampling(temperature=2.0, seed=5 + number)))
+        for side, answer in answers.items():
+            assert answer.answer.ids.tolist() == one.answers[side].answer.ids.tolist()
+    assert len({tuple(answers.tuned.answer.ids.tolist()) for answers in many.samples}) == 3
+
+
+def test_equal_models_draw_equal_answers(tiny_pair: Pair[Path]):
+    asked = request(formats=Pair("plain", "plain"), sampling=Sampling(temperature=3.0), samples=2)
+    for answers in run("generation", Pair(tiny_pair.base, tiny_pair.base), asked).samples:
+        assert answers.base.answer.ids.tolist() == answers.tuned.answer.ids.tolist()
+
+
+def test_a_very_low_temperature_is_greedy(tiny_pair: Pair[Path]):
+    cold = run("generation", tiny_pair, request(sampling=Sampling(temperature=1e-4)))
+    greedy = run("generation", tiny_pair, request())
+    for side, answer in cold.answers.items():
+        assert answer.answer.ids.tolist() == greedy.answers[side].answer.ids.tolist()
+        np.testing.assert_array_equal(answer.log_probs, greedy.answers[side].log_probs)
+
+
+def test_snapshots_show_whole_samples_and_the_one_under_way(tiny_pair: Pair[Path]):
+    watcher = Watcher()
+    run("generation", tiny_pair, request(sampling=Sampling(temperature=2.0), samples=2), watcher)
+    counts = [len(snapshot.samples) for snapshot in watcher.snapshots]
+    assert counts == sorted(counts) and set(counts) == {1, 2}
+
+
+def test_greedy_answers_are_not_asked_for_twice():
+    with pytest.raises(ValidationError, match="Greedy answers to one question are all alike"):
+        request(samples=2)
+
+
+# --- prompts of both sides --------------------------------------------------------------------------------------------
+
+
+def test_the_same_tokens_on_both_sides(tiny_pair: Pair[Path]):
+    for format in ("chat", "plain", "few-shot", "Q: {instruction}\nA:"):
+        answers = run("generation", tiny_pair, request(formats=Pair(format, format), same_tokens=True)).answers
+        assert answers.base.prompt.ids.tolist() == answers.tuned.prompt.ids.tolist()
+
+
+def test_the_same_tokens_need_one_format():
+    with pytest.raises(ValidationError, match=r"Both sides are to read the same tokens.*choose one format for both"):
+        request(same_tokens=True)
+
+
+def test_an_answer_in_ones_own_template_ends_where_the_next_question_begins(tiny_pair: Pair[Path]):
+    answer = decoded(loaded(tiny_pair).base, " Paris\nQ: And of Japan?", prompts.delimiters("Q: {instruction}\nA:"))
+    assert answer.stop == "delimiter" and answer.answer().text == "Paris"

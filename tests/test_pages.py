@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -24,6 +25,7 @@ from tests.models import specs_of
 APP = Path(__file__).resolve().parents[1] / "dashboard/app.py"
 PAGES = ("compare", "attention", "attribution")
 KINDS = {"compare": "generation", "attention": "attention", "attribution": "attribution"}
+"""Page -> the analysis that it asks for first."""
 HOSTILE = (
     "<script>alert(1)</script> ![x](http://example.com/x.png) [y](http://example.com) $x^2$ :material/home: **b** `c`"
 )
@@ -83,6 +85,8 @@ def done(kind: str, request: Any) -> FakeJob:
     """The result that fits the request, made by hand."""
     if kind == "generation":
         return FakeJob(kind, request, result=results.generation())
+    if kind == "shift":
+        return FakeJob(kind, request, result=results.shift())
     if kind == "attention":
         return FakeJob(kind, request, result=results.attention(request.layer))
     return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity))
@@ -93,7 +97,9 @@ def encoder_decoder(kind: str, request: Any) -> FakeJob:
     text = results.encoder_decoder_sequence()
     if kind == "generation":
         answers = results.generation().answers.map(lambda one: replace(one, prompt=results.started()))
-        return FakeJob(kind, request, result=Generation(results.models(encoder_decoder=True), answers))
+        return FakeJob(kind, request, result=Generation(results.models(encoder_decoder=True), (answers,)))
+    if kind == "shift":
+        return FakeJob(kind, request, result=replace(results.shift(), models=results.models(encoder_decoder=True)))
     if kind == "attention":
         return FakeJob(kind, request, result=results.attention(request.layer, text=text, kind=request.attention_kind))
     return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity, text=text))
@@ -164,6 +170,13 @@ def written(app: AppTest) -> list[str]:
     return [element.proto.body for element in app.get("html")]
 
 
+def prompts(app: AppTest) -> list[pd.DataFrame]:
+    """The tables of the prompts' tokens."""
+    tables = [frame.value for frame in app.dataframe if "id" in frame.value]
+    assert len(tables) == 2, "one a side"
+    return tables
+
+
 def kept(app: AppTest) -> session.Visit:
     return app.session_state["visit"]
 
@@ -182,7 +195,7 @@ def test_an_empty_page_says_what_to_do(app: AppTest, engine: FakeEngine, page: s
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_the_result_for_what_was_asked(app: AppTest, engine: FakeEngine, page: str):
     ask(go(app, page))
-    assert [job.kind for job in engine.submitted] == [KINDS[page]]
+    assert [job.kind for job in engine.submitted] == [KINDS[page], *(["shift"] if page == "compare" else [])]
     assert not app.error
     assert "press Run" not in words(app)
 
@@ -207,7 +220,7 @@ def test_work_in_progress_can_be_stopped_and_run_again(app: AppTest, engine: Fak
     assert "Stopped before the end." in words(app)
     engine.make = done
     checked(app.button(key=f"again-{KINDS[page]}").click().run())
-    assert len(engine.submitted) == 2
+    assert len(engine.asked(KINDS[page])) == 2
     assert "Stopped" not in words(app)
 
 
@@ -362,7 +375,7 @@ def test_run_on_the_same_question_keeps_what_is_on_its_way_and_asks_again_what_f
     checked(app.run())
     engine.make = done
     ask(app)
-    assert len(engine.submitted) == 2
+    assert len(engine.asked("generation")) == 2
     assert not app.error
 
 
@@ -379,7 +392,7 @@ def test_an_edited_question_says_that_the_answers_are_older(app: AppTest, engine
     assert "You changed the question" not in words(app)
     checked(app.text_area(key="instruction").set_value("Not yet asked").run())
     assert "You changed the question" in words(app)
-    assert len(engine.submitted) == 1
+    assert len(engine.asked("generation")) == 1
 
 
 # Another pair of models
@@ -482,8 +495,8 @@ def test_the_prompt_of_an_encoder_decoder_says_what_the_decoder_starts_with(app:
     checked(app.run())
     assert [element.value for element in app.get("code")] == ["".join(results.READ)] * 2
     assert words(app).count(plain(f"The decoder starts with {results.START}")) == 2
-    for frame in app.dataframe:
-        assert list(frame.value["read by"]) == ["encoder"] * len(results.READ) + ["decoder"]
+    for frame in prompts(app):
+        assert list(frame["read by"]) == ["encoder"] * len(results.READ) + ["decoder"]
 
 
 def test_without_a_chat_template_chat_is_not_offered_and_run_just_works(
@@ -528,8 +541,9 @@ def test_odd_instructions_are_asked_as_typed(app: AppTest, engine: FakeEngine, p
 def test_what_a_model_writes_is_shown_literally(app: AppTest, engine: FakeEngine):
     """Markdown images in an answer would be requests beyond this machine."""
     hostile = results.answer((HOSTILE,), text=HOSTILE)
-    result = replace(results.generation(), answers=replace(results.generation().answers, tuned=hostile))
-    engine.make = lambda kind, request: FakeJob(kind, request, result=result)
+    result = replace(results.generation(), samples=(replace(results.generation().answers, tuned=hostile),))
+    moved = results.shift(tuned=(HOSTILE,))
+    engine.make = lambda kind, request: FakeJob(kind, request, result=moved if kind == "shift" else result)
     ask(app)
     assert any(escaped(HOSTILE) in body for body in written(app))
     shown = [element.value for kind in ("markdown", "caption", "warning", "error") for element in app.get(kind)]
@@ -542,7 +556,7 @@ def test_the_exact_prompt_is_there_on_demand(app: AppTest):
     app.session_state["saw"] = True
     checked(app.run())
     assert [element.value for element in app.get("code")] == ["".join(results.PROMPT)] * 2
-    assert [list(frame.value["id"]) for frame in app.dataframe] == [results.encoded(results.PROMPT).ids.tolist()] * 2
+    assert [list(frame["id"]) for frame in prompts(app)] == [results.encoded(results.PROMPT).ids.tolist()] * 2
     assert [one.value for one in app.warning] == [plain("A note about this prompt.")] * 2
 
 

@@ -179,7 +179,7 @@ def test_an_eos_that_the_tokenizer_adds_is_left_off_and_said(tiny_pair: Pair[Pat
     ],
 )
 def test_end_of_answer(text: str, place: int | None):
-    assert prompts.end_of_answer(text, prompts.DELIMITERS["few-shot"]) == place
+    assert prompts.end_of_answer(text, prompts.delimiters("few-shot")) == place
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +209,99 @@ def test_detokenizer_equals_its_slow_twin_where_bytes_fall_back(byte_fallback, t
     fast = prompts.encode_continuation(byte_fallback, prompt, ids)
     assert fast.text == oracles.detokenized(byte_fallback, prompt.ids.tolist(), ids)[0]
     assert "\ufffd" not in fast.text and text.strip() in fast.text
+
+
+# --- templates of one's own, conversations ------------------------------------------------------------------------------
+
+OWN = "### Query\n{instruction}\n\n### Reply\n"
+TURNS = (
+    Message(role="system", content="Be brief."),
+    Message(content="first"),
+    Message(role="assistant", content="second"),
+    Message(content="third"),
+)
+
+
+def test_exact_texts_of_a_conversation(tokenizer):
+    def text(format: str) -> str:
+        return prompts.encode_prompt(tokenizer, TURNS, format, tokenizer.chat_template).text
+
+    assert text("plain") == "Be brief.\n\nfirst\n\nsecond\n\nthird"
+    assert text(OWN) == "Be brief.\n\n### Query\nfirst\n\n### Reply\nsecond\n\n### Query\nthird\n\n### Reply\n"
+    few_shot = text("few-shot")
+    assert few_shot.startswith("Be brief.\n\nInstruction: What is the capital of France?\nAnswer: Paris\n\n")
+    assert few_shot.endswith("Instruction: first\nAnswer: second\n\nInstruction: third\nAnswer:")
+
+
+@given(text=instructions)
+def test_an_own_template_holds_the_instruction_as_typed(tokenizer, text: str):
+    encoded = encode(tokenizer, text, "Q: {instruction}\nA:")
+    assert encoded.text == f"Q: {text}\nA:"
+    assert tokenizer.bos_token_id == encoded.ids[0], "text around an instruction is text: BOS comes as for any text"
+
+
+@pytest.mark.parametrize(
+    ("format", "ends"),
+    [
+        ("chat", ()),
+        ("plain", ("\n\n",)),
+        ("few-shot", ("\n\n", "\nInstruction:")),
+        ("Q: {instruction}\nA:", ("\nQ:",)),
+        ("{instruction}\n\nAnswer:", ("\n\n",)),
+        (OWN, ("\n\n",)),
+    ],
+)
+def test_where_answers_end(format: str, ends: tuple[str, ...]):
+    assert prompts.delimiters(format) == ends
+
+
+def test_a_chat_template_without_the_begin_token_is_said(tokenizer):
+    template = "{% for m in messages %}<|user|>{{ m['content'] }}{% endfor %}<|assistant|>"
+    encoded = prompts.encode_prompt(tokenizer, ask("hi"), "chat", template)
+    assert encoded.notes == (
+        "The chat template begins without <|begin|>, which this tokenizer puts in front of plain text; the model may have been trained either way.",
+    )
+
+
+# --- two tokenizers -----------------------------------------------------------------------------------------------------
+
+
+@given(
+    first=st.lists(st.integers(1, 4), max_size=8),
+    second=st.lists(st.integers(1, 4), max_size=8),
+    seed=st.integers(0, 9),
+)
+def test_pieces_cover_what_both_cover_and_keep_the_sum(first: list[int], second: list[int], seed: int):
+    """Two ways to cut one text of as many characters as the shorter of them, the last token taking what is left."""
+    length = min(sum(first), sum(second))
+
+    def spans(sizes: list[int]) -> np.ndarray:
+        ends = sorted({*[int(end) for end in np.cumsum(sizes) if end < length], *([length] if length else [])})
+        return np.array(list(zip([0, *ends][: len(ends)], ends, strict=True)), dtype=np.int64).reshape(-1, 2)
+
+    one, other = spans(first), spans(second)
+    pieces = prompts.shared_pieces(one, other)
+    assert [a for a, _ in pieces.tolist()[1:]] == [b for _, b in pieces.tolist()[:-1]], "without gaps"
+    common = sorted({b for _, b in one.tolist()} & {b for _, b in other.tolist()})
+    assert [b for _, b in pieces.tolist()] == common
+    for tokens in (one, other):
+        values = np.random.default_rng(seed).normal(size=len(tokens))
+        sums = prompts.sum_pieces(tokens, values, pieces)
+        assert sums.sum() == pytest.approx(values.sum())
+        for (begin, end), found in zip(pieces, sums, strict=True):
+            inside = (tokens[:, 0] >= begin) & (tokens[:, 1] <= end)
+            assert found == pytest.approx(values[inside].sum())
+
+
+def test_bytes_of_one_character_are_never_parted():
+    emoji, whole = np.array([[0, 1], [1, 2], [1, 2], [1, 2], [2, 3]]), np.array([[0, 2], [2, 3]])
+    assert prompts.shared_pieces(emoji, whole).tolist() == [[0, 2], [2, 3]]
+    assert prompts.shared_pieces(emoji, emoji).tolist() == [[0, 1], [1, 2], [2, 3]]
+    np.testing.assert_allclose(prompts.sum_pieces(emoji, np.arange(5.0), np.array([[0, 2], [2, 3]])), [6, 4])
+
+
+@given(text=instructions)
+def test_another_models_answer_is_read_exactly(tokenizer, text: str):
+    prompt = encode(tokenizer, "Say it.", "plain")
+    answer = prompts.encode_answer(tokenizer, prompt, text)
+    assert answer.text == text and tokenizer.decode(answer.ids) == text

@@ -16,10 +16,11 @@ from dashboard.widgets.explained import how_to_read
 from dashboard.widgets.progress import status
 from dashboard.widgets.text import escaped, plain
 from model_utils import codec
-from model_utils.contracts.load_report import Ability, LoadReport, Tokenizers
+from model_utils.contracts.common import Relation
+from model_utils.contracts.load_report import Ability, LoadReport
 
 POLL_SECONDS = 0.5
-TOKENIZERS: dict[Tokenizers, str] = {
+TOKENIZERS: dict[Relation, str] = {
     "equal": "the tokenizers are the same",
     "compatible": "the tokenizers give the same ids to what both know",
     "different": "the tokenizers cut texts differently",
@@ -142,7 +143,7 @@ def _report(report: LoadReport) -> None:
     if not report.unfinished:
         st.download_button(
             "Download as JSON",
-            codec.encode(report),
+            lambda: codec.encode(report).encode(),  # text itself would be a file that the next run takes away
             "load_report.json",
             "application/json",
             key="download-report",

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model_utils.pair import Pair, Side
 
 MAX_CHARACTERS = 1_000_000
 MAX_NEW_TOKENS = 4_096
 
-Format = Literal["chat", "plain", "few-shot"]
-FORMATS: tuple[Format, ...] = ("chat", "plain", "few-shot")
+FORMATS = ("chat", "plain", "few-shot")
+"""The formats that have a name; any other is a template of the person's own, with `SLOT` where the instruction goes."""
+SLOT = "{instruction}"
+MAX_TEMPLATE_CHARACTERS = 20_000
 
 ROLES = ("template", "instruction", "answer")
 """Who wrote a token: the format around the instruction, the person, or the model; `Encoded.roles` holds indices into this."""
@@ -36,6 +38,26 @@ def check_text(text: str) -> str:
 
 
 Text = Annotated[str, AfterValidator(check_text)]
+
+
+def check_format(format: str) -> str:
+    """`format` itself when it is one of `FORMATS` or a template that holds `SLOT` once; a ValueError for people otherwise."""
+    if format in FORMATS:
+        return format
+    shown = repr(format[:60]) + ("..." if len(format) > 60 else "")
+    if format.count(SLOT) != 1:
+        found = f"holds {SLOT} {format.count(SLOT)} times" if SLOT in format else f"does not hold {SLOT}"
+        raise ValueError(
+            f"The template {shown} {found}; write {SLOT} once, where the instruction goes, or choose {', '.join(FORMATS)}"
+        )
+    if len(format) > MAX_TEMPLATE_CHARACTERS:
+        raise ValueError(f"The template has {len(format):,} characters; at most {MAX_TEMPLATE_CHARACTERS:,} are taken")
+    check_text(format)
+    return format
+
+
+Format = Annotated[str, AfterValidator(check_format)]
+"""How a model is asked: as a message in its chat template, with the bare instruction, after solved examples, or in a template of the person's own."""
 
 
 class Request(BaseModel):
@@ -97,6 +119,43 @@ Messages = Annotated[tuple[Message, ...], AfterValidator(check_messages)]
 NewTokens = Annotated[int, Field(ge=1, le=MAX_NEW_TOKENS)]
 
 
+AnswerIds = tuple[Annotated[int, Field(ge=0)], ...]
+
+
+class Sampling(Request):
+    """Tokens are drawn at random instead of taking the most probable one; the same seed draws the same answer."""
+
+    temperature: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
+    """logits are divided by it first; below 1 sharper, above 1 flatter"""
+    top_k: Annotated[int, Field(ge=0)] = 0
+    """only the k most probable tokens can be drawn; 0: all"""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """of those only the most probable ones that hold this much probability together (Holtzman et al. 2020)"""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """both sides draw with it, so that equal models give equal answers; sample n uses seed + n"""
+
+
+class Asked(Request):
+    """What both sides are asked, each in its own prompt format."""
+
+    messages: Messages
+    formats: Pair[Format] = Pair("few-shot", "chat")
+    same_tokens: bool = False
+    """base reads exactly the tokens that tuned reads; then there is one format"""
+    sampling: Sampling | None = None
+    """None: greedy, the most probable token at every step"""
+    max_new_tokens: NewTokens = 128
+    """longest answer; it also ends where the model's context does"""
+
+    @model_validator(mode="after")
+    def _one_format(self) -> Self:
+        if self.same_tokens and self.formats.base != self.formats.tuned:
+            raise ValueError(
+                f"Both sides are to read the same tokens, but base is asked in the format {self.formats.base!r} and tuned in {self.formats.tuned!r}; choose one format for both"
+            )
+        return self
+
+
 class SharedSequence(Request):
     """One prompt format and one answer that are forced, by ids, through both models, so that their insides can be compared token by token."""
 
@@ -104,8 +163,10 @@ class SharedSequence(Request):
     format: Format = "chat"
     answer_from: Side = "tuned"
     """Whose tokenizer the answer ids belong to, and who answers when there are none."""
-    answer_ids: tuple[Annotated[int, Field(ge=0)], ...] | None = None
-    """The forced answer; None: the greedy answer of `answer_from`, made first."""
+    answer_ids: AnswerIds | None = None
+    """The forced answer; None: the answer of `answer_from`, made first."""
+    sampling: Sampling | None = None
+    """How that answer is made; None: greedily."""
     max_new_tokens: NewTokens = 128
     """Longest answer to make when `answer_ids` is None."""
 
@@ -146,10 +207,25 @@ class Encoded:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def part(self, positions: np.ndarray) -> Encoded:
+        """Some of the tokens, in order; the text stays whole, so that their spans still hold."""
+        return replace(
+            self,
+            ids=self.ids[positions],
+            spans=self.spans[positions],
+            roles=self.roles[positions],
+            special=self.special[positions],
+            pieces=tuple(self.pieces[position] for position in positions),
+            encoder_length=int((positions < self.encoder_length).sum()),
+        )
+
     def positions(self, role: str) -> np.ndarray:
         """(position,) int64; where the tokens of one role stand."""
         return np.flatnonzero(self.roles == ROLES.index(role))
 
+
+Relation = Literal["equal", "compatible", "different"]
+"""Of two tokenizers. Equal: the same ids for every text. Compatible: the same ids where both have them; one has more tokens. Different: neither."""
 
 UNBOUNDED = 1 << 20
 """Tokens that a model may read whose architecture and tokenizer name no limit."""

@@ -8,11 +8,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from model_utils.contracts.common import UNBOUNDED, ModelFacts, Request
+from model_utils.contracts.common import UNBOUNDED, ModelFacts, Relation, Request
 from model_utils.pair import Pair, Side
-
-Tokenizers = Literal["equal", "compatible", "different"]
-"""Equal: the same ids for every text. Compatible: the same ids where both have them; one has more tokens. Different: neither."""
 
 
 class LoadReportRequest(Request):
@@ -81,7 +78,7 @@ class LoadReport:
     """both sides stand on one copy of the weights in memory"""
     adapter_restores_base: bool | None
     """with the adapter off the shared network computes the same bits as before it was laid on; None: no adapter"""
-    tokenizers: Tokenizers
+    tokenizers: Relation
     tokenizers_said: str
     """the same as a sentence"""
     tensor_names: tuple[str, ...]

@@ -1,0 +1,396 @@
+"""How far tuning moved the distribution of each token: one answer forced through both models, and what makes the difference believable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+
+from model_utils import anatomy, generation, prompts
+from model_utils.contracts.common import SLOT, Encoded, Format, Message
+from model_utils.contracts.generation import ALTERNATIVES
+from model_utils.contracts.shift import Floor, Forced, Reading, Shift, ShiftRequest, Split
+from model_utils.errors import Refused
+from model_utils.loading import LanguageModel
+from model_utils.pair import SIDES, Pair, Side
+from model_utils.reporting import Report
+
+CHUNK_BYTES = 16 << 20
+"""Logits of one model that are held at once: with their vocabulary axis a whole answer would take hundreds of MB."""
+
+NUMERICAL_PERCENTILE, WORDING_PERCENTILE = 99, 90
+
+REWORDINGS = (f"{SLOT}\n", f"Please: {SLOT}", f"{SLOT} Please.", f"Task: {SLOT}", f"Request: {SLOT}")
+"""Neutral rewordings: the same instruction before an empty line, with politeness, and after a synonym for 'instruction'."""
+
+TWINS, PADDING = 2, 8
+"""The batch of the numerical floor: so many copies of the text, and so many masked positions behind it."""
+
+
+# --- formulas: rows of log-probabilities over one vocabulary ----------------------------------------------------------
+
+
+def kl(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """(row,) Kullback-Leibler divergence KL(p || q) in nats, sum p (log p - log q); both (row, vocab) log-probabilities."""
+    terms = torch.where(log_p > -math.inf, log_p.exp() * (log_p - log_q), 0.0)
+    return terms.sum(dim=-1).clamp_min(0.0)  # rounding alone can take it below
+
+
+def js(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """(row,) Jensen-Shannon divergence in nats, 0 to ln 2: the mean KL of each to their mean (Lin 1991, eq. 4.1 with equal weights)."""
+    apart = torch.nan_to_num((log_p - log_q).abs(), nan=0.0, posinf=math.inf)  # both -inf: they agree
+    middle = torch.maximum(log_p, log_q) + torch.log1p(torch.expm1(-apart) / 2)  # of equal rows exactly the row
+    return ((kl(log_p, middle) + kl(log_q, middle)) / 2).clamp_max(math.log(2))
+
+
+def tv(log_p: torch.Tensor, log_q: torch.Tensor) -> torch.Tensor:
+    """(row,) total variation distance, 0 to 1: half the sum of |p - q|."""
+    return ((log_p.exp() - log_q.exp()).abs().sum(dim=-1) / 2).clamp_max(1.0)
+
+
+def entropy(log_p: torch.Tensor) -> torch.Tensor:
+    """(row,) entropy in nats, - sum p log p."""
+    return -torch.where(log_p > -math.inf, log_p.exp() * log_p, 0.0).sum(dim=-1)
+
+
+def rank_and_ties(logits: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(row,) rank of each id, 1 + the number of strictly larger logits (row, vocab), and how many others are exactly as large."""
+    own = logits.gather(-1, ids[:, None])
+    return 1 + (logits > own).sum(dim=-1), (logits == own).sum(dim=-1) - 1
+
+
+# --- the analysis -----------------------------------------------------------------------------------------------------
+
+
+def shift(pair: Pair[LanguageModel], request: ShiftRequest, report: Report) -> Shift:
+    """Both answers through both models; snapshots come before the split and before the floors."""
+    asked, texts = _Asked(pair, request), _Texts(report)
+    prompt = asked.prompts(request.formats)
+    ids = Pair(*(asked.answer(side, prompt[side], report) for side in SIDES))
+    report(0.1, "both models read both answers")
+    answers = Pair(*(measure(pair, prompt, side, ids[side], request.formats[side], texts) for side in SIDES))
+    found = Shift(pair.map(lambda model: model.facts), answers, ("format or weights", "noise floors"))
+    report(0.2, "format or weights", found)
+    answers = answers.map(lambda one: replace(one, split=_split(asked, one, texts)))
+    found = replace(found, answers=answers, unfinished=("noise floors",))
+    report(0.3, "noise floors: batches, kernels and threads", found)
+    answers = answers.map(lambda one: replace(one, numerical=_numerical(pair, one, texts)))
+    report(0.6, "noise floors: rewordings of the instruction", replace(found, answers=answers))
+    answers = answers.map(lambda one: replace(one, wording=_wording(asked, one, texts)))
+    return replace(found, answers=answers, unfinished=())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The question, and the prompts that it becomes in any format."""
+
+    pair: Pair[LanguageModel]
+    request: ShiftRequest
+
+    def prompts(self, formats: Pair[Format], rewording: str = SLOT) -> Pair[Encoded]:
+        """Each side's prompt in these formats, the instruction reworded."""
+        *before, last = self.request.messages
+        content = rewording.replace(SLOT, last.content)
+        update = {"messages": (*before, Message(content=content)), "formats": formats}
+        return generation.encode_sides(self.pair, self.request.model_copy(update=update))
+
+    def answer(self, side: Side, prompt: Encoded, report: Report) -> tuple[int, ...]:
+        """The ids of one side's answer: those given, else made."""
+        model, request = self.pair[side], self.request
+        given = request.answers[side]
+        if given is None:
+            limit, format = request.max_new_tokens, request.formats[side]
+            return generation.answer_ids(model, prompt, format, request.sampling, limit, report)
+        generation.check_ids(model, given)
+        return given
+
+
+# --- passes -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Pass:
+    """One model has read one prompt and one answer; the logits of the answer's tokens can be had in chunks."""
+
+    model: LanguageModel
+    states: anatomy.LastStates
+
+    def chunks(self, vocabulary: int) -> Iterator[tuple[slice, torch.Tensor]]:
+        """(tokens of the answer, their logits (row, vocabulary) float32); chunks for the same `vocabulary` hold the same tokens."""
+        rows = max(1, CHUNK_BYTES // (4 * vocabulary))
+        for start in range(0, len(self.states), rows):
+            chosen = slice(start, start + rows)
+            with self.model.running() as module:
+                logits = anatomy.unembed(module, self.states, chosen)
+            yield chosen, logits
+
+    def log_probs(self, ids: Sequence[int]) -> np.ndarray:
+        """(token,) float64 log-probabilities of the answer's ids in nats; NaN for those that the model does not have."""
+        found = np.zeros(len(ids))
+        for chosen, logits in self.chunks(self.model.facts.vocabulary):
+            found[chosen] = _numpy(_own(torch.log_softmax(logits, dim=-1), ids[chosen]))
+        return found
+
+
+def _own(rows: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
+    """(row,) the value of each id in its row; NaN beyond the vocabulary."""
+    wanted = torch.as_tensor(ids, device=rows.device)
+    known = wanted < rows.shape[1]
+    return torch.where(known, rows.gather(-1, torch.where(known, wanted, 0)[:, None])[:, 0], math.nan)
+
+
+def _numpy(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()
+
+
+def read(
+    model: LanguageModel,
+    prompt: Encoded,
+    ids: Sequence[int],
+    report: Report,
+    kernel: Literal["own", "eager"] = "own",
+    threads: int | None = None,
+    twins: int = 1,
+    padding: int = 0,
+) -> Pass:
+    """One teacher-forced pass over a prompt and the ids of an answer; Refused where they are too long for the model."""
+    generation.check_length(model, prompt, len(ids) - 1)  # the last token is predicted, but not read
+    report.breathe()
+    whole = np.concatenate([prompt.ids, np.asarray(ids[:-1], dtype=np.int64)])
+    first = len(prompt) - prompt.encoder_length - 1
+    with model.running(report.poll, kernel, threads=threads) as module:
+        parts = anatomy.parts(model.ids(whole), prompt.encoder_length)
+        return Pass(model, anatomy.last_states(module, parts, range(first, first + len(ids)), twins, padding))
+
+
+class _Texts:
+    """Passes that were made, so that no model reads the same tokens twice."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+        self._made: dict[tuple[int, bytes, int, tuple[int, ...]], Pass] = {}
+
+    def read(self, model: LanguageModel, prompt: Encoded, ids: tuple[int, ...]) -> Pass:
+        key = (id(model), prompt.ids.tobytes(), prompt.encoder_length, ids)
+        if key not in self._made:
+            self._made[key] = read(model, prompt, ids, self.report)
+        return self._made[key]
+
+
+# --- one answer through both models -----------------------------------------------------------------------------------
+
+
+def measure(
+    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, ids: tuple[int, ...], format: Format, texts: _Texts
+) -> Forced:
+    """The comparison proper, without split and floors: each model reads the answer after its own prompt, once."""
+    answer = prompts.encode_continuation(pair[writer].tokenizer, prompt[writer], ids)
+    end = prompts.end_of_answer(answer.text, prompts.delimiters(format))
+    counted = ~answer.special & (answer.spans[:, 0] < (len(answer.text) if end is None else end))
+    relation = prompts.relation(pair.map(lambda model: model.tokenizer))
+    if relation == "different":
+        return _in_pieces(pair, prompt, writer, answer.part(np.flatnonzero(counted)), texts)
+    for _, model in pair.items():
+        generation.check_ids(model, ids[:-1])
+    passes = pair.zip(prompt).map(lambda one: texts.read(*one, ids))
+    shared = _shared_ids(pair) if relation == "compatible" else _shared_rows(pair)
+    observed, (forward, reverse, middle, variation) = _observe_both(passes, ids, shared)
+    readings = pair.zip(prompt).zip(observed).map(lambda one: _reading(*one[0], answer, one[1]))
+    log_probs = readings.map(lambda one: one.log_probs.astype(np.float64))
+    return Forced(writer, readings, True, answer.spans, counted, log_probs, forward, reverse, middle, variation)
+
+
+def _in_pieces(
+    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, answer: Encoded, texts: _Texts
+) -> Forced:
+    """For different tokenizers: the other model reads the same characters in its own tokens, and pieces are compared."""
+    reader: Side = "base" if writer == "tuned" else "tuned"
+    begin, end = (int(answer.spans[0, 0]), int(answer.spans[:, 1].max())) if len(answer) else (0, 0)
+    again = prompts.encode_answer(pair[reader].tokenizer, prompt[reader], answer.text[begin:end], begin)
+    read_as = Pair(answer, again) if writer == "base" else Pair(again, answer)
+    spans = prompts.shared_pieces(answer.spans, again.spans)
+    readings = {}
+    for side in SIDES:
+        ids = tuple(read_as[side].ids.tolist())
+        passed = texts.read(pair[side], prompt[side], ids)
+        vocabulary = pair[side].facts.vocabulary
+        observed = [_observe(logits, ids[chosen], None) for chosen, logits in passed.chunks(vocabulary)]
+        readings[side] = _reading(pair[side], prompt[side], read_as[side], observed)
+    both = Pair(**readings)
+    sums = both.map(lambda one: prompts.sum_pieces(one.answer.spans, one.log_probs, spans))
+    nothing = np.zeros(0, dtype=np.float32)
+    return Forced(writer, both, False, spans, np.ones(len(spans), dtype=bool), sums, nothing, nothing, nothing, nothing)
+
+
+Observed = tuple[torch.Tensor, ...]
+"""(log-probability, rank, ties, entropy, best ids, their log-probabilities, probability on tokens of its own), each (row, ...)"""
+
+
+def _observe_both(
+    passes: Pair[Pass], ids: tuple[int, ...], shared: Pair[torch.Tensor] | None
+) -> tuple[Pair[list[Observed]], tuple[np.ndarray, ...]]:
+    """What each model says of the answer's tokens, and how far apart the two are: (KL, reverse KL, JS, TV)."""
+    observed: Pair[list[Observed]] = Pair([], [])
+    apart: list[torch.Tensor] = []
+    vocabulary = max(one.model.facts.vocabulary for one in passes.sides)
+    for (chosen, base), (_, tuned) in zip(*passes.map(lambda one: one.chunks(vocabulary)).sides, strict=True):
+        logits = Pair(base, tuned.to(base.device))
+        for side in SIDES:
+            observed[side].append(_observe(logits[side], ids[chosen], shared[side] if shared else None))
+        common = logits if shared is None else logits.zip(shared).map(lambda one: one[0][:, one[1]])
+        p, q = common.map(lambda one: torch.log_softmax(one, dim=-1)).sides
+        apart.append(torch.stack([kl(q, p), kl(p, q), js(p, q), tv(p, q)]))
+    rows = torch.cat([torch.zeros(4, 0), *(one.cpu() for one in apart)], dim=1)
+    return observed, tuple(_numpy(row) for row in rows)
+
+
+def _observe(logits: torch.Tensor, ids: Sequence[int], shared: torch.Tensor | None) -> Observed:
+    """What one model says of some tokens; `shared`: the ids that the other model has too (None: all)."""
+    log_p = torch.log_softmax(logits, dim=-1)
+    own = _own(log_p, ids)
+    wanted = torch.as_tensor(ids, device=logits.device)
+    rank, ties = rank_and_ties(logits, torch.where(wanted < logits.shape[1], wanted, 0))
+    best = torch.topk(log_p, min(ALTERNATIVES, logits.shape[1]))
+    rest = torch.zeros_like(own) if shared is None else log_p.exp().index_fill(1, shared, 0.0).sum(dim=-1)
+    unknown = own.isnan()
+    return (
+        own,
+        rank.masked_fill(unknown, 0),
+        ties.masked_fill(unknown, 0),
+        entropy(log_p),
+        best.indices,
+        best.values,
+        rest,
+    )
+
+
+def _reading(model: LanguageModel, prompt: Encoded, answer: Encoded, observed: list[Observed]) -> Reading:
+    empty = torch.zeros(0)
+    columns = [torch.cat(column) for column in zip(*observed, strict=True)] or [empty] * 4 + [empty[:, None]] * 2 + [
+        empty
+    ]
+    log_probs, ranks, ties, entropies, ids, best, rest = (_numpy(column) for column in columns)
+    return Reading(
+        prompt=prompt,
+        answer=answer,
+        log_probs=log_probs,
+        ranks=ranks.astype(np.int64),
+        ties=ties.astype(np.int64),
+        entropies=entropies,
+        alternative_ids=ids.astype(np.int64),
+        alternative_log_probs=best,
+        alternative_pieces=tuple(tuple(generation.piece(model, id) for id in row) for row in ids.astype(int).tolist()),
+        own_mass=rest,
+    )
+
+
+def _shared_rows(pair: Pair[LanguageModel]) -> Pair[torch.Tensor] | None:
+    """With equal tokenizers: the rows that both models have, where one table is padded further than the other; None: all."""
+    sizes = pair.map(lambda model: model.facts.vocabulary)
+    if sizes.base == sizes.tuned:
+        return None
+    return pair.map(lambda model: torch.arange(min(sizes.sides), device=model.device))
+
+
+def _shared_ids(pair: Pair[LanguageModel]) -> Pair[torch.Tensor]:
+    """With compatible tokenizers: the ids that stand for the same token in both, or for none in either."""
+    size = min(model.facts.vocabulary for model in pair.sides)
+    names = pair.map(lambda model: {id: token for token, id in model.tokenizer.get_vocab().items()})
+    same = [id for id in range(size) if names.base.get(id) == names.tuned.get(id)]
+    return pair.map(lambda model: torch.tensor(same, device=model.device))
+
+
+# --- what makes it believable -----------------------------------------------------------------------------------------
+
+
+def _units(forced: Forced, side: Side, values: np.ndarray) -> np.ndarray:
+    """(unit,) float64 sums of `values` (token,) of one side's reading."""
+    return values if forced.alike else prompts.sum_pieces(forced.readings[side].answer.spans, values, forced.spans)
+
+
+def _ids(forced: Forced, side: Side) -> tuple[int, ...]:
+    return tuple(forced.readings[side].answer.ids.tolist())
+
+
+def _split(asked: _Asked, forced: Forced, texts: _Texts) -> Split:
+    """Both models read the answer in both formats; those that were read already are not read again."""
+    formats = asked.request.split or asked.request.formats.sides
+
+    def log_probs(format: Format) -> Pair[np.ndarray]:
+        prompt = asked.prompts(Pair(format, format))
+        found = {}
+        for side in SIDES:
+            ids = _ids(forced, side)
+            found[side] = _units(forced, side, texts.read(asked.pair[side], prompt[side], ids).log_probs(ids))
+        return Pair(**found)
+
+    return Split(formats, (log_probs(formats[0]), log_probs(formats[1])))
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """A way to run the same pass that should not matter."""
+
+    says: str
+    kernel: Literal["own", "eager"] = "own"
+    threads: int | None = None
+    twins: int = 1
+    padding: int = 0
+
+
+NUISANCES = (
+    Nuisance(f"{TWINS} copies in a batch, padded by {PADDING}", twins=TWINS, padding=PADDING),
+    Nuisance("eager kernel", kernel="eager"),
+    Nuisance("one thread", threads=1),
+)
+
+
+def _numerical(pair: Pair[LanguageModel], forced: Forced, texts: _Texts) -> Floor:
+    """How far the same model moves by batch, padding, kernel and threads."""
+
+    def changes(side: Side) -> np.ndarray:
+        model, ids, prompt = pair[side], _ids(forced, side), forced.readings[side].prompt
+        before = texts.read(model, prompt, ids).log_probs(ids)
+        found = []
+        for one in NUISANCES:
+            passed = read(model, prompt, ids, texts.report, one.kernel, one.threads, one.twins, one.padding)
+            found.append(_units(forced, side, passed.log_probs(ids) - before)[forced.counted])
+        return np.concatenate(found)
+
+    return _floor(Pair(changes("base"), changes("tuned")), tuple(one.says for one in NUISANCES), NUMERICAL_PERCENTILE)
+
+
+def _wording(asked: _Asked, forced: Forced, texts: _Texts) -> Floor:
+    """How far the same model moves when the instruction is reworded; a rewording that a template trims away, or that no longer fits, is left out."""
+    found: Pair[list[np.ndarray]] = Pair([np.zeros(0)], [np.zeros(0)])
+    runs = []
+    for rewording in REWORDINGS:
+        try:
+            reworded = asked.prompts(asked.request.formats, rewording)
+            changes = {side: _reworded(asked.pair[side], forced, side, reworded[side], texts) for side in SIDES}
+        except Refused:  # too long with the words around it
+            continue
+        if any(len(one) for one in changes.values()):
+            runs.append(rewording)
+        for side in SIDES:
+            found[side].append(changes[side])
+    return _floor(found.map(np.concatenate), tuple(runs), WORDING_PERCENTILE)
+
+
+def _reworded(model: LanguageModel, forced: Forced, side: Side, prompt: Encoded, texts: _Texts) -> np.ndarray:
+    """(unit,) changes of the counted units; empty where the model reads the same tokens as before."""
+    reading, ids = forced.readings[side], _ids(forced, side)
+    if prompt.ids.tolist() == reading.prompt.ids.tolist():
+        return np.zeros(0)
+    after = read(model, prompt, ids, texts.report).log_probs(ids)
+    return _units(forced, side, after - reading.log_probs)[forced.counted]
+
+
+def _floor(changes: Pair[np.ndarray], runs: tuple[str, ...], percentile: float) -> Floor:
+    known = changes.map(lambda one: np.abs(one[~np.isnan(one)]))
+    sides = known.map(lambda one: float(np.percentile(one, percentile)) if len(one) else math.nan)
+    return Floor(sides, runs, known.map(len))
