@@ -220,10 +220,16 @@ def forced(
         kl_reverse=(apart / 3).astype(np.float32),
         js=np.minimum(apart / 8, 0.69).astype(np.float32),
         tv=np.minimum(apart / 4, 1).astype(np.float32),
-        split=Split(("few-shot", "chat"), (log_probs.map(lambda one: one - 0.25), log_probs)) if floor else None,
+        split=parted(log_probs) if floor else None,
         numerical=Floor(Pair(1e-5, 1e-5), ("a batch of two",), Pair(count, count)) if floor else None,
         wording=Floor(Pair(floor / 2, floor), ("Please: {instruction}",), Pair(count, count)) if floor else None,
     )
+
+
+def parted(log_probs: Pair[np.ndarray]) -> Split:
+    """Base was asked few-shot and tuned as a chat; each holds the answer less likely in the other's format."""
+    away = log_probs.map(lambda values: values - 0.25)
+    return Split(("few-shot", "chat"), (Pair(log_probs.base, away.tuned), Pair(away.base, log_probs.tuned)))
 
 
 def unlike(one: Forced) -> Forced:
@@ -239,7 +245,7 @@ def unlike(one: Forced) -> Forced:
         )
     )
     nothing = np.zeros(0, dtype=np.float32)
-    split = None if one.split is None else Split(one.split.formats, (sums.map(lambda values: values - 0.25), sums))
+    split = None if one.split is None else parted(sums)
     return replace(
         one,
         readings=readings,

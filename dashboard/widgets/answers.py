@@ -12,7 +12,7 @@ from dashboard.widgets.text import answer_text, plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.common import ROLES, Encoded, StopReason
 from model_utils.contracts.generation import Answer, Generation
-from model_utils.pair import Side
+from model_utils.pair import Pair, Side
 
 STOPPED: dict[StopReason, str] = {
     "end of turn": "ended by itself",
@@ -24,12 +24,32 @@ STOPPED: dict[StopReason, str] = {
 
 
 def answers(result: Generation) -> None:
-    """What each model wrote so far, how fast, and why it ended."""
+    """What each model wrote so far, how fast, and why it ended; of several samples the first, the others below on demand."""
+    held = session.visit().held.get("generation")
+    stopped = held is not None and held.stopped
     for column, (side, answer) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
         with column:
             side_title(side, result.models[side].id, speed(answer))
             answer_text(answer.text, side=side)
-            st.caption(STOPPED[answer.stop].capitalize() + ".")
+            st.caption(ending(answer, stopped))
+    if len(result.samples) > 1:
+        with st.expander(f"{len(result.samples) - 1} more of each; the page looks into the first", key="samples"):
+            for number, sample in enumerate(result.samples[1:], start=2):
+                _sample(number, sample, stopped)
+
+
+def _sample(number: int, sample: Pair[Answer], stopped: bool) -> None:
+    for column, (side, answer) in zip(st.columns(2, gap="medium"), sample.items(), strict=True):
+        with column:
+            side_title(side, f"sample {number}", speed(answer))
+            answer_text(answer.text, side=side)
+            st.caption(ending(answer, stopped))
+
+
+def ending(answer: Answer, stopped: bool) -> str:
+    """Why an answer ended; `stopped`: the person pressed Stop."""
+    why = "stopped by you" if stopped and answer.stop == "unfinished" else STOPPED[answer.stop]
+    return f"{why.capitalize()}."
 
 
 def speed(answer: Answer) -> str:

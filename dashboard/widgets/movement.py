@@ -1,0 +1,244 @@
+"""How far tuning moved each token: the headline, a measure along the answer, and the most shifted tokens first, around one pin."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import session
+from dashboard.figures import generation as certainties
+from dashboard.figures import shift as figures
+from dashboard.widgets.chart import chart
+from dashboard.widgets.format_or_weights import format_or_weights
+from dashboard.widgets.shift_strips import chance, pinned, strips, token_of, unit_of
+from dashboard.widgets.text import plain
+from model_utils.contracts.generation import Generation
+from model_utils.contracts.shift import Floor, Forced, Shift
+from model_utils.pair import SIDES, Side
+
+CERTAINTY = "certainty"
+"""The measure that is not of the shift: how sure each model was of its own answer."""
+SHARES_HELP = (
+    "Each token of the answer by its rank in the model that did not write it (Lin et al. 2024): unshifted is that model's own first choice "
+    "too, marginal is its 2nd or 3rd, shifted is beyond. A rank depends on the prompt format."
+)
+FLOOR_HELP = (
+    "The same instruction in other words that mean the same ('Please: ...', 'Task: ...') changes every probability a little, in one and the same "
+    "model. Nine in ten of those changes are smaller than this floor. What is below it says nothing about tuning."
+)
+
+
+def movement(whole: Generation, result: Shift) -> None:
+    """All of it, in a fragment of its own, so that a pin costs no more than it shows."""
+    if result.unfinished:
+        _headline(result)
+        strips(result)  # the rest comes with the floors; a page that looks for news draws as little as it can
+    else:
+        st.fragment(_inspect)(whole, result)
+
+
+def _inspect(whole: Generation, result: Shift) -> None:
+    _headline(result)
+    strips(result)
+    side = _along(whole, result)
+    _most_shifted(result, side)
+    format_or_weights(result, side, unit_of(result.answers[side], pinned(side)))
+
+
+# The headline
+
+
+def _headline(result: Shift) -> None:
+    tuned, base = result.answers.tuned, result.answers.base
+    with st.container(gap="xxsmall"):
+        st.subheader(plain(headline(tuned)), anchor=False)
+        if tuned.wording is not None and tuned.counted.any():
+            st.caption(plain(floor_said(tuned.wording)), help=FLOOR_HELP)
+        if tuned.alike and tuned.counted.any():
+            st.caption(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
+        st.caption(plain(" ".join(["The mirror:", headline(base), *_shares_of_base(base)])))
+    for forced in (tuned, base):
+        if not forced.alike:
+            st.info(
+                "The two models part this text into different tokens, so they are compared on pieces of text whose ends are token ends in both. "
+                "Ranks, divergences and classes need equal tokens and are not shown."
+            )
+            return
+
+
+def _shares_of_base(base: Forced) -> list[str]:
+    said = shares_said(base) if base.alike and base.counted.any() else ""
+    return [f"{said[0].upper()}{said[1:]}."] if said else []
+
+
+def headline(forced: Forced) -> str:
+    """How many of the tokens that people read changed beyond the noise; the most important sentence of the page."""
+    total, unit = int(forced.counted.sum()), "token" if forced.alike else "piece"
+    if total == 0:
+        return f"The {forced.writer} answer has no token to compare: it is empty."
+    many = f"{total} {unit}{'' if total == 1 else 's'} of the {forced.writer} answer"
+    if forced.wording is None:
+        return f"{many}: measuring what a reworded prompt would change ..."
+    if not np.isfinite(forced.wording.nats):
+        return f"{many}: what a reworded prompt would change could not be measured."
+    return f"{int((forced.beyond & forced.counted).sum())} of {many} changed more than a reworded prompt would change them."
+
+
+def shares_said(forced: Forced) -> str:
+    """The classes of an answer's tokens."""
+    return ", ".join(
+        f"{name} {share:.0%}".replace("%", "\N{NO-BREAK SPACE}%") for name, share in forced.shares().items()
+    )
+
+
+def floor_said(floor: Floor) -> str:
+    """What counts as noise, and what it was taken from."""
+    counted = max(floor.values.sides)
+    return (
+        f"A reworded prompt changes the log-probability of a token by up to {floor.nats:.2f} nats "
+        f"(90th percentile over {len(floor.runs)} rewordings, {counted:,} changes measured a model)."
+    )
+
+
+# A measure along the answer
+
+
+def _along(whole: Generation, result: Shift) -> Side:
+    """One measure over one answer; returns whose."""
+    st.subheader("Shift along the answer", anchor=False)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pick-measure"):
+        side = _pick_answer()
+        forced = result.answers[side]
+        measure = _pick_measure(forced)
+    if measure == CERTAINTY:
+        figure = certainties.figure(whole, session.dark())
+        st.caption("How sure each model was of its own answer, token by token; the two lines are two different texts.")
+    else:
+        figure = figures.figure(result, session.dark(), side, measure, unit_of(forced, pinned(side)))
+    if not len(forced.spans) and measure != CERTAINTY:
+        st.caption(f"The {side} answer has no token to draw.")
+        return side
+    chart(
+        figure,
+        key="along",
+        alt=f"{figures.MEASURES[measure].name if measure in figures.MEASURES else 'certainty'} along the {side} answer",
+    )
+    if not forced.alike:
+        st.caption("Only the log-ratio of each piece is known here, because the two models read different tokens.")
+    return side
+
+
+def _pick_answer() -> Side:
+    side = session.visit().side
+    chosen = st.segmented_control(
+        "Whose answer",
+        SIDES,
+        default=side,
+        required=True,
+        key=f"whose-{side}",
+        help="Both models read the answer that this model wrote, each after its own prompt.",
+    )
+    if chosen != side:
+        session.read_along(chosen)
+        session.rerun_fragment()
+    return chosen
+
+
+def _pick_measure(forced: Forced) -> str:
+    names = (*figures.offered(forced), CERTAINTY)
+    key = "measure" if forced.alike else "measure-of-pieces"
+    return st.segmented_control(
+        "Measure",
+        names,
+        default=names[0],
+        format_func=lambda name: figures.MEASURES[name].name if name in figures.MEASURES else name,
+        required=True,
+        key=key,
+        persist_state="session",
+    )
+
+
+# The table
+
+
+def order(forced: Forced) -> np.ndarray:
+    """(row,) int64 units, the largest log-ratio either way first, what cannot be compared last."""
+    return np.argsort(-np.nan_to_num(np.abs(forced.log_ratios), nan=-1.0), kind="stable")
+
+
+def most_shifted(forced: Forced) -> pd.DataFrame:
+    """One row a unit, most shifted first, as people read it."""
+    rows = order(forced)
+    table = forced.table().iloc[rows]
+    shown = pd.DataFrame(
+        {
+            "place": table["position"],
+            "token": [repr(piece)[1:-1] for piece in table["token"]],
+            "base": np.exp(table["log_prob_base"]),
+            "tuned": np.exp(table["log_prob_tuned"]),
+            "log-ratio": table["log_ratio"],
+        }
+    )
+    if forced.alike:
+        shown[f"rank in {forced.reader}"] = table["rank"]
+        if table["ties"].any():
+            shown["ties"] = table["ties"]
+        shown["KL"] = table["kl"]
+        shown["class"] = table["class"].where(table["counted"], "not counted")
+    return shown.reset_index(drop=True)
+
+
+def _most_shifted(result: Shift, side: Side) -> None:
+    forced = result.answers[side]
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("Most shifted first", anchor=False, width="content")
+        st.download_button(
+            "Download as CSV",
+            data=lambda: result.table().to_csv(index=False).encode("utf-8", "replace"),
+            file_name="shift.csv",
+            mime="text/csv",
+            on_click="ignore",
+            help="Every token of both answers with every measure, in nats.",
+        )
+    if not len(forced.spans):
+        st.caption(f"The {side} answer has no token to list.")
+        return
+    unit, rows, key = unit_of(forced, pinned(side)), order(forced), f"most-shifted-{side}"
+    st.caption(plain(pin_said(forced, unit)))
+    session.select_row(key, None if unit is None else int(np.flatnonzero(rows == unit)[0]))
+
+    def pick() -> None:
+        chosen = session.value(key).selection.rows
+        session.select_token(side, token_of(forced, int(rows[chosen[0]])) if chosen else None)
+
+    decimals = st.column_config.NumberColumn(format="%.3f", width="small")
+    small = st.column_config.Column(width="small")
+    table = most_shifted(forced)
+    st.dataframe(
+        table,
+        hide_index=True,
+        height=min(352, 36 * (len(table) + 1)),
+        key=key,
+        on_select=pick,
+        selection_mode="single-row",
+        column_config={
+            "place": small,
+            "base": st.column_config.NumberColumn("base probability", format="%.3g", width="small"),
+            "tuned": st.column_config.NumberColumn("tuned probability", format="%.3g", width="small"),
+            "log-ratio": decimals,
+            "KL": decimals,
+        },
+        alt=f"The tokens of the {side} answer, most shifted first",
+    )
+
+
+def pin_said(forced: Forced, unit: int | None) -> str:
+    """What is pinned, in words."""
+    if unit is None:
+        return "Select a row, or a token above, to see it in every figure of the page."
+    ratio, chances = forced.log_ratios[unit], forced.log_probs.map(lambda values: chance(float(values[unit])))
+    rank = forced.readings[forced.reader].ranks[unit] if forced.alike else 0
+    known = f"{ratio:+.2f} nats" if np.isfinite(ratio) else "no log-ratio"
+    where = f", rank {rank:,} in {forced.reader}" if rank else ""
+    return f"Pinned: {forced.texts[unit]!r} at {unit}: base {chances.base}, tuned {chances.tuned}, {known}{where}."

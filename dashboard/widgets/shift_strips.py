@@ -1,0 +1,188 @@
+"""Both answers as strips of tokens coloured by their log-ratio, and what both models say of each token."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import streamlit as st
+
+from dashboard import session
+from dashboard.figures import shift as figures
+from dashboard.widgets.text import side_title
+from dashboard.widgets.token_strip import Alternative, Comparison, token_strip
+from model_utils.contracts.shift import Forced, Reading, Shift
+from model_utils.pair import Pair, Side
+
+ENDS = ("base holds it likelier", "tuned holds it likelier")
+ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
+
+
+def strips(result: Shift) -> None:
+    """Both answers on one scale; a pin is shared with all that follows and with the other pages."""
+    limit, marks = figures.limit(result), first_difference(result)
+    for column, (side, forced) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
+        with column:
+            side_title(side, f"{side} answer, read by both models")
+            if len(forced.readings[side].answer):
+                _strip(side, forced, limit, marks[side])
+            else:
+                st.caption("No token.")
+
+
+def _strip(side: Side, forced: Forced, limit: float, mark: int | None) -> None:
+    pin = pinned(side)
+    floor = forced.wording
+    picked = token_strip(
+        forced.readings[side].answer,
+        key=f"moved-{side}",
+        label="log-ratio, nats" if forced.alike else "log-ratio of each piece, nats",
+        values=of_tokens(forced, forced.log_ratios, np.nan),
+        limit=limit,
+        colours="diverging",
+        ends=ENDS,
+        compare=comparison(forced),
+        hover=remarks(forced),
+        greyed=None if floor is None else of_tokens(forced, ~forced.beyond & np.isfinite(forced.log_ratios), False),
+        greyed_because="" if floor is None else "a reworded prompt does as much",
+        mark=mark,
+        selected=pin,
+        join=np.add if forced.alike else np.fmax,
+    )
+    if picked != pin:
+        session.select_token(side, picked)
+        session.rerun_fragment()
+
+
+def pinned(side: Side) -> int | None:
+    return session.visit().token if session.visit().side == side else None
+
+
+# Tokens and units: where the two models read different tokens, they are compared on pieces of text
+
+
+def unit_of(forced: Forced, token: int | None) -> int | None:
+    """The unit that a token of the writer lies in; None: none."""
+    units = token_units(forced)
+    return int(units[token]) if token is not None and token < len(units) and units[token] >= 0 else None
+
+
+def token_of(forced: Forced, unit: int) -> int | None:
+    """The first token of the writer in a unit."""
+    found = np.flatnonzero(token_units(forced) == unit)
+    return int(found[0]) if len(found) else None
+
+
+def token_units(forced: Forced) -> np.ndarray:
+    """(token of the writer,) int64; the unit that each token lies in, -1: in none."""
+    answer = forced.readings[forced.writer].answer
+    if forced.alike:
+        return np.arange(len(answer))
+    starts = answer.spans[:, 0]
+    found = np.searchsorted(forced.spans[:, 0], starts, side="right") - 1
+    return np.where((found >= 0) & (starts < np.append(forced.spans[:, 1], 0)[found]), found, -1)
+
+
+def of_tokens(forced: Forced, values: np.ndarray, missing: float | bool) -> np.ndarray:
+    """(token of the writer,) the value of the unit (unit,) that each lies in."""
+    units = token_units(forced)
+    return np.where(units >= 0, np.append(values, missing)[units], missing)
+
+
+def first_difference(result: Shift) -> Pair[int | None]:
+    """The first token of each answer that writes other characters than the other answer; None where a person reads none."""
+    texts = result.answers.map(lambda forced: forced.readings[forced.writer].answer.text)
+    same = next((i for i, (a, b) in enumerate(zip(*texts.sides, strict=False)) if a != b), min(map(len, texts.sides)))
+
+    def first(forced: Forced) -> int | None:
+        after = np.flatnonzero(forced.readings[forced.writer].answer.spans[:, 1] > same)
+        counted = of_tokens(forced, forced.counted, False)
+        return int(after[0]) if len(after) and counted[after[0]] else None
+
+    return result.answers.map(first)
+
+
+Cells = list[tuple[str | Alternative, ...]]
+
+
+@lru_cache(maxsize=8)
+def comparison(forced: Forced) -> Comparison:
+    """What both models say of each token of the writer. Where they read other tokens: of the piece that it lies in, and
+    at the beginning of the piece what the reader says of the first of its own tokens there."""
+    said = forced.readings.map(_said)
+    rows = ["probability", "rank", "entropy"]
+    rows += ORDINALS[: max((len(cell) - len(rows) for cells in said.sides for cell in cells), default=0)]
+    full = said.map(lambda cells: [cell + ("",) * (len(rows) - len(cell)) for cell in cells])
+    if not forced.alike:
+        rows.insert(0, "the piece")
+        pieces = forced.log_probs.map(lambda values: [(chance(one),) for one in of_tokens(forced, values, np.nan)])
+        told = {
+            forced.writer: full[forced.writer],
+            forced.reader: _at_starts(forced, full[forced.reader], len(rows) - 1),
+        }
+        full = pieces.zip(Pair(**told)).map(lambda both: [piece + cell for piece, cell in zip(*both, strict=True)])
+    return Comparison(tuple(rows), [Pair(*cells) for cells in zip(*full.sides, strict=True)])
+
+
+def _at_starts(forced: Forced, cells: Cells, width: int) -> Cells:
+    """(token of the writer,) the reader's cell where a piece begins, else nothing."""
+    units, theirs = token_units(forced), forced.readings[forced.reader].answer.spans[:, 0].tolist()
+    first = np.append(True, units[1:] != units[:-1])
+    starts = [
+        int(forced.spans[unit, 0]) if begins and unit >= 0 else -1 for unit, begins in zip(units, first, strict=False)
+    ]
+    return [cells[theirs.index(start)] if start in theirs else ("",) * width for start in starts]
+
+
+def _said(reading: Reading) -> Cells:
+    """Of each token: probability, rank, entropy and the most probable tokens."""
+    return [
+        (
+            chance(float(log_prob)),
+            ranked(int(rank), int(ties)),
+            f"{entropy:.2f} nats",
+            *(Alternative(piece, chance(float(other))) for piece, other in zip(pieces, others, strict=True)),
+        )
+        for log_prob, rank, ties, entropy, pieces, others in zip(
+            reading.log_probs,
+            reading.ranks,
+            reading.ties,
+            reading.entropies,
+            reading.alternative_pieces,
+            reading.alternative_log_probs,
+            strict=True,
+        )
+    ]
+
+
+def chance(log_prob: float) -> str:
+    """A probability as people read it."""
+    if np.isnan(log_prob):
+        return "no such token"
+    share = float(np.exp(log_prob))
+    return f"{share:.1%}" if share >= 0.0005 else f"{share:.0e}"
+
+
+def ranked(rank: int, ties: int) -> str:
+    if rank == 0:
+        return ""
+    return f"{rank:,}" + (f" (tied with {ties:,})" if ties else "")
+
+
+def remarks(forced: Forced) -> list[str]:
+    """(token of the writer,) what else has to be known about it."""
+    units, counted = token_units(forced), of_tokens(forced, forced.counted, False)
+    texts, own = forced.texts, forced.readings.map(lambda reading: reading.own_mass)
+    out = []
+    for token, unit in enumerate(units.tolist()):
+        said = [] if counted[token] else ["not counted: not part of what a person reads"]
+        if not forced.alike and unit >= 0:
+            said.append(f"compared as the piece {texts[unit]!r}")
+        if forced.alike:
+            said += [
+                f"{share[token]:.1%} of {side}'s probability is on tokens that the other model does not have, left out of divergences"
+                for side, share in own.items()
+                if share[token] >= 0.001
+            ]
+        out.append("; ".join(said))
+    return out
