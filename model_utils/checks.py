@@ -597,7 +597,7 @@ def _counted(
 
 ASKS_FOR_ITEMS = re.compile(
     r"\W*(?:(?:please|can you|could you|kindly) )*(?:name|list|give|suggest|provide|recommend|mention|tell|come up with|brainstorm|propose|think of|identify)"
-    rf"(?: me| us)?(?: with)?(?: a list of)?(?P<more> at least| up to| exactly)?(?: the)? (?P<number>{NUMBER})(?P<what>(?: [\w'-]+){{1,4}})(?P<rest>.*)",
+    rf"(?: me| us)?(?: with)?(?: a list of)?(?P<more> at least| up to| exactly)?(?: the)?(?: first| top)? (?P<number>{NUMBER})(?P<what>(?: [\w'-]+){{1,4}})(?P<rest>.*)",
     re.IGNORECASE,
 )
 NOT_ITEMS = re.compile(
@@ -605,13 +605,17 @@ NOT_ITEMS = re.compile(
     r"|stories|poems?|essays?|paragraph|reasons?|facts?|jokes?|explanations?|arguments?|differences?|alternatives|critiques|elaborations|examples|recipes|summaries|quotes?)",
     re.IGNORECASE,
 )
+AND_MORE = re.compile(
+    rf"\b(?:and|with|then) (?:{NUMBER}|their|its|the|an?|explain|describe|say|tell|give|why|what|how)\b", re.IGNORECASE
+)
+"""Where a list of items would hold more than the items."""
 PLURAL = re.compile(r".*(?<!s)s|people|children|men|women|mice|feet|geese|fish|teeth", re.IGNORECASE)
 
 
 def _items(clause: Clause) -> Iterator[Check]:
     """Name three animals; not what is written in sentences, such as reasons."""
     match = ASKS_FOR_ITEMS.match(clause.text)
-    if not match or re.search(rf"\band {NUMBER}\b", match["what"] + match["rest"], re.IGNORECASE):
+    if not match or AND_MORE.search(match["what"] + match["rest"]):
         return
     named = re.split(r" (?:for|of|that|about|in|with|to|who|which|from|and|or)\b", match["what"])[0].split()
     plural = next((n for n, word in enumerate(named) if PLURAL.fullmatch(word)), None)
@@ -824,9 +828,9 @@ FINDERS: dict[Kind, Callable[[Clause], Iterator[Check]]] = {
         "words?",
         True,
         20,
-        r"\W*(?:that|which|who|rhym|relat|start|begin|mean|synonym|for|from|you|used|[^.,]*\b(?:all[- ]caps|capital|upper ?-?case|italic|bold)|with (?:all|capital|letter|the|an?)\b|be in|to describe|ending|long(?:er)? phrase)",
+        r"\W*(?:that|which|who|rhym|relat|start|begin|mean|synonym|for|from|you|used|[^.,]*\b(?:all[- ]caps|capital letters|capitalized|upper ?-?case|italic|bold)|with (?:all|capital|letter|the|an?)\b|be in|to describe|ending|long(?:er)? phrase)",
     ),
-    "sentences": _counted("sentences", "sentences?", True),
+    "sentences": _counted("sentences", "(?:short |simple |full |complete )?sentences?", True),
     "paragraphs": _counted("paragraphs", "(?:paragraphs?|stanzas?)", True),
     "lines": _counted("lines", "lines?", True, 200, r"\W*of code"),
     "bullets": _bullets,
@@ -844,20 +848,20 @@ FINDERS: dict[Kind, Callable[[Clause], Iterator[Check]]] = {
     ),
     "number": _stated(
         "number",
-        r"\b(?:answer|respond|reply) (?:with )?(?:only |just )(?:with )?(?:a |the )?(?:single )?number\b(?! of)|\b(?:answer|respond|reply) with a (?:single )?number only\b",
+        r"\b(?:answer|respond|reply) (?:with )?(?:only |just )(?:with )?(?:a |the )?(?:single )?number\b(?! of)|\b(?:answer|respond|reply) with (?:a (?:single )?number only\b|a single number\b(?! of))",
     ),
     "upper": _stated(
-        "upper", r"\b(?:all|only|entirely|in)(?: in| use)? (?:capital letters|capitals|caps\b|upper ?-?case)", NOT_ALL
+        "upper", r"\b(?:all|only|entirely|in)(?: in| use)? (?:capital letters|caps\b|upper ?-?case)", NOT_ALL
     ),
     "lower": _stated(
         "lower",
-        rf"\b(?:all|only|entirely|in)(?: in| use)? (?:lower ?-?cased?|small letters)|{NO}(?: (?:any|use|using|contain|include|have)){{0,2}} (?:capital letters|capitals|upper ?-?case)",
+        rf"\b(?:all|only|entirely|in)(?: in| use)? (?:lower ?-?cased?|small letters)|{NO}(?: (?:any|use|using|contain|include|have)){{0,2}} (?:capital letters|upper ?-?case)",
         NOT_ALL,
     ),
     "no_commas": _stated("no_commas", rf"{NO}(?! (?:more|only|less))[^.;:]{{0,40}}?\bcommas?\b(?! splice)"),
     "quotation": _stated(
         "quotation",
-        rf"\b(?:wrap|put|enclose|surround|wrapped|enclosed)\b[^.]{{0,120}}\b(?:{ANSWER}|everything|it)\b[^.]{{0,120}}\bdouble quot|\bput double quot[^.]{{0,120}}\b{ANSWER}\b",
+        rf"\b(?:wrap|put|enclose|surround|wrapped|enclosed|write|give|place)\b[^.]{{0,120}}\b(?:{ANSWER}|everything|it)\b[^.]{{0,120}}\bdouble quot|\bput double quot[^.]{{0,120}}\b{ANSWER}\b",
     ),
     "title": _stated("title", r"\btitle\b[^.]{0,120}(?:\bdouble angular brackets|<<)"),
 }
