@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import streamlit as st
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from dashboard import link
+from dashboard.link import Link, View
 from model_utils import catalogue, checkpoints
 from model_utils.contracts.common import (
+    FORMATS,
     Asked,
     Encoded,
     Format,
+    Message,
     ModelFacts,
     Request,
+    Sampling,
     SharedSequence,
     Specs,
-    ask,
     explain,
 )
 from model_utils.contracts.generation import Generation, GenerationRequest
@@ -28,7 +32,7 @@ from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.engine import Engine, Job
 from model_utils.errors import Refused
-from model_utils.pair import Pair, Side
+from model_utils.pair import SIDES, Pair, Side
 
 RECENT = 6
 """How many pairs the panel offers to go back to."""
@@ -37,6 +41,68 @@ PAIR_PANEL = "pair"
 """Key of the popover in which the pair is chosen: a change of the pair leaves it open, the load report closes it."""
 INSTRUCTION = "instruction"
 """Key of the instruction's text area: an example writes into it."""
+ADDRESS = "ask"
+"""The parameter of a page's address that holds the question and what is looked at."""
+
+OWN = "own template"
+"""The name of a format that a person writes."""
+GREEDY, SAMPLED = "greedy", "sampled"
+AT_FIRST: dict[str, str | int | float | bool] = {
+    INSTRUCTION: "",
+    "length": 128,
+    "same-tokens": False,
+    "sampling": GREEDY,
+    **Sampling().model_dump(),
+    "samples": 1,
+    "system": "",
+    "format-base": "few-shot",
+    "format-tuned": "chat",
+    "format-both": "chat",
+    "format-base-without-chat": "few-shot",
+    "format-tuned-without-chat": "plain",
+    "format-both-without-chat": "few-shot",
+    **{f"template-{whose}": "Question: {instruction}\nAnswer:" for whose in (*SIDES, "both")},
+}
+"""Key -> first value of the editor's fields. They are not given to the widgets, which would quarrel with what a link brings."""
+
+OF_THE_MODELS: dict[str, str] = {"attention_kind": "attention-kind", "layer": "layer", "head": "head"}
+"""Field of a `View` -> key of its widget, for what cannot be chosen before the models are known."""
+OF_ANY: dict[str, str] = {"quantity": "quantity", "extent": "extent", "measure": "measure"}
+"""The same for the other widgets."""
+
+_format = TypeAdapter[str](Format)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What stands in the editor: as typed, not checked yet."""
+
+    instruction: str
+    formats: Pair[str]
+    same_tokens: bool
+    max_new_tokens: int
+    sampling: Mapping[str, float] | None
+    """fields of `Sampling`; None: greedy"""
+    samples: int
+    system: str
+    history: tuple[Message, ...]
+    """earlier turns"""
+
+    def request(self) -> GenerationRequest:
+        """What both models are asked; a ValidationError says what cannot be asked."""
+        if self.same_tokens:
+            _format.validate_python(self.formats.tuned)  # one mistake, not one a side
+        system = [{"role": "system", "content": self.system}] if self.system.strip() else []
+        return GenerationRequest.model_validate(
+            {
+                "messages": (*system, *self.history, {"content": self.instruction}),
+                "formats": self.formats,
+                "same_tokens": self.same_tokens,
+                "sampling": self.sampling,
+                "max_new_tokens": self.max_new_tokens,
+                "samples": self.samples,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +157,18 @@ class Visit:
     """pairs chosen before, the latest first"""
     reading: bool = False
     """whether the load report lies open"""
+    linked: Link | None = None
+    """the question that came with the address, until it is run"""
+    unopened: Specs | None = None
+    """the pair that came with it: nothing of it is looked for before Run"""
+    wished: View | None = None
+    """what the address wants to look at in models that are not known yet"""
+    awaited: View | None = None
+    """what it selects in an answer that is not known yet"""
+    history: tuple[Message, ...] = ()
+    """earlier turns, before the instruction"""
+    asked: Form | None = None
+    """the editor as it was when the question was asked"""
     question: Question | None = None
     problem: str | None = None
     """why the last Run was not accepted, as a sentence"""
@@ -98,6 +176,8 @@ class Visit:
     """kind of analysis -> its job"""
     facts: Pair[ModelFacts] | None = None
     """of the models asked, once known"""
+    told: list[Pair[ModelFacts]] = field(default_factory=list)
+    """what the question's results said of the models"""
     side: Side = "tuned"
     """whose prompt and answer both models read on the attention and attribution pages"""
     token: int | None = None
@@ -120,12 +200,17 @@ class Visit:
     @property
     def pair(self) -> Specs:
         """The two models that are asked."""
+        return self.unopened or self._opened_pair
+
+    @property
+    def _opened_pair(self) -> Specs:
         return self.chosen if self.opened else self.former
 
 
 def visit() -> Visit:
     if "visit" not in st.session_state:
         st.session_state["visit"] = Visit()
+        _read_address()
     return st.session_state["visit"]
 
 
@@ -162,6 +247,7 @@ def choose_pair(specs: Specs) -> str | None:
     except Refused as refused:
         return str(refused)
     here = visit()
+    here.unopened = None
     if here.opening and here.chosen == specs:
         return None
     if not here.opened:
@@ -174,8 +260,17 @@ def choose_pair(specs: Specs) -> str | None:
 def report_pair() -> None:
     """Have the load report of the pair that is asked: the one at hand, else a new one."""
     here = visit()
-    if here.report is None or not here.opened:
+    if here.unopened is not None:
+        here.report = _silent(here.unopened)
+    elif here.report is None or not here.opened:
         _open(here.pair, former=here.pair)
+
+
+def _silent(specs: Specs) -> Held:
+    """A load report that says nothing, of a pair that nobody asked to open."""
+    job = Job(("load_report", specs, ("", ""), LoadReportRequest()), engine(), 0)
+    job.finish("done")
+    return Held(job)
 
 
 def _open(specs: Specs, former: Specs) -> None:
@@ -202,23 +297,24 @@ def other_pairs() -> list[Specs]:
 
 def read_report() -> None:
     """The load report is to lie open, in place of the panel; made first where there is none."""
-    report_pair()
-    visit().reading = True
-    st.session_state[PAIR_PANEL] = False
+    here = visit()
+    if here.unopened is not None:
+        here.refused = choose_pair(here.unopened)
+    else:
+        report_pair()
+    if here.unopened is None:
+        here.reading = True
+        st.session_state[PAIR_PANEL] = False
 
 
 def close_report() -> None:
     visit().reading = False
 
 
-def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
-    """Run was pressed: this question replaces the former one on every page, or the problem with it is kept for people to read."""
-    here, question = visit(), None
-    try:
-        request = GenerationRequest(messages=ask(instruction), formats=formats, max_new_tokens=max_new_tokens)
-        question, here.problem = Question(here.pair, request), None
-    except ValidationError as error:
-        here.problem = explain(error)
+def run() -> None:
+    """Run was pressed: the question in the editor replaces the former one on every page, or the problem with it is kept for people to read."""
+    here, now = visit(), form()
+    question, here.asked = _question(now), now
     if question is not None and question == here.question:
         # What is over is asked for again: the engine has it at once, unless the models' files changed meanwhile.
         here.held = {kind: held for kind, held in here.held.items() if not held.over}
@@ -227,17 +323,205 @@ def run(instruction: str, formats: Pair[Format], max_new_tokens: int) -> None:
         engine().release(held.job, owner())
     if question is None or here.question is None or question.specs != here.question.specs:
         here.facts = None
-    here.held, here.token, here.pinned, here.question = {}, None, None, question
+    here.held, here.token, here.pinned, here.awaited, here.question = {}, None, None, None, question
+    if question is not None:
+        _arrive(question)
 
 
-def edited(instruction: str, formats: Pair[Format], max_new_tokens: int) -> bool:
-    """Whether the form says something else than the question whose results are shown."""
-    question = visit().question
-    if question is None:
+def _question(now: Form) -> Question | None:
+    """What the editor asks, of a pair that there can be; else the problem is kept."""
+    here = visit()
+    try:
+        request = now.request()
+    except ValidationError as error:
+        here.problem = explain(error)
+        return None
+    here.problem = None if here.unopened is None else choose_pair(here.unopened)
+    return None if here.problem else Question(here.pair, request)
+
+
+def _arrive(question: Question) -> None:
+    """The question of the address was run, as it was or changed; what it selected is selected where it is the same."""
+    here, came = visit(), visit().linked
+    here.linked = None
+    if came is not None and question == Question(came.specs, came.request):
+        here.awaited = came.view
+
+
+def edited() -> bool:
+    """Whether the editor says something else than the question whose results are shown."""
+    here = visit()
+    return here.question is not None and (here.pair, form()) != (here.question.specs, here.asked)
+
+
+def write_form(request: GenerationRequest) -> None:
+    """Into the editor's fields, before they are drawn."""
+    system, turns = _parts(request.messages)
+    visit().history = turns[:-1]
+    values: dict[str, str | int | float | bool] = {
+        INSTRUCTION: turns[-1].content,
+        "length": request.max_new_tokens,
+        "same-tokens": request.same_tokens,
+        "sampling": SAMPLED if request.sampling else GREEDY,
+        **(request.sampling or Sampling()).model_dump(),
+        "samples": request.samples,
+        "system": system,
+    }
+    formats = {"both": request.formats.tuned} if request.same_tokens else dict(request.formats.items())
+    for whose, format in formats.items():
+        name = format if format in FORMATS else OWN
+        values |= {format_key(whose, chat): name for chat in (True, False) if chat or name != "chat"}
+        if name == OWN:
+            values[f"template-{whose}"] = format
+    for key, value in values.items():
+        st.session_state[key] = value
+
+
+def _parts(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
+    """(system message, turns)"""
+    first = messages[0]
+    return (first.content, messages[1:]) if first.role == "system" else ("", messages)
+
+
+def format_key(whose: str, chat: bool) -> str:
+    """Key of a format's picker; pairs with and without a chat template keep their own choice."""
+    return f"format-{whose}" if chat else f"format-{whose}-without-chat"
+
+
+def askable() -> tuple[str, ...]:
+    """Who is asked in a format of its own."""
+    return ("both",) if st.session_state.get("same-tokens", AT_FIRST["same-tokens"]) else SIDES
+
+
+def at_first(key: str) -> str:
+    """The key of a field of the editor, which shows its first value until another one is typed."""
+    if key not in st.session_state:
+        st.session_state[key] = AT_FIRST[key]
+    return key
+
+
+def form() -> Form:
+    """What stands in the editor."""
+    fields = {key: st.session_state.get(key, first) for key, first in AT_FIRST.items()}
+    chat, whose = not without_template(), askable()
+    return Form(
+        instruction=fields[INSTRUCTION],
+        formats=Pair(whose[0], whose[-1]).map(lambda one: _typed_format(fields, one, chat)),
+        same_tokens=fields["same-tokens"],
+        max_new_tokens=fields["length"],
+        sampling={name: fields[name] for name in Sampling.model_fields} if fields["sampling"] == SAMPLED else None,
+        samples=fields["samples"] if fields["sampling"] == SAMPLED else 1,
+        system=fields["system"],
+        history=visit().history,
+    )
+
+
+def _typed_format(fields: Mapping[str, Any], whose: str, chat: bool) -> str:
+    name = fields[format_key(whose, chat)]
+    if name != OWN:
+        return name
+    template = fields[f"template-{whose}"]
+    return f"{template}\n" if template in FORMATS else template  # the name of a format is no template
+
+
+def go_on(answer: str) -> None:
+    """The question and this answer to it become earlier turns; what was typed meanwhile stays."""
+    here = visit()
+    assert here.question is not None and here.asked is not None, "nothing was asked"
+    _, turns = _parts(here.question.request.messages)
+    here.history = (*turns, Message(role="assistant", content=answer))
+    if st.session_state.get(INSTRUCTION) == here.asked.instruction:
+        write_instruction("")
+
+
+def forget_turns() -> None:
+    visit().history = ()
+
+
+# --- the address --------------------------------------------------------------------------------------------------------
+
+
+def _read_address() -> None:
+    """At the start of a visit: restores what the address says, and runs, opens and looks for nothing."""
+    text, here = st.query_params.get(ADDRESS), visit()
+    if text is None:
+        return
+    try:
+        came = link.decode(text)
+    except Refused as refused:
+        here.problem = str(refused)
+        return
+    here.linked, here.wished = came, came.view
+    here.unopened = None if came.specs == here.pair else came.specs
+    here.side, here.split = came.view.side, came.view.split
+    write_form(came.request)
+    _write_view(came.view, OF_ANY)
+
+
+def _write_view(view: View, keys: Mapping[str, str]) -> None:
+    for name, key in keys.items():
+        if getattr(view, name) is not None:
+            st.session_state[key] = getattr(view, name)
+
+
+def look_as_wished() -> None:
+    """What the address wanted to look at, once the models are known; before the pickers are drawn."""
+    here = visit()
+    if here.wished is not None and facts() is not None:
+        _write_view(here.wished, OF_THE_MODELS)
+        here.wished = None
+
+
+def select_as_wished() -> bool:
+    """What the address selects, once the answer is known and if it has that; True when that is news."""
+    here = visit()
+    answer = _known_answer(here.side) if here.awaited is not None else None
+    if answer is None or here.awaited is None:
         return False
-    asked = question.request
-    now = (visit().pair, instruction, formats, max_new_tokens)
-    return now != (question.specs, asked.messages[-1].content, asked.formats, asked.max_new_tokens)
+    wished, here.awaited = here.awaited, None
+    if wished.side == here.side and (wished.token is None or wished.token < len(answer)):
+        here.token, here.pinned = wished.token, wished.pinned
+    return here.token is not None
+
+
+def write_address() -> bool:
+    """Makes the address say what is asked and looked at; False when that is too long for an address.
+
+    Written whenever a page is drawn: a change of page drops it, and a rerun may swallow what was written before.
+    """
+    text = _address()
+    if text:
+        st.query_params[ADDRESS] = text
+    elif ADDRESS in st.query_params:
+        del st.query_params[ADDRESS]
+    return text is not None
+
+
+def _address() -> str | None:
+    """What the address has to say, nothing before something was asked; None: it would be too long."""
+    here = visit()
+    if here.linked is not None:
+        specs, request = here.pair, here.linked.request
+    elif here.question is not None:
+        specs, request = here.question.specs, here.question.request
+    else:
+        return ""
+    if sum(len(message.content) for message in request.messages) > link.MAX_LINK:
+        return None
+    text = link.encode(Link(base=specs.base, tuned=specs.tuned, request=request, view=_view()))
+    return text if link.fits(text) else None
+
+
+def _view() -> View:
+    """What this visitor looks at."""
+    here = visit()
+    if here.linked is not None:
+        return here.linked.view
+    wished = here.wished.model_dump(include=set(OF_THE_MODELS)) if here.wished else {}
+    keys = OF_ANY if here.wished else OF_ANY | OF_THE_MODELS
+    seen = {name: st.session_state.get(key) for name, key in keys.items()}
+    selected = here.awaited or here
+    return View(side=here.side, token=selected.token, pinned=selected.pinned, split=here.split, **wished, **seen)
 
 
 def want(kind: str, request: Request) -> Held:
@@ -253,9 +537,15 @@ def want(kind: str, request: Request) -> Held:
 
 
 def learn(facts: Pair[ModelFacts]) -> bool:
-    """Remembers what the models are; True when that is news, so that pickers drawn before have to be drawn again."""
+    """Remembers what the models are; True when that is news, so that pickers drawn before have to be drawn again.
+
+    A result tells it once: a page of two that differ (a model was read again, in another dtype) would be drawn for ever.
+    """
     here = visit()
-    news = here.facts is None or here.facts.map(astuple) != facts.map(astuple)  # each analysis brings its own objects
+    if here.facts is not None and any(told is facts for told in here.told):
+        return False
+    news = here.facts is None or here.facts.map(astuple) != facts.map(astuple)
+    here.told = [facts] if here.facts is None else [*here.told, facts]
     here.facts = facts
     return news
 
@@ -270,7 +560,9 @@ def facts() -> Pair[ModelFacts] | None:
 
 
 def without_template() -> bool:
-    """Whether neither model of the present pair has a chat template, as far as their files tell."""
+    """Whether neither model of the present pair has a chat template, as far as their files tell; those of an address are not read."""
+    if visit().unopened is not None:
+        return False
     return not any(checkpoints.may_have_template(spec) for _, spec in visit().pair.items())
 
 
@@ -324,6 +616,7 @@ def shared_answer(side: Side) -> dict[str, Any]:
         "format": asked.formats[side],
         "answer_from": side,
         "answer_ids": _known_answer(side),
+        "sampling": asked.sampling,
         "max_new_tokens": asked.max_new_tokens,
     }
 

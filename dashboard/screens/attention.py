@@ -37,3 +37,4 @@ else:
     side, kind, layer, head = pick_text_kind_layer_head()
     request = AttentionRequest(**session.shared_answer(side), attention_kind=kind, layer=layer)
     follow("attention", session.want("attention", request), partial(heads, head=head))
+    session.write_address()  # the pickers may have kept another number than the one that was remembered

@@ -34,3 +34,4 @@ else:
     quantity, targets = pick_quantity_and_targets()
     request = AttributionRequest(**session.shared_answer(side), quantity=quantity, targets=targets)
     follow("attribution", session.want("attribution", request), reliance)
+    session.write_address()  # the pickers may have kept another number than the one that was remembered

@@ -22,8 +22,10 @@ def follow(kind: str, held: session.Held, draw: Draw) -> None:
     """Draws the job's result, or partial results with progress until it is over; then the page runs once more."""
     held.job.wait(AT_ONCE_SECONDS)
     if held.over:
-        if held.result is not None and session.learn(held.result.models):
-            st.rerun()
+        if held.result is not None:
+            news = session.learn(held.result.models), session.select_as_wished()
+            if any(news):
+                st.rerun()
         with st.container():  # the places that the fragment below takes, so that nothing jumps
             with st.container():
                 _ended(kind, held)

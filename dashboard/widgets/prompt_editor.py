@@ -5,92 +5,136 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard import session
+from dashboard.link import MAX_TOP_K
+from dashboard.widgets.conversation import earlier_turns
 from dashboard.widgets.text import plain
 from model_utils import demo
-from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, Format
-from model_utils.pair import Pair, Side
+from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, SLOT
+from model_utils.contracts.generation import MAX_SAMPLES
 
-EXPLAINED: dict[Format, str] = {
+EXPLAINED = {
     "chat": "chat: as a message in a conversation",
     "few-shot": "few-shot: after three solved examples",
     "plain": "plain: the bare instruction",
+    session.OWN: "own template: in a text of your own",
 }
-DEFAULT_FORMATS: Pair[Format] = Pair("few-shot", "chat")
-WITHOUT_TEMPLATE: Pair[Format] = Pair("few-shot", "plain")
-"""The defaults for two models neither of which has a chat template."""
-DEFAULT_NEW_TOKENS = 128
+CHOOSING = {
+    session.GREEDY: "greedy: the most probable token at every step",
+    session.SAMPLED: "sampled: drawn at random, as probable as they are",
+}
 
 
 def prompt_editor() -> None:
     """Draws the form; Run (or an example) makes it the question of every page."""
-    instruction = _instruction()
+    session.look_as_wished()
+    session.select_as_wished()
+    earlier_turns()
+    _instruction()
+    chat, whose = not session.without_template(), session.askable()
     with st.container(horizontal=True, vertical_alignment="bottom", key="asking"):
-        formats = _formats()
-        max_new_tokens = _length()
-        _examples(formats, max_new_tokens)
-        if st.button("Run", type="primary", key="run", shortcut="Mod+Enter"):
-            session.run(instruction, formats, max_new_tokens)
+        own = [one for one in whose if _format(one, chat) == session.OWN]
+        _length()
+        _examples()
+        with st.popover("More", key="more"):
+            _more()
+        run = st.button("Run", type="primary", key="run", shortcut="Mod+Enter")
+    _templates(whose, own)
+    if run:
+        session.run()
+    _remarks(chat)
+
+
+def _remarks(chat: bool) -> None:
+    """What has to be known before or after Run."""
+    here = session.visit()
     if _embedded():
         st.caption(plain(demo.ABOUT))
-    if session.without_template():
+    if not chat:
         st.caption(
-            "Neither model has a chat template, so they can be asked with examples or with the bare instruction."
+            "Neither model has a chat template, so they can be asked with examples, with the bare instruction or in a template of your own."
         )
-    if session.visit().problem:
-        st.error(plain(session.visit().problem or ""))
-    elif session.edited(instruction, formats, max_new_tokens):
+    if chosen := chosen_under_more(session.form()):
+        st.caption(chosen)
+    if not session.write_address():
+        st.caption(
+            "This question is too long for the address of the page: there is no link to it, and a reload loses it."
+        )
+    if here.problem:
+        st.error(plain(here.problem))
+    elif here.linked is not None:
+        st.caption("This question came with the link; press Run to ask it.")
+    elif session.edited():
         st.caption("You changed the question; what follows is still about the one before. Press Run to ask again.")
 
 
-def _instruction() -> str:
-    return st.text_area(
+def chosen_under_more(form: session.Form) -> str:
+    """What is not as it is at first, in words, because the popover hides it."""
+    said = ["the same tokens on both sides"] if form.same_tokens else []
+    if form.sampling is not None:
+        answers = "" if form.samples == 1 else f", {form.samples} answers a side"
+        drawn = f"temperature {form.sampling['temperature']:g}, seed {form.sampling['seed']}{answers}"
+        said.append(f"sampled ({drawn})")
+    if form.system.strip():
+        said.append("with a system message")
+    return f"Asked with: {'; '.join(said)}." if said else ""
+
+
+def _instruction() -> None:
+    st.text_area(
         "Instruction",
-        key=session.INSTRUCTION,
+        key=session.at_first(session.INSTRUCTION),
         height=96,
-        placeholder="Type what both models should do.",
+        placeholder="Type what both models should do"
+        + (" next, after the earlier turns." if session.visit().history else "."),
         persist_state="session",
     )
 
 
-def _formats() -> Pair[Format]:
-    chat = not session.without_template()
-    defaults = DEFAULT_FORMATS if chat else WITHOUT_TEMPLATE
-    return Pair(_format("base", defaults.base, chat), _format("tuned", defaults.tuned, chat))
-
-
-def _format(side: Side, default: Format, chat: bool) -> Format:
-    """How one side is asked; `chat`: whether that can be chosen. Pairs with and without a template keep their own choice."""
-    options = [format for format in FORMATS if chat or format != "chat"]
+def _format(whose: str, chat: bool) -> str:
+    """How one side, or both, are asked; `chat`: whether that can be chosen."""
     return st.selectbox(
-        f"Format for {side}",
-        options,
-        index=options.index(default),
+        f"Format for {whose}",
+        [name for name in (*FORMATS, session.OWN) if chat or name != "chat"],
         format_func=EXPLAINED.__getitem__,
-        key=f"format-{side}" if chat else f"format-{side}-without-chat",
+        key=session.at_first(session.format_key(whose, chat)),
         help="What is written around the instruction before the model reads it. Base models only continue text, so examples help them; tuned models were trained on chats.",
         width=272,
         persist_state="session",
     )
 
 
-def _length() -> int:
-    return st.number_input(
+def _length() -> None:
+    st.number_input(
         "Longest answer, tokens",
         min_value=1,
         max_value=MAX_NEW_TOKENS,
-        value=DEFAULT_NEW_TOKENS,
-        key="length",
-        help="Answers are greedy: at every step the most probable token is taken.",
+        key=session.at_first("length"),
+        help="An answer ends by itself, or where its format would begin the next instruction, or here.",
         width=168,
         persist_state="session",
     )
+
+
+def _templates(whose: tuple[str, ...], own: list[str]) -> None:
+    """Where own templates are written, each below its picker."""
+    if not own:
+        return
+    for column, one in zip(st.columns(len(whose), gap="medium"), whose, strict=True):
+        if one in own:
+            column.text_area(
+                f"Template for {one}",
+                key=session.at_first(f"template-{one}"),
+                height=96,
+                help=f"What the model reads, with {SLOT} where the instruction goes; the answer follows.",
+                persist_state="session",
+            )
 
 
 def _embedded() -> bool:
     return all(spec.id in demo.MODELS for _, spec in session.visit().pair.items())
 
 
-def _examples(formats: Pair[Format], max_new_tokens: int) -> None:
+def _examples() -> None:
     """A menu of instructions that the embedded models can follow; choosing one asks it."""
     if not _embedded():
         return
@@ -102,13 +146,63 @@ def _examples(formats: Pair[Format], max_new_tokens: int) -> None:
         placeholder="Choose one",
         key="example",
         on_change=_take_example,
-        args=(formats, max_new_tokens),
         width=208,
     )
 
 
-def _take_example(formats: Pair[Format], max_new_tokens: int) -> None:
+def _take_example() -> None:
     chosen = session.take("example")
     if chosen is not None:
         session.write_instruction(chosen.instruction)
-        session.run(chosen.instruction, formats, max_new_tokens)
+        session.run()
+
+
+# --- the seldom-used ----------------------------------------------------------------------------------------------------
+
+
+def _more() -> None:
+    st.toggle(
+        "The same tokens on both sides",
+        key=session.at_first("same-tokens"),
+        help="Both models read exactly one prompt, in one format, so that nothing but their weights differs.",
+        persist_state="session",
+    )
+    st.text_area(
+        "System message",
+        key=session.at_first("system"),
+        height=68,
+        placeholder="None. It is written in front of the conversation.",
+        persist_state="session",
+    )
+    how = st.radio(
+        "Each token is",
+        list(CHOOSING),
+        format_func=CHOOSING.__getitem__,
+        key=session.at_first("sampling"),
+        persist_state="session",
+    )
+    if how == session.SAMPLED:
+        _sampling()
+    st.caption("The address of this page holds the question and the view: copy it to come back, or for others.")
+
+
+def _sampling() -> None:
+    left, right = st.columns(2)
+    with left:
+        _share("Temperature", "temperature", "Below 1 the probable tokens become more probable, above 1 less.")
+        _count("Top-k", "top_k", 0, MAX_TOP_K, "Only the k most probable tokens can be drawn; 0: all can.")
+        _count("Answers a side", "samples", 1, MAX_SAMPLES, "The first one of each side is looked into on every page.")
+    with right:
+        _share("Top-p", "top_p", "Only the most probable tokens that hold this much probability together can be drawn.")
+        _count(
+            "Seed", "seed", 0, 2**32 - 1, "The same seed draws the same answers; each further answer takes the next."
+        )
+
+
+def _share(label: str, key: str, help: str) -> None:
+    """Any number may be typed; Run says which are possible."""
+    st.number_input(label, step=0.1, format="%g", key=session.at_first(key), help=help, persist_state="session")
+
+
+def _count(label: str, key: str, low: int, high: int, help: str) -> None:
+    st.number_input(label, low, high, step=1, key=session.at_first(key), help=help, persist_state="session")

@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import session
 from dashboard.widgets.text import plain
-from model_utils.contracts.common import Encoded
+from model_utils.contracts.common import FORMATS, Encoded
 from model_utils.pair import SIDES, Side
 
 
@@ -19,7 +19,7 @@ def pick_text() -> Side:
         "Prompt and answer that both models read",
         SIDES,
         default=session.visit().side,
-        format_func=lambda side: f"{side} ({formats[side]})",
+        format_func=lambda side: f"{side} ({formats[side] if formats[side] in FORMATS else session.OWN})",
         required=True,
         key=f"text-{session.visit().side}",
         help="Both models read the same prompt and the same answer, token by token. Yours to choose: as the tuned model was asked and answered, or as the base model was.",

@@ -1,0 +1,348 @@
+"""The address of a page: what goes in comes out, nonsense gets one sentence, and opening one runs, opens and asks for nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from dashboard import session
+from dashboard.link import MAX_LINK, Link, View, decode, encode, fits
+from dashboard.widgets.movement import CERTAINTY
+from dashboard.widgets.reliance import EXTENTS
+from dashboard.widgets.text import plain
+from model_utils import checkpoints
+from model_utils.catalogue import DEFAULT, EMBEDDED
+from model_utils.contracts.attribution import QUANTITIES
+from model_utils.contracts.common import FORMATS, Message, ModelSpec, Sampling, Specs, ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.shift import MEASURES
+from model_utils.errors import Refused
+from model_utils.pair import SIDES, Pair
+from tests import results
+from tests.strategies import AWKWARD, instructions, texts
+from tests.test_pages import APP, PAGES, FakeEngine, FakeJob, checked, done, engine, go, kept, words, written
+
+__all__ = ["engine"]
+
+names = texts.filter(bool)
+formats = st.one_of(st.sampled_from(FORMATS), texts.map(lambda text: text.replace("{", "") + "{instruction}\nA:"))
+places = st.integers(0, 1 << 20)
+requests = st.builds(
+    GenerationRequest,
+    messages=st.tuples(
+        st.builds(Message, role=st.just("system"), content=instructions),
+        st.builds(Message, role=st.just("user"), content=instructions),
+        st.builds(Message, role=st.just("assistant"), content=instructions),
+        st.builds(Message, content=instructions),
+    ).flatmap(lambda turns: st.sampled_from([turns, turns[1:], turns[3:]])),
+    formats=st.builds(Pair, formats, formats),
+    sampling=st.builds(
+        Sampling,
+        temperature=st.floats(1e-6, 10),
+        top_k=st.integers(0, 1 << 31),
+        top_p=st.floats(1e-6, 1),
+        seed=st.integers(0, 2**32 - 1),
+    ),
+    max_new_tokens=st.integers(1, 4_096),
+    samples=st.integers(1, 16),
+)
+specs = st.builds(ModelSpec, id=names, revision=st.none() | names, adapter=st.none() | names)
+views = st.builds(
+    View,
+    side=st.sampled_from(SIDES),
+    token=st.none() | places,
+    pinned=st.none() | st.tuples(places, places),
+    split=st.none() | st.tuples(formats, formats),
+    layer=st.none() | places,
+    head=st.none() | places,
+    quantity=st.none() | st.sampled_from(QUANTITIES),
+    measure=st.none() | st.sampled_from(MEASURES),
+)
+links = st.builds(Link, base=specs, tuned=specs, request=requests, view=views)
+
+
+def link(instruction: str = "What is the capital?", pair: Specs = DEFAULT, **view: Any) -> Link:
+    request = GenerationRequest(messages=ask(instruction), max_new_tokens=17)
+    return Link(base=pair.base, tuned=pair.tuned, request=request, view=View(**view))
+
+
+def changed(**fields: Any) -> str:
+    """The text of a link with these fields in the place of its own."""
+    return json.dumps({**json.loads(encode(link())), **fields})
+
+
+def told(text: str) -> str:
+    with pytest.raises(Refused) as caught:
+        decode(text)
+    return str(caught.value)
+
+
+# In and out
+
+
+@given(links.filter(lambda one: fits(encode(one))))
+def test_what_goes_in_comes_out(one: Link):
+    assert decode(encode(one)) == one
+
+
+@given(texts)
+def test_any_other_text_is_refused(text: str):
+    told(text)
+
+
+def test_what_is_as_always_takes_no_room():
+    assert len(encode(link())) < 200
+    assert "view" not in encode(link())
+
+
+def test_an_address_counts_what_its_characters_become():
+    """One emoji is twelve characters of an address."""
+    assert fits("x" * MAX_LINK) and not fits("x" * (MAX_LINK + 1))
+    assert fits("🎉" * (MAX_LINK // 12)) and not fits("🎉" * (MAX_LINK // 12 + 1))
+
+
+def test_a_view_names_what_the_pages_offer():
+    assert get_args(get_args(get_type_hints(View)["extent"])[0]) == EXTENTS
+    assert View(measure=CERTAINTY).measure == CERTAINTY
+
+
+# Edited by hand
+
+ASKED = json.loads(encode(link()))["request"]
+NONSENSE: dict[str, str] = {
+    "nothing": "",
+    "cut": encode(link())[:-9],
+    "no JSON": "What is the capital?",
+    "a list": "[1, 2]",
+    "null": "null",
+    "nothing in it": "{}",
+    "nested too deep": "[" * 5_000,
+    "too long": changed(view={"side": "x" * MAX_LINK}),
+    "an unknown field": changed(surprise=1),
+    "an unknown field in the view": changed(view={"surprise": 1}),
+    "an unknown side in the formats": changed(request={**ASKED, "formats": {"base": "chat", "tuned": "chat", "x": "chat"}}),
+    "a wrong type": changed(base="demo/base"),
+    "a number as text": changed(view={"layer": "3"}),
+    "a negative number": changed(view={"layer": -1}),
+    "a giant number": changed(view={"head": 10**400}),
+    "no number": changed(request={**ASKED, "sampling": {"temperature": float("nan")}}),
+    "an endless number": '{"view": {"token": 1e999}}',
+    "a giant k": changed(request={**ASKED, "sampling": {"top_k": 10**30}}),
+    "half a character": encode(link("half \\ud800")).replace("\\\\", "\\"),
+    "no message": changed(request={**ASKED, "messages": []}),
+    "an empty instruction": changed(request={**ASKED, "messages": [{"content": " "}]}),
+    "a template without a place": changed(request={**ASKED, "formats": {"base": "nothing", "tuned": "chat"}}),
+    "many greedy answers": changed(request={**ASKED, "samples": 3}),
+    "an unknown measure": changed(view={"measure": "luck"}),
+    "markup": changed(**{"<img src=x onerror=alert(1)> ![x](http://example.com/x.png)": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_a_link_edited_by_hand_gets_one_sentence_and_a_usable_page(engine: FakeEngine, name: str):
+    sentence = told(NONSENSE[name])
+    assert len(sentence) < 400 and sentence.endswith("the page was opened without it.")
+    app = opened(NONSENSE[name])
+    assert [one.value for one in app.error] == [plain(sentence)]
+    assert "ask" not in app.query_params, "a reload is not told the same again"
+    app.text_area(key="instruction").set_value("What is the capital?")
+    checked(app.button(key="run").click().run())
+    assert not app.error and len(engine.asked("generation")) == 1
+
+
+# Opening one
+
+
+def opened(text: str, page: str = "compare") -> AppTest:
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["ask"] = text
+    if page != "compare":
+        app.switch_page(f"screens/{page}.py")
+    return checked(app.run())
+
+
+def address(app: AppTest) -> Link:
+    text = app.query_params["ask"]
+    return decode(text if isinstance(text, str) else text[-1])
+
+
+def says(app: AppTest, came: Link) -> bool:
+    """Whether the address says this question and this view, and of what else is looked at whatever the page shows."""
+    now = address(app)
+    named = came.view.model_dump(exclude_defaults=True)
+    return now.model_copy(update={"view": View()}) == came.model_copy(update={"view": View()}) and all(
+        getattr(now.view, name) == value for name, value in named.items()
+    )
+
+
+def press_run(app: AppTest) -> AppTest:
+    return checked(app.button(key="run").click().run())
+
+
+FULL = GenerationRequest(
+    messages=(
+        Message(role="system", content="Answer in one word."),
+        Message(content="What is the capital?"),
+        Message(role="assistant", content="<b>Paris</b>"),
+        Message(content="And of Austria?"),
+    ),
+    formats=Pair("plain", "Q: {instruction}\nA:"),
+    sampling=Sampling(temperature=0.7, top_k=40, top_p=0.9, seed=7),
+    samples=3,
+    max_new_tokens=17,
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_link_fills_the_form_and_runs_nothing_before_run(engine: FakeEngine, page: str):
+    came = Link(base=DEFAULT.base, tuned=DEFAULT.tuned, request=FULL, view=View(side="base"))
+    app = opened(encode(came), page)
+    assert "This question came with the link; press Run to ask it." in words(app)
+    assert not engine.submitted and not app.error
+    assert app.text_area(key="instruction").value == "And of Austria?"
+    assert app.text_area(key="system").value == "Answer in one word."
+    assert app.text_area(key="template-tuned").value == "Q: {instruction}\nA:"
+    assert any("&lt;b&gt;Paris&lt;/b&gt;" in body for body in written(app))
+    for other in PAGES:
+        assert address(go(app, other)) == came, "it stays in the address of every page"
+    go(app, page)
+    press_run(app)
+    assert kept(app).question == session.Question(DEFAULT, FULL)
+    assert "came with the link" not in words(app) and "You changed the question" not in words(app)
+    assert says(app, came)
+
+
+@pytest.mark.parametrize("format", [*FORMATS, "Ask: {instruction}"])
+def test_one_format_for_both_comes_back(engine: FakeEngine, format: str):
+    request = GenerationRequest(messages=ask("Why?"), formats=Pair(format, format), same_tokens=True)
+    press_run(opened(encode(Link(base=DEFAULT.base, tuned=DEFAULT.tuned, request=request))))
+    assert engine.asked("generation") == [request]
+
+
+def test_a_pair_of_a_link_is_shown_and_not_looked_for_before_run(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch):
+    """Neither on this machine nor on the Hub, not even by opening the panel of the pair: whoever wrote the link chose its names."""
+    located: list[str] = []
+    locate = checkpoints.locate
+    monkeypatch.setattr(checkpoints, "locate", lambda spec: located.append(spec.id) or locate(spec))
+    far = Pair(ModelSpec(id="owner/base", revision="../../x"), ModelSpec(id="/etc", adapter="owner/adapter"))
+    app = opened(encode(link(pair=far)))
+    assert kept(app).pair == far
+    app.session_state[session.PAIR_PANEL] = True
+    checked(app.run())
+    go(app, "attention")
+    assert not located and not engine.submitted
+    press_run(app)
+    assert "lies outside the folders" in app.error[0].value and not engine.submitted
+    assert address(app).specs == far and app.text_area(key="instruction").value == "What is the capital?"
+    app.session_state[session.PAIR_PANEL] = True
+    checked(app.run())
+    engine.make = with_reports
+    checked(app.button(key="embedded-0").click().run())
+    press_run(app)
+    assert not app.error and kept(app).question.specs == DEFAULT  # type: ignore[union-attr]
+
+
+def test_the_pair_of_a_link_is_opened_by_run(engine: FakeEngine):
+    engine.make, flawed = with_reports, EMBEDDED[1].specs
+    app = opened(encode(link(pair=flawed)))
+    assert kept(app).pair == flawed and not engine.submitted
+    press_run(app)
+    assert kept(app).question.specs == flawed == kept(app).pair  # type: ignore[union-attr]
+    assert [job.kind for job in engine.submitted][:2] == ["load_report", "generation"]
+    assert address(app).specs == flawed
+
+
+def test_the_load_report_of_a_links_pair_is_made_when_it_is_asked_for(engine: FakeEngine):
+    app = opened(encode(link(pair=EMBEDDED[1].specs)))
+    app.session_state[session.PAIR_PANEL] = True
+    checked(app.run())
+    assert not engine.submitted
+    engine.make = with_reports
+    checked(app.button(key="read-report").click().run())
+    assert [job.kind for job in engine.submitted] == ["load_report"]
+    assert kept(app).pair == EMBEDDED[1].specs and "came with the link" in words(app)
+
+
+def with_reports(kind: str, request: Any) -> FakeJob:
+    return FakeJob(kind, request, result=results.load_report()) if kind == "load_report" else done(kind, request)
+
+
+# The view
+
+
+def test_the_view_of_attention_comes_back(engine: FakeEngine):
+    came = link(side="base", token=1, pinned=(3, 2), layer=2, head=1)
+    app = opened(encode(came), "attention")
+    press_run(app)
+    assert says(app, came)
+    request = engine.asked("attention")[-1]
+    assert (request.layer, request.answer_from, app.number_input(key="head").value) == (2, "base", 1)
+    assert (kept(app).pinned, kept(app).token) == ((3, 2), 1)
+
+
+def test_the_view_of_attribution_comes_back(engine: FakeEngine):
+    came = link(token=2, quantity="log-probability")
+    app = press_run(opened(encode(came), "attribution"))
+    assert says(app, came)
+    assert (engine.asked("attribution")[-1].targets, engine.asked("attribution")[-1].quantity) == (
+        (2,),
+        "log-probability",
+    )
+
+
+def test_the_address_follows_the_view(engine: FakeEngine):
+    app = press_run(opened(encode(link()), "attention"))
+    checked(app.number_input(key="layer").set_value(2).run())
+    assert address(app).view.layer == 2
+    go(app, "attribution")
+    app.session_state["extent"] = "the whole answer"
+    checked(app.run())
+    assert (address(app).view.layer, address(app).view.extent) == (2, "the whole answer")
+    reopened = press_run(opened(encode(address(app)), "attribution"))
+    assert engine.asked("attribution")[-1].targets == ()
+    assert address(reopened) == address(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_numbers_beyond_the_models_and_the_answer_are_brought_back_to_them(engine: FakeEngine, page: str):
+    app = opened(encode(link(token=1_000_000, pinned=(1_000_000, 5), layer=99, head=99)), page)
+    press_run(app)
+    for other in PAGES:
+        assert not go(app, other).error
+    assert kept(app).token is None
+    assert engine.asked("attention")[-1].layer == results.LAYERS - 1
+
+
+def test_another_question_than_the_links_selects_no_token(engine: FakeEngine):
+    app = opened(encode(link(token=1)))
+    app.text_area(key="instruction").set_value("Something else?")
+    press_run(app)
+    assert kept(app).token is None and "came with the link" not in words(app)
+
+
+def test_a_question_too_long_for_an_address_is_asked_and_said_so(engine: FakeEngine):
+    app = opened(encode(link()))
+    app.text_area(key="instruction").set_value("x" * (MAX_LINK + 1))
+    press_run(app)
+    assert len(engine.asked("generation")) == 1
+    assert "too long for the address" in words(app) and "ask" not in app.query_params
+    app.text_area(key="instruction").set_value("short")
+    press_run(app)
+    assert "too long for the address" not in words(app) and "ask" in app.query_params
+
+
+def test_nothing_of_a_hostile_link_is_drawn_as_markup(engine: FakeEngine):
+    hostile = "<script>alert(1)</script> ![x](http://example.com/x.png) :material/home:" + "".join(AWKWARD)
+    request = GenerationRequest(messages=(*ask(hostile), Message(role="assistant", content=hostile), *ask(hostile)))
+    pair = Pair(ModelSpec(id=hostile, revision=hostile, adapter=hostile), ModelSpec(id=hostile))
+    app = opened(encode(Link(base=pair.base, tuned=pair.tuned, request=request)))
+    press_run(app)
+    assert app.error
+    shown = [element.value for kind in ("markdown", "caption", "warning", "error") for element in app.get(kind)]
+    assert not [value for value in shown if "![x](" in value or "<script>" in value]
+    assert not [body for body in written(app) if "<script>alert" in body]
