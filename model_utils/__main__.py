@@ -12,13 +12,14 @@ import click
 import pandas as pd
 from pydantic import ValidationError
 
-from model_utils import analyses, codec, hub
+from model_utils import analyses, codec, hub, items
 from model_utils.contracts.attribution import QUANTITIES
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     DTYPES,
     FORMATS,
     PLACEMENTS,
+    SLOT,
     ModelSpec,
     Request,
     Specs,
@@ -26,6 +27,8 @@ from model_utils.contracts.common import (
 )
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
+from model_utils.contracts.shift import MARGINAL, Shift
+from model_utils.contracts.survey import Survey
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 
@@ -52,10 +55,23 @@ WHAT = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="a file with one request in JSON on each line",
     ),
+    click.option("--system", metavar="TEXT", help="a system message before the instruction"),
     click.option("--max-new-tokens", type=int, help="longest answer [default: 128]"),
+    click.option(
+        "--temperature", type=float, help="draw tokens at random at this temperature, instead of the best one"
+    ),
+    click.option("--top-k", type=int, help="draw only from the k most probable tokens"),
+    click.option("--top-p", type=float, help="draw only from the most probable tokens that hold this much together"),
+    click.option("--seed", type=int, help="draw with this seed [default: 0]"),
+]
+FORMAT = f"{', '.join(FORMATS)}, or a template with {SLOT}"
+SIDES_ASKED = [
+    click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
+    click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
+    click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
 ]
 SHARED = [
-    click.option("--format", type=click.Choice(FORMATS), help="prompt format that both models read [default: chat]"),
+    click.option("--format", metavar="FORMAT", help=f"how both are asked: {FORMAT} [default: chat]"),
     click.option(
         "--answer-from", type=click.Choice(SIDES), help="whose answer is forced through both models [default: tuned]"
     ),
@@ -79,12 +95,40 @@ def main() -> None:
 
 
 @main.command()
-@options(MODELS, WHAT)
-@click.option("--format-base", type=click.Choice(FORMATS), default="few-shot", show_default=True)
-@click.option("--format-tuned", type=click.Choice(FORMATS), default="chat", show_default=True)
+@options(MODELS, WHAT, SIDES_ASKED)
+@click.option("--samples", type=int, help="answers a side, when drawn at random [default: 1]")
 def generation(format_base: str, format_tuned: str, **given: Any) -> None:
     """Both models answer."""
     run("generation", formats=Pair(format_base, format_tuned), **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SIDES_ASKED)
+@click.option(
+    "--split",
+    nargs=2,
+    metavar="FORMAT FORMAT",
+    help="part the difference between these two formats [default: both sides']",
+)
+def shift(format_base: str, format_tuned: str, **given: Any) -> None:
+    """How far tuning moved each token of both answers."""
+    run("shift", formats=Pair(format_base, format_tuned), **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SIDES_ASKED)
+@click.option(
+    "--list",
+    "listed",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="instructions: txt, csv or jsonl",
+)
+def survey(listed: Path | None, instruction: str | None, requests: Path | None, **given: Any) -> None:
+    """How far tuning moved the answers to many instructions."""
+    if listed is not None and instruction is None and requests is None:
+        given["instructions"] = _listed(listed)
+    formats = Pair(given.pop("format_base"), given.pop("format_tuned"))
+    run("survey", instruction=instruction, requests=requests, formats=formats, **given)
 
 
 @main.command()
@@ -121,11 +165,18 @@ def load_report(hash_again: bool, **models: Any) -> None:
 
 def run(kind: str, *, instruction: str | None, requests: Path | None, **given: Any) -> None:
     """One request, or every line of a file; exits with 1 when a line failed and with 2 when nothing could be tried."""
-    if (instruction is None) == (requests is None):
-        raise click.UsageError("give either --instruction or --requests.")
+    if (instruction is not None) + (requests is not None) + ("instructions" in given) != 1:
+        raise click.UsageError(
+            "give either --instruction or --requests."
+            if kind != "survey"
+            else "give one of --list, --instruction, --requests."
+        )
     models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
+    drawn = {name: given.pop(name) for name in ("temperature", "top_k", "top_p", "seed")}
+    given["sampling"] = {name: value for name, value in drawn.items() if value is not None} or None
     fields = {name: value for name, value in given.items() if value not in (None, ())}
-    lines = [(1, json.dumps({"instruction": instruction}))] if requests is None else list(_lines(requests))
+    asked = {} if instruction is None else {"instruction": instruction}
+    lines = [(1, json.dumps(asked))] if requests is None else list(_lines(requests))
     _run_lines(kind, models, lines, fields, numbered=requests is not None)
 
 
@@ -166,6 +217,17 @@ def _named(text: str) -> dict[str, str]:
     return {"id": id, "revision": revision} if hub.is_id(id) else {"id": text}
 
 
+def _listed(path: Path) -> tuple[str, ...]:
+    """The instructions of a file; what was left out is told."""
+    try:
+        found = items.read(path.read_bytes(), path.name)
+    except Refused as refused:
+        raise click.UsageError(str(refused)) from refused
+    for problem in found.problems:
+        click.echo(problem, err=True)
+    return found.instructions
+
+
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """(number in the file from 1, text) of each line that is not blank."""
     with path.open(encoding="utf-8", errors="surrogateescape") as file:
@@ -183,8 +245,13 @@ def read_request(kind: str, line: str, fields: dict[str, Any]) -> Request:
     given = {**fields, **given}
     if "instruction" in given and "messages" in given:
         raise Refused("Give either `instruction` or `messages`, not both.")
+    fields_of = analyses.ANALYSES[kind].request.model_fields
+    if "instruction" in given and "instructions" in fields_of:
+        given["instructions"] = [given.pop("instruction")]
     if "instruction" in given:
         given["messages"] = [{"content": given.pop("instruction")}]
+    if given.get("system") is not None and "messages" in given and "system" not in fields_of:
+        given["messages"] = [{"role": "system", "content": given.pop("system")}, *given["messages"]]
     return analyses.ANALYSES[kind].request.model_validate(given)
 
 
@@ -198,8 +265,15 @@ def show(kind: str, specs: Specs, result: Any) -> None:
         show_report(result)
         return
     if isinstance(result, Generation):
-        for side, answer in result.answers.items():
-            click.echo(f"\n{side} {specs[side].name}  {_how(answer)}\n{printable(answer.text)}")
+        for answers in result.samples:
+            for side, answer in answers.items():
+                click.echo(f"\n{side} {specs[side].name}  {_how(answer)}\n{printable(answer.text)}")
+        return
+    if isinstance(result, Shift):
+        show_shift(result)
+        return
+    if isinstance(result, Survey):
+        show_survey(result)
         return
     click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
     click.echo(_text(result.table()))
@@ -215,6 +289,48 @@ def show_report(result: LoadReport) -> None:
     for row in result.sides().itertuples(index=False):
         click.echo(f"\n{row.property}\n  base   {printable(row.base)}\n  tuned  {printable(row.tuned)}")
     click.echo(f"\nchange of the weights by layer (-1: outside the layers)\n{_text(result.by_layer())}")
+
+
+def show_shift(result: Shift) -> None:
+    """Each answer's shares, floors and split in words, and its tokens as a table."""
+    for side, forced in result.answers.items():
+        click.echo(f"\nthe {side} answer, {int(forced.counted.sum())} tokens that a person reads")
+        if forced.alike:
+            shares = ", ".join(f"{name} {share:.0%}" for name, share in forced.shares().items())
+            click.echo(f"{shares} (by rank in {forced.reader}: 1, 2 to {MARGINAL}, beyond)")
+        if forced.wording is not None and forced.numerical is not None:
+            beyond = int((forced.beyond & forced.counted).sum())
+            click.echo(
+                f"{beyond} changed more than a reworded prompt would change them ({forced.wording.nats:.4f} nats; numerical noise {forced.numerical.nats:.2g} nats)"
+            )
+        if forced.split is not None:
+            parts = [
+                getattr(forced.split, name)[forced.counted].sum()
+                for name in ("total", "weights", "format", "interaction")
+            ]
+            click.echo("log-ratio {:+.3f} nats = weights {:+.3f} + format {:+.3f} (interaction {:+.3f})".format(*parts))
+        columns = [
+            "position",
+            "token",
+            "class",
+            "log_prob_base",
+            "log_prob_tuned",
+            "log_ratio",
+            "rank",
+            "kl",
+            "js",
+            "tv",
+        ]
+        click.echo(_text(forced.table()[columns]))
+
+
+def show_survey(result: Survey) -> None:
+    """Means with their intervals, and a row for each instruction, most different first."""
+    for one in result.intervals:
+        click.echo(f"{one.measure}: {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}], {one.count} instructions")
+    table = result.table()[["log_ratio", "kl", "shifted", "agreement", "instruction", "refusal"]]
+    table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
+    click.echo(_text(table))
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -13,6 +13,7 @@ from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import Shift, ShiftRequest
+from model_utils.contracts.survey import Survey, SurveyRequest
 from model_utils.reporting import Report
 
 
@@ -29,6 +30,7 @@ ANALYSES = {
     "load_report": Analysis(LoadReportRequest, LoadReport, "model_utils.load_report:load_report"),
     "generation": Analysis(GenerationRequest, Generation, "model_utils.generation:generate"),
     "shift": Analysis(ShiftRequest, Shift, "model_utils.shift:shift"),
+    "survey": Analysis(SurveyRequest, Survey, "model_utils.survey:survey"),
     "attention": Analysis(AttentionRequest, Attention, "model_utils.attention:attention"),
     "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
 }

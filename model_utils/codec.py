@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from model_utils.contracts import attention, attribution, common, generation, load_report, shift
+from model_utils.contracts import attention, attribution, common, generation, load_report, shift, survey
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 
@@ -42,6 +42,10 @@ TYPES: dict[str, type] = {
         shift.Floor,
         shift.Forced,
         shift.Shift,
+        survey.SurveyRequest,
+        survey.Surveyed,
+        survey.Interval,
+        survey.Survey,
         attention.AttentionRequest,
         attention.Attention,
         attribution.AttributionRequest,

@@ -298,6 +298,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
     return (
         Ability("generation", True, ""),
         Ability("shift", True, IN_PIECES if tokenizers == "different" else ""),
+        Ability("survey", True, IN_PIECES if tokenizers == "different" else ""),
         _ability("attention", _no_attention(facts) or _not_alike(facts, tokenizers), _kinds(facts)),
         _ability("attribution", _no_gradients(pair) or _not_alike(facts, tokenizers), ""),
     )

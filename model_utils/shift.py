@@ -68,7 +68,7 @@ def rank_and_ties(logits: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor
 
 def shift(pair: Pair[LanguageModel], request: ShiftRequest, report: Report) -> Shift:
     """Both answers through both models; snapshots come before the split and before the floors."""
-    asked, texts = _Asked(pair, request), _Texts(report)
+    asked, texts = _Asked(pair, request), Texts(report)
     prompt = asked.prompts(request.formats)
     ids = Pair(*(asked.answer(side, prompt[side], report) for side in SIDES))
     report(0.1, "both models read both answers")
@@ -167,7 +167,7 @@ def read(
         return Pass(model, anatomy.last_states(module, parts, range(first, first + len(ids)), twins, padding))
 
 
-class _Texts:
+class Texts:
     """Passes that were made, so that no model reads the same tokens twice."""
 
     def __init__(self, report: Report) -> None:
@@ -185,7 +185,7 @@ class _Texts:
 
 
 def measure(
-    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, ids: tuple[int, ...], format: Format, texts: _Texts
+    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, ids: tuple[int, ...], format: Format, texts: Texts
 ) -> Forced:
     """The comparison proper, without split and floors: each model reads the answer after its own prompt, once."""
     answer = prompts.encode_continuation(pair[writer].tokenizer, prompt[writer], ids)
@@ -204,9 +204,7 @@ def measure(
     return Forced(writer, readings, True, answer.spans, counted, log_probs, forward, reverse, middle, variation)
 
 
-def _in_pieces(
-    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, answer: Encoded, texts: _Texts
-) -> Forced:
+def _in_pieces(pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, answer: Encoded, texts: Texts) -> Forced:
     """For different tokenizers: the other model reads the same characters in its own tokens, and pieces are compared."""
     reader: Side = "base" if writer == "tuned" else "tuned"
     begin, end = (int(answer.spans[0, 0]), int(answer.spans[:, 1].max())) if len(answer) else (0, 0)
@@ -316,7 +314,7 @@ def _ids(forced: Forced, side: Side) -> tuple[int, ...]:
     return tuple(forced.readings[side].answer.ids.tolist())
 
 
-def _split(asked: _Asked, forced: Forced, texts: _Texts) -> Split:
+def _split(asked: _Asked, forced: Forced, texts: Texts) -> Split:
     """Both models read the answer in both formats; those that were read already are not read again."""
     formats = asked.request.split or asked.request.formats.sides
 
@@ -349,7 +347,7 @@ NUISANCES = (
 )
 
 
-def _numerical(pair: Pair[LanguageModel], forced: Forced, texts: _Texts) -> Floor:
+def _numerical(pair: Pair[LanguageModel], forced: Forced, texts: Texts) -> Floor:
     """How far the same model moves by batch, padding, kernel and threads."""
 
     def changes(side: Side) -> np.ndarray:
@@ -364,7 +362,7 @@ def _numerical(pair: Pair[LanguageModel], forced: Forced, texts: _Texts) -> Floo
     return _floor(Pair(changes("base"), changes("tuned")), tuple(one.says for one in NUISANCES), NUMERICAL_PERCENTILE)
 
 
-def _wording(asked: _Asked, forced: Forced, texts: _Texts) -> Floor:
+def _wording(asked: _Asked, forced: Forced, texts: Texts) -> Floor:
     """How far the same model moves when the instruction is reworded; a rewording that a template trims away, or that no longer fits, is left out."""
     found: Pair[list[np.ndarray]] = Pair([np.zeros(0)], [np.zeros(0)])
     runs = []
@@ -381,7 +379,7 @@ def _wording(asked: _Asked, forced: Forced, texts: _Texts) -> Floor:
     return _floor(found.map(np.concatenate), tuple(runs), WORDING_PERCENTILE)
 
 
-def _reworded(model: LanguageModel, forced: Forced, side: Side, prompt: Encoded, texts: _Texts) -> np.ndarray:
+def _reworded(model: LanguageModel, forced: Forced, side: Side, prompt: Encoded, texts: Texts) -> np.ndarray:
     """(unit,) changes of the counted units; empty where the model reads the same tokens as before."""
     reading, ids = forced.readings[side], _ids(forced, side)
     if prompt.ids.tolist() == reading.prompt.ids.tolist():

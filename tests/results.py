@@ -148,7 +148,7 @@ def load_report(
     """One tensor of 10 numbers and norm 2 outside the layers, and one in each layer; NaN: it has no counterpart."""
     names = ("embed", *(f"layers.{layer}" for layer in range(LAYERS)))
     differences = np.array(changes)
-    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "attention", "attribution"))
+    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey", "attention", "attribution"))
     return LoadReport(
         models=models(),
         identities=models().map(

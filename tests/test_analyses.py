@@ -20,7 +20,7 @@ def test_every_analysis_gives_what_the_table_says(kind: str, tiny_pair: Pair[Pat
     analysis = ANALYSES[kind]
     module, _, name = analysis.function.partition(":")
     assert callable(getattr(import_module(module), name))
-    given = {"messages": ask("Hello"), "max_new_tokens": 3}
+    given = {"messages": ask("Hello"), "instructions": ("Hello",), "max_new_tokens": 3}
     fields = {name: value for name, value in given.items() if name in analysis.request.model_fields}
     assert type(run(kind, tiny_pair, analysis.request(**fields))) is analysis.result
 

@@ -19,6 +19,7 @@ from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import ShiftRequest
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
@@ -113,6 +114,7 @@ def test_what_is_quick_comes_first(tiny_pair: Pair[Path]):
 
 REQUESTS: dict[str, Request] = {
     "generation": GenerationRequest(messages=ask("Name three."), formats=Pair("plain", "plain"), max_new_tokens=3),
+    "survey": SurveyRequest(instructions=("Name three.",), formats=Pair("plain", "plain"), max_new_tokens=3),
     "shift": ShiftRequest(messages=ask("Name three."), formats=Pair("plain", "plain"), max_new_tokens=3),
     "attention": AttentionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "attribution": AttributionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
@@ -146,7 +148,7 @@ def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], t
     result = report_on(Pair(tiny_pair.base, folder))
     assert result.tokenizers == "different"
     works = {ability.analysis: ability.works for ability in result.abilities}
-    assert works == {"generation": True, "shift": True, "attention": False, "attribution": False}
+    assert works == {"generation": True, "shift": True, "survey": True, "attention": False, "attribution": False}
 
 
 def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):

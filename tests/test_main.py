@@ -10,8 +10,10 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
-from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.common import Message, ModelSpec, Sampling, ask
+from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.pair import Pair
 from tests import builders
 from tests.models import specs_of, without_seconds
@@ -20,12 +22,14 @@ pytestmark = pytest.mark.slow
 
 
 FIELDS: dict[str, dict[str, Any]] = {
-    "generation": {},
+    "generation": {"sampling": Sampling(temperature=2.0, seed=3), "samples": 2},
+    "shift": {"split": ("plain", "Q: {instruction}\nA:")},
     "attention": {"layer": 1},
     "attribution": {"targets": (0,), "quantity": "log-probability"},
 }
 FLAGS = {
-    "generation": [],
+    "generation": ["--temperature", "2", "--seed", "3", "--samples", "2"],
+    "shift": ["--split", "plain", "Q: {instruction}\nA:"],
     "attention": ["--layer", "1"],
     "attribution": ["--target", "0", "--quantity", "log-probability"],
 }
@@ -46,7 +50,27 @@ def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
 
 
 def test_every_analysis_is_a_verb():
-    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "load_report"}
+    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "load_report", "survey"}
+
+
+def test_a_system_message_and_the_manner_of_asking(tiny_pair: Pair[Path]):
+    flags = ["--format-base", "plain", "--format-tuned", "plain", "--same-tokens", "--system", "Be brief."]
+    done = call("generation", "--instruction", "Hello", "--max-new-tokens", 3, *flags, pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    messages = (Message(role="system", content="Be brief."), *ask("Hello"))
+    request = GenerationRequest(messages=messages, formats=Pair("plain", "plain"), same_tokens=True, max_new_tokens=3)
+    expected = analyses.execute("generation", specs_of(tiny_pair), request)
+    assert without_seconds(codec.decode(done.stdout)) == without_seconds(expected)
+
+
+def test_a_list_of_instructions_is_surveyed(tiny_pair: Pair[Path], tmp_path: Path):
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"instruction": "Name three."}\nnonsense\n{"prompt": "Say 漢字."}\n')
+    done = call("survey", "--list", file, "--max-new-tokens", 3, pair=tiny_pair)
+    assert done.exit_code == 0 and "Line 2" in done.stderr
+    request = SurveyRequest(instructions=("Name three.", "Say 漢字."), max_new_tokens=3)
+    expected = analyses.execute("survey", specs_of(tiny_pair), request)
+    assert done.stdout.strip() == codec.encode(expected)
 
 
 def test_the_load_report_of_an_adapter_over_the_base(tiny_llama: Path, tmp_path: Path):
@@ -132,6 +156,11 @@ def test_a_terminal_gets_the_load_report_in_words(
     [
         (["generation", "--instruction", ""], "is empty", 1),
         (["generation"], "either --instruction or --requests", 2),
+        (["survey"], "give one of --list, --instruction, --requests", 2),
+        (["survey", "--list", __file__], "ends in .py; give a file that ends in", 2),
+        (["shift", "--instruction", "a", "--format-base", "Q:"], "does not hold {instruction}", 1),
+        (["generation", "--instruction", "a", "--samples", "2"], "Greedy answers to one question are all alike", 1),
+        (["generation", "--instruction", "a", "--temperature", "-1"], "greater than 0", 1),
         (["generation", "--instruction", "a", "--pair", "demo/flawed", "--base", "demo/base"], "either --pair or", 2),
         (["generation", "--instruction", "a", "--tuned", "demo/none"], "no embedded model 'demo/none'", 1),
         (["attention", "--instruction", "a", "--layer", "-1"], "greater than or equal to 0", 1),

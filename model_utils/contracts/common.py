@@ -135,10 +135,9 @@ class Sampling(Request):
     """both sides draw with it, so that equal models give equal answers; sample n uses seed + n"""
 
 
-class Asked(Request):
-    """What both sides are asked, each in its own prompt format."""
+class Manner(Request):
+    """How both sides are asked, each in its own prompt format."""
 
-    messages: Messages
     formats: Pair[Format] = Pair("few-shot", "chat")
     same_tokens: bool = False
     """base reads exactly the tokens that tuned reads; then there is one format"""
@@ -154,6 +153,12 @@ class Asked(Request):
                 f"Both sides are to read the same tokens, but base is asked in the format {self.formats.base!r} and tuned in {self.formats.tuned!r}; choose one format for both"
             )
         return self
+
+
+class Asked(Manner):
+    """What both sides are asked, and how."""
+
+    messages: Messages
 
 
 class SharedSequence(Request):
