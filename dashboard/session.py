@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import streamlit as st
@@ -19,6 +19,7 @@ from model_utils.contracts.common import (
     Asked,
     Encoded,
     Format,
+    Manner,
     Message,
     ModelFacts,
     Request,
@@ -30,8 +31,10 @@ from model_utils.contracts.common import (
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import ShiftRequest
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.engine import Engine, Job
 from model_utils.errors import Refused
+from model_utils.items import Items
 from model_utils.pair import SIDES, Pair, Side
 
 RECENT = 6
@@ -701,6 +704,114 @@ def pin_in(here: Visit, chosen: tuple[int, int] | None, sequence: Encoded) -> No
 
 def write_instruction(text: str) -> None:
     st.session_state[INSTRUCTION] = text
+
+
+# --- many instructions --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whom a list of instructions was given to."""
+
+    specs: Specs
+    request: SurveyRequest
+
+
+@dataclass
+class Many:
+    """The list of one visitor, which outlives the questions of the other pages."""
+
+    file: tuple[str, Items | str] | None = None
+    """name of the file that was given, and what it holds or why it cannot be read, as a sentence"""
+    asking: Asking | None = None
+    held: Held | None = None
+    """the survey; it goes on while other pages are looked at"""
+    begun: tuple[float, float] | None = None
+    """(monotonic seconds, share of the list that was done) when its first instructions were seen to be done"""
+    problem: str | None = None
+    """why the last Run, or an opened row, was not accepted, as a sentence"""
+    opened: bool = False
+    """whether a row is to be looked at on the Compare page"""
+
+
+def many() -> Many:
+    if "many" not in st.session_state:
+        st.session_state["many"] = Many()
+    return st.session_state["many"]
+
+
+def survey(instructions: tuple[str, ...]) -> None:
+    """Run was pressed under a list: both models are asked each of these in the background, in the editor's manner."""
+    wanted = _asking(instructions)
+    if isinstance(wanted, str):
+        many().problem = wanted
+    else:
+        _survey(wanted)
+
+
+def _survey(asking: Asking) -> None:
+    here, before = many(), many().held
+    here.asking, here.begun, here.problem = asking, None, None
+    here.held = Held(engine().submit("survey", asking.specs, asking.request, owner(), background=True))
+    if before is not None and before.job is not here.held.job:
+        engine().release(before.job, owner())
+
+
+def _asking(instructions: tuple[str, ...]) -> Asking | str:
+    """The editor's manner for each of these instructions, without earlier turns; or why that cannot be asked."""
+    here = visit()
+    try:
+        asked = replace(form(), instruction=instructions[0], history=()).request()
+        request = SurveyRequest(instructions=instructions, system=_parts(asked.messages)[0] or None, **_manner(asked))
+    except ValidationError as error:
+        return explain(error)
+    problem = None if here.unopened is None else choose_pair(here.unopened)
+    return problem or Asking(here.pair, request)
+
+
+def _manner(asked: Manner) -> dict[str, Any]:
+    return {name: getattr(asked, name) for name in Manner.model_fields}
+
+
+def relisted(instructions: tuple[str, ...]) -> bool:
+    """Whether this list, or how it would be asked, or whom, is another than the one whose results are shown."""
+    asking = many().asking
+    return asking is not None and (visit().unopened is not None or _asking(instructions) != asking)
+
+
+def stop_survey() -> None:
+    """Stop was pressed: what is done stays."""
+    held = many().held
+    assert held is not None, "no list is being asked"
+    held.partial, held.stopped = held.job.snapshot, True
+    engine().release(held.job, owner())
+
+
+def survey_again() -> None:
+    """The same list once more, from its beginning."""
+    asking = many().asking
+    assert asking is not None, "no list was asked"
+    _survey(asking)
+
+
+def open_listed(instruction: str) -> None:
+    """One instruction of the list becomes the question of every page, asked of the same models in the same manner."""
+    here, asking = many(), many().asking
+    assert asking is not None, "no list was asked"
+    here.problem = None if visit().pair == asking.specs else choose_pair(asking.specs)
+    if here.problem is not None:
+        return
+    system = [Message(role="system", content=asking.request.system)] if asking.request.system else []
+    write_form(GenerationRequest(messages=(*system, Message(content=instruction)), **_manner(asking.request)))
+    run()
+    here.opened = True
+
+
+def leave_for_compare() -> bool:
+    """Whether a row was opened since this was last asked."""
+    here = many()
+    opened, here.opened = here.opened, False
+    return opened
 
 
 def select_row(key: str, row: int | None) -> None:

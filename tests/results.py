@@ -20,6 +20,7 @@ from model_utils.contracts.common import (
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
+from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import Pair, Side
 from model_utils.prompts import join
 
@@ -296,3 +297,56 @@ def swapped(result: Shift) -> Shift:
         )
 
     return replace(result, models=result.models.swap(), answers=result.answers.map(swap).swap())
+
+
+def surveyed(
+    instruction: str,
+    shifted: float = 0.25,
+    log_ratio: float = 1.0,
+    checks: tuple[str, ...] = ("3 items",),
+    passed: Pair[tuple[bool, ...]] | None = None,
+) -> Surveyed:
+    """An instruction of a list; `shifted` of the tokens are, and the rest not at all."""
+    return Surveyed(
+        instruction=instruction,
+        refusal=None,
+        texts=Pair("Once upon a time.", "Paris, Rome and Bern."),
+        tokens=Pair(128, 8),
+        stops=Pair("length", "end of turn"),
+        shares=(1 - shifted, 0.0, shifted),
+        log_ratio=log_ratio,
+        kl=log_ratio / 2,
+        js=min(log_ratio / 8, 0.69),
+        agreement=0.5,
+        checks=checks,
+        passed=passed or Pair((False,) * len(checks), (True,) * len(checks)),
+    )
+
+
+def refused(instruction: str, why: str = "The prompt is 900 tokens long; shorten the instruction.") -> Surveyed:
+    """One that could not be asked."""
+    nothing = float("nan")
+    whole = surveyed(instruction, nothing, nothing, checks=())
+    texts, stops = Pair("", ""), Pair[StopReason]("unfinished", "unfinished")
+    return replace(
+        whole, refusal=why, texts=texts, tokens=Pair(0, 0), stops=stops, shares=(nothing,) * 3, agreement=nothing
+    )
+
+
+def survey(*items: Surveyed, whole: bool = True) -> Survey:
+    """Intervals of a tenth either way; `whole` False: a snapshot, which has none."""
+    kept = items or (
+        surveyed("Name three cities.", 0.2, 0.5),
+        refused("A very long one."),
+        surveyed("What is the capital?", 0.4, 2.5, checks=()),
+    )
+    nothing = float("nan")
+    known = {name: values[~np.isnan(values)] for name, values in measures(kept).items()}
+    means = {name: float(values.mean()) if len(values) else nothing for name, values in known.items()}
+    intervals = tuple(
+        Interval(name, means[name], means[name] - 0.1, means[name] + 0.1, len(values))
+        if len(values) > 1
+        else Interval(name, means[name], nothing, nothing, len(values))
+        for name, values in known.items()
+    )
+    return Survey(models(), kept, intervals if whole else ())
