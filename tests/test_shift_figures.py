@@ -118,6 +118,7 @@ def test_the_parts_are_stacked_to_the_total():
     np.testing.assert_allclose(np.asarray(weights.y) + np.asarray(format.y), total.y)
     np.testing.assert_allclose(total.y, forced.log_ratios)
     assert format.marker.pattern.shape, "colour is not the only sign"
+    assert [shade == 1 for shade in weights.marker.opacity] == forced.counted.tolist(), "pale: not counted"
 
 
 @LENGTHS
@@ -177,7 +178,7 @@ def test_a_model_against_itself_did_not_move():
     result = results.same_twice()
     for side, forced in result.answers.items():
         assert movement.headline(forced).startswith(f"0 of 2 tokens of the {side} answer changed more")
-        assert movement.shares_said(forced).replace("\xa0", " ") == "unshifted 100 %, marginal 0 %, shifted 0 %"
+        assert movement.shares_said(forced) == "unshifted 100%, marginal 0%, shifted 0%"
         assert not np.any(figures.figure(result, side=side).data[0].y)
     assert shift_strips.first_difference(result) == Pair(None, None)
 

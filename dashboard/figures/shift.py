@@ -14,6 +14,11 @@ from model_utils.pair import Side
 
 SYMBOLS: dict[Side, str] = {"base": "circle", "tuned": "diamond"}
 
+WIDE = 24
+"""Units from which bars are drawn close to each other."""
+FULL = 5.0
+"""nats; e to the 5th: 148 times as likely."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -56,6 +61,11 @@ def limit(result: Shift) -> float:
     return float(max(1.0, np.max(ratios[np.isfinite(ratios)], initial=0.0)))
 
 
+def colour_limit(result: Shift) -> float:
+    """What full colour means in both strips: the largest log-ratio, but at most `FULL`, or one odd token would leave the others pale."""
+    return min(FULL, limit(result))
+
+
 def per_character(forced: Forced) -> np.ndarray:
     """(unit,) float64; nats a character: the log-ratio over the length of what was written; NaN where nothing was."""
     lengths = (forced.spans[:, 1] - forced.spans[:, 0]).astype(float)
@@ -93,6 +103,7 @@ def split_figure(forced: Forced, split: Split, dark: bool = False, pinned: int |
     """What weights and format did to each unit, stacked from zero, with their sum as a mark."""
     colours, places = theme.palette(dark), np.arange(len(split.total))
     names = [visible(piece) for piece in forced.texts]
+    shades = np.where(forced.counted, 1.0, 0.35).tolist()
     parts = (
         ("weights", split.weights, {"color": colours.muted}),
         (
@@ -108,7 +119,8 @@ def split_figure(forced: Forced, split: Split, dark: bool = False, pinned: int |
                 x=places,
                 y=values,
                 name=name,
-                marker=marker,
+                width=0.8 if len(places) > WIDE else 0.4,
+                marker={**marker, "opacity": shades},
                 text=names,
                 textposition="none",
                 hovertemplate=f"<b>%{{text}}</b> at %{{x}}<br>{name} %{{y:+.3f}} nats<extra></extra>",
@@ -192,8 +204,9 @@ def _band(fig: go.Figure, forced: Forced, dark: bool) -> None:
     fig.add_annotation(
         x=1,
         xref="paper",
-        y=floor,
-        text="a reworded prompt does as much",
+        y=1,
+        yref="paper",
+        text="grey: a reworded prompt does as much",
         showarrow=False,
         xanchor="right",
         yanchor="bottom",

@@ -51,25 +51,22 @@ def _inspect(whole: Generation, result: Shift) -> None:
 
 def _headline(result: Shift) -> None:
     tuned, base = result.answers.tuned, result.answers.base
-    with st.container(gap="xxsmall"):
+    with st.container(gap="xxsmall", key="headline"):
         st.subheader(plain(headline(tuned)), anchor=False)
+        if shares_said(tuned):
+            st.write(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
+        st.caption(plain(" ".join(filter(None, ["The mirror:", headline(base), _sentence(shares_said(base))]))))
         if tuned.wording is not None and tuned.counted.any():
             st.caption(plain(floor_said(tuned.wording)), help=FLOOR_HELP)
-        if tuned.alike and tuned.counted.any():
-            st.caption(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
-        st.caption(plain(" ".join(["The mirror:", headline(base), *_shares_of_base(base)])))
-    for forced in (tuned, base):
-        if not forced.alike:
-            st.info(
-                "The two models part this text into different tokens, so they are compared on pieces of text whose ends are token ends in both. "
-                "Ranks, divergences and classes need equal tokens and are not shown."
-            )
-            return
+    if not all(forced.alike for forced in result.answers.sides):
+        st.info(
+            "The two models part text into different tokens, so they are compared on pieces of text whose ends are token ends in both. "
+            "Ranks, divergences and classes need equal tokens and are not shown."
+        )
 
 
-def _shares_of_base(base: Forced) -> list[str]:
-    said = shares_said(base) if base.alike and base.counted.any() else ""
-    return [f"{said[0].upper()}{said[1:]}."] if said else []
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
 def headline(forced: Forced) -> str:
@@ -86,10 +83,10 @@ def headline(forced: Forced) -> str:
 
 
 def shares_said(forced: Forced) -> str:
-    """The classes of an answer's tokens."""
-    return ", ".join(
-        f"{name} {share:.0%}".replace("%", "\N{NO-BREAK SPACE}%") for name, share in forced.shares().items()
-    )
+    """The classes of the tokens that people read; nothing where there is none."""
+    if not forced.alike or not forced.counted.any():
+        return ""
+    return ", ".join(f"{name} {share:.0%}" for name, share in forced.shares().items())
 
 
 def floor_said(floor: Floor) -> str:
@@ -156,6 +153,7 @@ def _pick_measure(forced: Forced) -> str:
         required=True,
         key=key,
         persist_state="session",
+        wrap=True,
     )
 
 

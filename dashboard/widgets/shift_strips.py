@@ -20,10 +20,10 @@ ORDINALS = ("1st", "2nd", "3rd", "4th", "5th", "6th", "7th", "8th")
 
 def strips(result: Shift) -> None:
     """Both answers on one scale; a pin is shared with all that follows and with the other pages."""
-    limit, marks = figures.limit(result), first_difference(result)
+    limit, marks = figures.colour_limit(result), first_difference(result)
     for column, (side, forced) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
         with column:
-            side_title(side, f"{side} answer, read by both models")
+            side_title(side, "answer, read by both models")
             if len(forced.readings[side].answer):
                 _strip(side, forced, limit, marks[side])
             else:
@@ -36,7 +36,7 @@ def _strip(side: Side, forced: Forced, limit: float, mark: int | None) -> None:
     picked = token_strip(
         forced.readings[side].answer,
         key=f"moved-{side}",
-        label="log-ratio, nats" if forced.alike else "log-ratio of each piece, nats",
+        label=label(forced, limit),
         values=of_tokens(forced, forced.log_ratios, np.nan),
         limit=limit,
         colours="diverging",
@@ -52,6 +52,13 @@ def _strip(side: Side, forced: Forced, limit: float, mark: int | None) -> None:
     if picked != pin:
         session.select_token(side, picked)
         session.rerun_fragment()
+
+
+def label(forced: Forced, limit: float) -> str:
+    """What the strip shows, for the eye and the ear."""
+    what = "log-ratio" if forced.alike else "log-ratio of each piece"
+    beyond = f", {limit:g} and beyond in full colour" if limit == figures.FULL else ""
+    return f"Tokens of the {forced.writer} model's answer: {what}, nats{beyond}"
 
 
 def pinned(side: Side) -> int | None:

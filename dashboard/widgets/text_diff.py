@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import session
 from dashboard.figures import theme
 from dashboard.widgets.text import escaped, plain
-from model_utils import checks
+from model_utils import checks, differences, stated
 from model_utils.contracts.generation import Generation
 from model_utils.pair import Pair
 
@@ -17,8 +17,8 @@ VERDICTS = {True: "✓ pass", False: "✗ fail"}
 
 
 @lru_cache(maxsize=16)
-def pieces(base: str, tuned: str) -> tuple[checks.Piece, ...]:
-    return checks.diff(base, tuned)
+def pieces(base: str, tuned: str) -> tuple[differences.Piece, ...]:
+    return differences.diff(base, tuned)
 
 
 @lru_cache(maxsize=16)
@@ -26,7 +26,7 @@ def said(base: str, tuned: str) -> str:
     """Where two answers part, how long they are, and how much they share."""
     if base == tuned:
         return f"Both answers are the same, {_words(base)}."
-    at = checks.first_divergence(base, tuned)
+    at = differences.first_divergence(base, tuned)
     parting = (
         "Only the space between words differs."
         if at is None
@@ -35,7 +35,7 @@ def said(base: str, tuned: str) -> str:
         else "They differ from the first word on."
     )
     lengths = f"Base {_words(base)}, tuned {_words(tuned)}."
-    return f"{parting} {lengths} {checks.agreement(base, tuned):.0%} of words and marks are in both, in the same order."
+    return f"{parting} {lengths} {differences.agreement(base, tuned):.0%} of words and marks are in both, in the same order."
 
 
 def _words(text: str) -> str:
@@ -46,7 +46,7 @@ def _words(text: str) -> str:
 def text_diff(result: Generation) -> None:
     """Both answers as one text."""
     texts = result.answers.map(lambda answer: answer.text)
-    st.subheader("The same text, word by word", anchor=False)
+    st.subheader("Word by word", anchor=False)
     st.caption(plain(said(*texts.sides)))
     if texts.base.strip() or texts.tuned.strip():
         st.html(f'<div class="written" dir="auto">{marked(texts, theme.palette(session.dark()))}</div>')
@@ -58,8 +58,8 @@ def marked(texts: Pair[str], colours: theme.Palette) -> str:
     tags = {"same": "span", "base": "del", "tuned": "ins"}
     styles = {
         "same": "",
-        "base": f"color: {colours.side_text.base}; text-decoration: line-through;",
-        "tuned": f"color: {colours.side_text.tuned}; text-decoration: underline;",
+        "base": f"color: {colours.side_text.base}; text-decoration: line-through; margin-inline-end: 4px;",
+        "tuned": f"color: {colours.side_text.tuned}; text-decoration: underline; margin-inline-end: 4px;",
     }
     return "".join(
         f'<{tags[piece.kind]} style="{styles[piece.kind]}">{escaped(piece.text)}</{tags[piece.kind]}>'
@@ -69,7 +69,7 @@ def marked(texts: Pair[str], colours: theme.Palette) -> str:
 
 def verdicts(instruction: str, result: Generation) -> None:
     """What the instruction asks in plain words, and which answer holds to it."""
-    found = checks.find(instruction)
+    found = stated.find(instruction)
     if not found:
         st.caption("The instruction asks for nothing that can be counted, such as a number of items or words.")
         return

@@ -80,7 +80,7 @@ def written(page: Page, side: str) -> Locator:
 
 def whole(page: Page, patience: int = LOADED) -> None:
     """Both answers are there to the end."""
-    expect(page.get_by_text("Each token is coloured by its probability")).to_be_visible(timeout=patience)
+    expect(page.get_by_role("heading", name="Word by word")).to_be_visible(timeout=patience)
 
 
 def maps_drawn(page: Page) -> None:

@@ -1,0 +1,251 @@
+"""The Compare page: the shift of both answers, one pin for all of it, and every state in which a part of it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from dashboard.widgets import movement
+from dashboard.widgets.text import escaped, plain
+from model_utils.pair import Pair
+from tests import results
+from tests.test_pages import HOSTILE, FakeEngine, FakeJob, app, ask, checked, done, engine, go, kept, words, written
+
+__all__ = ["app", "engine"]  # fixtures
+
+WORDS = ("One", " two", " three", " four", "<|end|>")
+
+
+def shown(shift: Any, generation: Any = None) -> Callable[[str, Any], FakeJob]:
+    """An engine that gives this shift, and the generation that fits it."""
+    made = {"shift": shift, "generation": generation or results.generation()}
+    return lambda kind, request: FakeJob(kind, request, result=made[kind]) if kind in made else done(kind, request)
+
+
+def table(app: AppTest) -> Any:
+    (found,) = [frame.value for frame in app.dataframe if "log-ratio" in frame.value]
+    return found
+
+
+def figures(app: AppTest) -> list[str]:
+    """The specifications of the figures, as JSON."""
+    return [element.proto.spec for element in app.get("plotly_chart")]
+
+
+def reference(app: AppTest) -> Any:
+    """The first of the two pickers of formats."""
+    return next(one for one in app.selectbox if one.label == "Reference format")
+
+
+def pin(app: AppTest, side: Any, token: int) -> AppTest:
+    """As a click on a token of that answer does."""
+    kept(app).side, kept(app).token = side, token
+    return checked(app.run())
+
+
+# What is shown
+
+
+def test_the_headline_is_that_of_the_result_with_the_mirror_and_the_floor(app: AppTest):
+    ask(app)
+    result = results.shift()
+    headings = [element.value for element in app.subheader]
+    assert headings[0] == plain(movement.headline(result.answers.tuned))
+    said = words(app)
+    assert plain(movement.headline(result.answers.base)) in said
+    assert plain(movement.floor_said(result.answers.tuned.wording)) in said  # type: ignore[arg-type]
+    assert plain(movement.shares_said(result.answers.tuned)) in said
+
+
+def test_every_token_is_in_the_table_most_shifted_first(app: AppTest, engine: FakeEngine):
+    result = results.shift(tuned=WORDS)
+    engine.make = shown(result, results.generation(tuned=WORDS))
+    ask(app)
+    assert list(table(app)["place"]) == movement.order(result.answers.tuned).tolist()
+
+
+def test_the_answers_are_forced_by_their_ids_and_asked_once(app: AppTest, engine: FakeEngine):
+    ask(app)
+    go(app, "attention")
+    go(app, "compare")
+    (request,) = engine.asked("shift")
+    answers = results.generation().answers
+    assert request.answers == answers.map(lambda one: tuple(one.answer.ids.tolist()))
+    assert request.split is None
+    assert (request.messages, request.formats) == (engine.asked("generation")[0].messages, Pair("few-shot", "chat"))
+
+
+def test_a_model_against_itself_has_not_moved(app: AppTest, engine: FakeEngine):
+    engine.make = shown(results.same_twice(), results.generation(base=results.ANSWER))
+    ask(app)
+    assert words(app).count("0 of 2 tokens") == 2
+    assert words(app).lower().count(plain("unshifted 100%, marginal 0%, shifted 0%")) == 2
+    assert "Both answers are the same" in words(app)
+
+
+def test_what_models_write_is_literal_everywhere(app: AppTest, engine: FakeEngine):
+    hostile = results.answer((HOSTILE,), text=HOSTILE)
+    answers = replace(results.generation().answers, tuned=hostile)
+    engine.make = shown(results.shift(tuned=(HOSTILE,)), replace(results.generation(), samples=(answers, answers)))
+    ask(app)
+    pin(app, "tuned", 0)
+    texts = [element.value for kind in ("markdown", "caption", "subheader", "info") for element in app.get(kind)]
+    assert any("Pinned" in text for text in texts)
+    assert not [text for text in texts if "![x](" in text or "<script>" in text or "**b**" in text]
+    assert sum(escaped(HOSTILE) in body for body in written(app)) == 3, "the answer, the second sample, the diff"
+    assert not [body for body in written(app) if "<script>" in body]
+
+
+# One pin
+
+
+def test_a_pin_is_in_every_part_of_the_page_and_on_the_others(app: AppTest, engine: FakeEngine):
+    engine.make = shown(results.shift(tuned=WORDS), results.generation(tuned=WORDS))
+    ask(app)
+    assert not [spec for spec in figures(app) if '"pinned"' in spec]
+    place = int(movement.order(results.forced("tuned", WORDS))[1])
+    pin(app, "tuned", place)
+    assert app.session_state["most-shifted-tuned"]["selection"]["rows"] == [1], "the row of the table"
+    assert [spec.count('"pinned"') for spec in figures(app)] == [1, 1], "in the curve and in the parts"
+    assert plain(f"Pinned: {WORDS[place]!r} at {place}") in words(app)
+    go(app, "attribution")
+    assert engine.asked("attribution")[-1].targets == (place,)
+
+
+def test_a_pin_in_the_base_answer_shows_the_base_answer(app: AppTest, engine: FakeEngine):
+    engine.make = shown(results.shift(base=WORDS), results.generation(base=WORDS))
+    ask(app)
+    assert len(table(app)) == len(results.ANSWER)
+    pin(app, "base", 1)
+    assert len(table(app)) == len(WORDS)
+    assert "Pinned" in words(app)
+    assert "rank in tuned" in table(app)
+
+
+def test_another_answer_has_no_pin_of_the_former(app: AppTest, engine: FakeEngine):
+    ask(app)
+    pin(app, "tuned", 0)
+    app.session_state["whose-tuned"] = "base"
+    checked(app.run())
+    assert (kept(app).side, kept(app).token) == ("base", None)
+    assert "Pinned" not in words(app)
+
+
+# Format or weights
+
+
+def test_two_other_formats_are_another_request(app: AppTest, engine: FakeEngine):
+    ask(app)
+    picker = reference(app)
+    assert picker.value == "few-shot"
+    checked(picker.set_value("chat").run())
+    assert [request.split for request in engine.asked("shift")] == [None, ("chat", "chat")]
+    assert len(engine.asked("generation")) == 1
+    picker = reference(app)
+    checked(picker.set_value("few-shot").run())
+    assert engine.asked("shift")[-1].split is None, "the formats of both sides are what is asked first"
+
+
+def test_the_sum_of_the_parts_is_said(app: AppTest):
+    ask(app)
+    assert "nats \\= weights" in words(app)
+
+
+# What is missing
+
+
+def test_different_tokenizers_are_said_and_what_remains_is_shown(app: AppTest, engine: FakeEngine):
+    result = results.shift(tuned=WORDS)
+    engine.make = shown(replace(result, answers=result.answers.map(results.unlike)), results.generation(tuned=WORDS))
+    ask(app)
+    assert "different tokens" in words(app)
+    assert "pieces of the tuned answer" in words(app)
+    assert "rank in base" not in table(app) and "class" not in table(app)
+    pin(app, "tuned", 3)
+    assert plain("Pinned: ' three four' at 1") in words(app)
+
+
+@pytest.mark.parametrize("side", ["base", "tuned"])
+def test_an_empty_answer_is_said(app: AppTest, engine: FakeEngine, side: str):
+    engine.make = shown(results.shift(**{side: ()}), results.generation(**{side: ()}))
+    ask(app)
+    assert f"The {side} answer has no token to compare: it is empty." in words(app).replace("\\", "")
+    kept(app).side = side  # type: ignore[assignment]
+    checked(app.run())
+    assert f"The {side} answer has no token to list." in words(app)
+
+
+def test_before_the_floors_the_headline_says_what_is_being_measured(app: AppTest, engine: FakeEngine):
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        return (
+            job if kind != "shift" else replace(job, state="running", result=None, snapshot=results.shift(floor=None))
+        )
+
+    engine.make = make
+    ask(app)
+    assert "measuring what a reworded prompt would change" in words(app)
+    checked(app.button(key="stop-shift").click().run())
+    assert "This is what there was." in words(app)
+    assert "measuring" in words(app) or "not measured" in words(app)
+
+
+def test_without_a_shift_the_certainty_of_both_answers_is_there(app: AppTest, engine: FakeEngine):
+    def make(kind: str, request: Any) -> FakeJob:
+        if kind == "shift":
+            return FakeJob(kind, request, state="failed", error="Too long for this model.")
+        return done(kind, request)
+
+    engine.make = make
+    ask(app)
+    assert [one.value for one in app.error] == [plain("Too long for this model.")]
+    assert "coloured by its probability" in words(app)
+    assert len(figures(app)) == 1
+
+
+def test_who_stopped_is_said(app: AppTest, engine: FakeEngine):
+    unfinished = replace(results.generation().answers.tuned, stop="unfinished")
+    snapshot = replace(results.generation(), samples=(replace(results.generation().answers, tuned=unfinished),))
+    engine.make = lambda kind, request: FakeJob(kind, request, state="running", snapshot=snapshot)
+    ask(app)
+    assert "Not finished." in words(app)
+    checked(app.button(key="stop-generation").click().run())
+    assert "Stopped by you." in words(app) and "Ended where the next example would begin." in words(app)
+    assert not engine.asked("shift"), "half an answer is not looked into"
+
+
+def test_further_samples_are_listed_with_how_they_ended(app: AppTest, engine: FakeEngine):
+    answers = results.generation().answers
+    cut = replace(answers.tuned, stop="length", text="Par")
+    engine.make = shown(results.shift(), replace(results.generation(), samples=(answers, replace(answers, tuned=cut))))
+    ask(app)
+    (samples,) = [one for one in app.expander if "more of each" in one.label]
+    assert [one.value for one in samples.caption] == [
+        "Ended where the next example would begin.", "Cut at the longest answer that you allow.",
+    ]  # fmt: skip
+
+
+# Words
+
+
+def test_the_words_of_both_answers_are_marked_by_more_than_colour(app: AppTest):
+    ask(app)
+    (diff,) = [body for body in written(app) if "<del" in body]
+    assert "line-through" in diff and "London" in diff.partition("<ins")[0]
+    assert "underline" in diff and "Paris" in diff.partition("<ins")[2]
+
+
+def test_checks_that_the_instruction_states_are_shown_with_word_and_shape(app: AppTest):
+    ask(app, 'Answer in at most 3 words, and include the word "Paris".')
+    (table,) = [body for body in written(app) if "✓ pass" in body]
+    assert table.count("✓ pass") == 3 and table.count("✗ fail") == 1
+    assert "at most 3 words" in table and "1 word" in table
+
+
+def test_an_instruction_without_checks_is_one_quiet_sentence(app: AppTest):
+    ask(app)
+    assert "asks for nothing that can be counted" in words(app)
