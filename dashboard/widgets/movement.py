@@ -54,7 +54,7 @@ def _headline(result: Shift) -> None:
     with st.container(gap="xxsmall", key="headline"):
         st.subheader(plain(headline(tuned)), anchor=False)
         if shares_said(tuned):
-            st.write(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
+            st.markdown(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
         st.caption(plain(" ".join(filter(None, ["The mirror:", headline(base), _sentence(shares_said(base))]))))
         if tuned.wording is not None and tuned.counted.any():
             st.caption(plain(floor_said(tuned.wording)), help=FLOOR_HELP)
