@@ -17,8 +17,9 @@ from dashboard.figures import theme
 from dashboard.widgets import component, heads, token_strip
 from dashboard.widgets.component import BIDI_CONTROLS, QUIET, pack, settle, unpack, visible
 from dashboard.widgets.map_canvas import MapAxes, MapPanel, packed, payload
-from dashboard.widgets.token_strip import cell_values, cells, part
+from dashboard.widgets.token_strip import GREYED, MARKED, Alternative, Comparison, cell_values, cells, part
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded
+from model_utils.pair import Pair
 from tests import results
 from tests.strategies import texts
 
@@ -300,6 +301,14 @@ def state(monkeypatch: pytest.MonkeyPatch) -> dict:
     return state
 
 
+@pytest.fixture
+def sent(state: dict, monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What the strips of this test give to the browser."""
+    blocks: list[bytes] = []
+    monkeypatch.setattr(token_strip, "_strip", lambda key, data, **given: blocks.append(data))
+    return blocks
+
+
 def test_the_later_of_page_and_person_wins(state: dict):
     assert settle("k", None)[0] is None
     state["k"] = {"pick": {"cell": 5, "click": "a"}}
@@ -372,13 +381,99 @@ def test_widgets_draw_without_a_browser_and_drop_a_pin_outside():
     assert [text.value for text in page.text] == ["None", "None", "None", "None"]
 
 
-def test_a_line_of_a_strip_ends_after_what_the_encoder_reads(state: dict, monkeypatch: pytest.MonkeyPatch):
-    sent: list[bytes] = []
-    monkeypatch.setattr(token_strip, "_strip", lambda key, data, **given: sent.append(data))
+def test_a_line_of_a_strip_ends_after_what_the_encoder_reads(sent: list[bytes]):
     for sequence in (results.encoder_decoder_sequence(), results.sequence()):
         token_strip.token_strip(sequence, key="k", label="strip")
     ends = [np.flatnonzero(unpack(block)[1]["flags"] & token_strip.BREAK).tolist() for block in sent]
     assert ends == [[len(results.READ) - 1], []]
+
+
+# What the token strip says of both models, greys and marks
+
+
+ROWS = ("probability", "1st")
+
+
+def comparison(sequence: Encoded) -> Comparison:
+    """A number and an alternative for each token; those of tuned are those of base, backwards."""
+    return Comparison(
+        ROWS,
+        [
+            Pair((f"{i} %", Alternative(piece, f"{i}")), (f"-{i} %", Alternative(piece[::-1])))
+            for i, piece in enumerate(sequence.pieces)
+        ],
+    )
+
+
+@given(encoded)
+def test_a_cell_says_of_both_models_what_its_first_token_says_and_alternatives_are_visible(sequence: Encoded):
+    said = token_strip._compared(cells(sequence), comparison(sequence))
+    assert len(said) == len(cells(sequence))
+    for cell, (base, tuned) in zip(cells(sequence), said, strict=True):
+        piece = sequence.pieces[cell.start]
+        assert base == [f"{cell.start} %", (visible(piece), f"{cell.start}")]
+        assert tuned == [f"-{cell.start} %", (visible(piece[::-1]), "")]
+
+
+@given(encoded, st.integers(0, 1000))
+def test_a_cell_is_greyed_when_all_of_its_tokens_are_and_marked_when_one_of_them_is(sequence: Encoded, seed: int):
+    greyed = np.random.default_rng(seed).random(len(sequence)) < 0.5
+    mark = seed % len(sequence) if len(sequence) else None
+    signs = token_strip._signs(cells(sequence), greyed, mark)
+    for cell, sign in zip(cells(sequence), signs, strict=True):
+        tokens = range(cell.start, cell.stop)
+        assert bool(sign & GREYED) == all(greyed[i] for i in tokens)
+        assert bool(sign & MARKED) == (mark in tokens)
+
+
+def test_what_a_strip_compares_greys_and_marks_reaches_the_browser(sent: list[bytes]):
+    sequence = results.encoded(("The", " loan", " is", " fine"))
+    token_strip.token_strip(
+        sequence,
+        key="k",
+        label="strip",
+        values=np.array([0.1, -2.0, 0.0, 1.0]),
+        colours="diverging",
+        ends=("base holds it likelier", "tuned holds it likelier"),
+        compare=comparison(sequence),
+        greyed=np.array([True, False, True, False]),
+        greyed_because="within the noise floor",
+        mark=1,
+    )
+    header, out = unpack(sent[0])
+    assert header["rows"] == list(ROWS) and header["ends"] == ["base holds it likelier", "tuned holds it likelier"]
+    assert header["compared"][1] == [
+        ["1 %", [f"{QUIET}·{QUIET}loan", "1"]],
+        ["-1 %", [f"naol{QUIET}·{QUIET}", ""]],
+    ]
+    assert (out["flags"] & GREYED > 0).tolist() == [True, False, True, False]
+    assert (out["flags"] & MARKED > 0).tolist() == [False, True, False, False]
+    assert header["mark"] == "first difference" and header["greyedBecause"] == "within the noise floor"
+
+
+def test_the_words_of_the_sides_are_those_of_the_theme():
+    for mode, dark in (("light", False), ("dark", True)):
+        assert token_strip.PALETTE[mode] == {
+            "base": theme.palette(dark).side_text.base,
+            "tuned": theme.palette(dark).side_text.tuned,
+            "noise": theme.palette(dark).noise,
+        }
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"compare": Comparison(ROWS, [Pair(("1", "2"), ("1", "2"))])}, "1 compared for 2 tokens"),
+        ({"compare": Comparison(ROWS, [Pair(("1", "2"), ("1",))] * 2)}, r"\(2, 1\) rows at token 0 for 2 names"),
+        ({"greyed": np.ones(2, dtype=bool)}, "needs a reason"),
+        ({"greyed": np.ones(3, dtype=bool), "greyed_because": "noise"}, "3 greyed for 2 tokens"),
+        ({"mark": 2}, "no token 2 to mark among 2"),
+    ],
+)
+def test_what_does_not_fit_the_tokens_is_named(sent: list[bytes], given: dict, sentence: str):
+    with pytest.raises(AssertionError, match=sentence):
+        token_strip.token_strip(results.encoded(("a", "b")), key="k", label="strip", **given)
+    assert not sent
 
 
 # The pinned row of one head

@@ -72,13 +72,14 @@ class Tip {
     this.node.setAttribute("aria-hidden", "true"); // the same words are the aria-label of the cell
     parent.append(this.node);
   }
-  show(lines, box) {
-    this.node.replaceChildren(...lines.filter(Boolean).map((line) => {
+  // Lines, and under them any further nodes, beside a box of the window.
+  show(lines, box, ...further) {
+    this.node.replaceChildren(...lines.map((line) => {
       const row = element("div");
       row.dir = "auto";
       write(row, line);
       return row;
-    }));
+    }), ...further);
     if (!this.node.matches(":popover-open")) this.node.showPopover();
     const { width, height } = this.node.getBoundingClientRect();
     const above = box.top - height - 8;
@@ -101,6 +102,23 @@ function pinned({ key, cell, turn, after }) {
   return held.cell;
 }
 
+// A pick is reported at once, one that follows within PACE when that is over, and of several the last: a held key makes
+// thirty steps a second, and each report runs the page.
+const PACE = 150;
+
+function report(widget, cell) {
+  widget.waiting = { cell };
+  if (widget.pause === undefined) flush(widget);
+}
+
+function flush(widget) {
+  const { waiting } = widget;
+  widget.waiting = widget.pause = undefined;
+  if (!waiting) return;
+  widget.send(waiting.cell);
+  widget.pause = setTimeout(() => flush(widget), PACE);
+}
+
 // One object per place on the page, kept while Streamlit calls again with new data. Streamlit runs the cleanup of a
 // superseded call after the next call may have begun, so only the latest call's cleanup counts.
 function mounted(make) {
@@ -110,14 +128,17 @@ function mounted(make) {
     if (!widget) instances.set(parentElement, (widget = make(parentElement.querySelector(".root"))));
     const turn = (widget.turn = (widget.turn ?? 0) + 1);
     const content = unpack(data);
-    widget.pick = (cell) => {
+    widget.send = (cell) => {
       const click = `${Date.now()}-${Math.random()}`;
       Object.assign(pins.get(content.wish.key), { cell, click });
       setStateValue("pick", { cell, click });
     };
-    widget.show(content, pinned(content.wish));
+    widget.pick = (cell) => report(widget, cell);
+    const pin = pinned(content.wish);
+    widget.show(content, widget.waiting ? widget.waiting.cell : pin);
     return () => {
       if (widget.turn !== turn) return;
+      clearTimeout(widget.pause);
       widget.remove();
       instances.delete(parentElement);
     };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,8 +32,9 @@ import numpy as np
 import streamlit as st
 
 from dashboard.widgets.map_canvas import MapAxes, MapPanel, map_canvas
-from dashboard.widgets.token_strip import token_strip
+from dashboard.widgets.token_strip import Alternative, Comparison, token_strip
 from model_utils.contracts.common import Encoded
+from model_utils.pair import Pair
 
 st.set_page_config(layout="wide")
 
@@ -79,6 +81,30 @@ def long():
     token_strip(encoded([f" w{i}" for i in range(count)]), key="long", label="Long", values=np.arange(count), colours="tuned")
 
 
+ANSWER = ["In", "come", " 3900", " minus", " debt", " 2100", " leaves", " 1800", ",", " above", " the", " limit", " of", " 1500", ".", "\\n",
+          "Late", " payments", ":", " 1", ",", " so", " approve", " this", " loan", ".", " \\U0001f389", "<|end|>"]
+ROWS = ("probability", "rank", "entropy", "1st", "2nd", "3rd", "4th", "5th")
+OTHERS = [*HOSTILE, " \\u05e9\\u05dc\\u05d5\\u05dd", "\\n\\n", "", "internationalization_of_everything", " deny", " approve"]
+
+
+def one_side(token, side):
+    odds = np.sort(np.random.default_rng([token, side]).dirichlet(np.full(9, 0.5)))[::-1]
+    pieces = (Alternative(OTHERS[(token + i) % len(OTHERS)], f"{odds[i]:.1%}") for i in range(5))
+    return (f"{odds[token % 4]:.1%}", str(token % 4 + 1), f"{-(odds * np.log(odds + 1e-9)).sum():.2f} nats", *pieces)
+
+
+def inspect():
+    count = int(st.query_params.get("count", len(ANSWER)))
+    sequence = encoded((ANSWER * 20)[:count], roles=[2] * count, special={27}, repeated={26})
+    count = len(sequence)
+    values = np.random.default_rng(5).normal(size=count) * np.linspace(0.2, 3, count)
+    pin = token_strip(sequence, key="inspect", label="The answer of tuned, each token by log-ratio", values=values, limit=4.0,
+                      colours="diverging", ends=("base holds it likelier", "tuned holds it likelier"),
+                      compare=Comparison(ROWS, [Pair(one_side(i, 0), one_side(i, 1)) for i in range(count)]),
+                      selectable=np.arange(count) != 3, greyed=np.abs(values) < 0.4, greyed_because="within the noise floor", mark=5)
+    st.text(f"picked {pin}")
+
+
 def maps():
     count = st.slider("tokens", 2, 40, 12)
     base, tuned = attention(count, 0), attention(count, 1)
@@ -109,7 +135,7 @@ def both():
     maps()
 
 
-{"strips": strips, "long": long, "maps": maps, "big": big, "rectangle": rectangle, "both": both}[st.query_params["show"]]()
+{"strips": strips, "inspect": inspect, "long": long, "maps": maps, "big": big, "rectangle": rectangle, "both": both}[st.query_params["show"]]()
 """
 
 
@@ -221,16 +247,25 @@ def test_keyboard_moves_picks_and_unpicks(page: Page, address: str):
     page.keyboard.press("ArrowLeft")
     expect(cell(page, "🎉")).to_be_focused()
     expect(page.locator(".tip:popover-open")).to_contain_text("🎉")
-    page.keyboard.press("Enter")
     settled(page, "picked 11")
+    page.keyboard.press("Enter")
+    settled(page, "picked None")
     expect(cell(page, "🎉")).to_be_focused()
+    page.keyboard.press("Space")
+    settled(page, "picked 11")
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Home")
-    page.keyboard.press("Space")
     settled(page, "picked 0")
     page.keyboard.press("Escape")
     settled(page, "picked None")
+    expect(page.locator(".tip:popover-open")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".tip:popover-open")).to_have_count(0)
     assert strip.locator("[tabindex='0']").count() == 1
+    page.get_by_role("list", name="Inert").locator("[tabindex='0']").focus()
+    page.keyboard.press("End")
+    expect(cell(page, "·漢", "Inert")).to_be_focused()
+    assert page.locator(".pinned").count() == 0, "where nothing can be picked the keys only move"
 
 
 def test_strip_has_the_colours_of_the_theme(new_page: Callable[..., Page], address: str):
@@ -257,6 +292,196 @@ def test_a_long_strip_scrolls_in_a_box_and_keeps_its_cells_when_it_shrinks(page:
     page.get_by_role("slider").press("Home")
     expect(box.locator(".cell")).to_have_count(1)
     assert first.evaluate("node => node.kept"), "cells are kept, not drawn anew"
+
+
+# Both models beside each other
+
+
+INSPECTED = "The answer of tuned, each token by log-ratio"
+
+
+def test_hover_compares_both_models_row_by_row(new_page: Callable[..., Page], address: str):
+    for scheme in ("light", "dark"):
+        page = new_page(color_scheme=scheme)
+        page.goto(address + "inspect")
+        cell(page, "·leaves", INSPECTED).hover()
+        tip = page.locator(".tip:popover-open")
+        expect(tip.locator("tr")).to_have_count(9)
+        words = theme.palette(scheme == "dark").side_text
+        for side, colour in words.items():
+            rgb = ", ".join(str(part) for part in theme.rgb(colour))
+            expect(tip.locator(f"th.{side}")).to_have_css("color", f"rgb({rgb})")
+        rows = [row.locator("th, td").all_inner_texts() for row in tip.locator("tr").all()]
+        assert rows[0] == ["", "base", "tuned"]
+        assert [row[0] for row in rows[1:]] == ["probability", "rank", "entropy", "1st", "2nd", "3rd", "4th", "5th"]
+        assert rows[2][1:] == ["3", "3"] and all(len(row) == 5 for row in rows[4:])
+        label = cell(page, "·leaves", INSPECTED).get_attribute("aria-label") or ""
+        for at, side in ((1, "base"), (2, "tuned")):
+            assert (
+                f"{side}: probability {rows[1][at]}, rank 3, entropy {rows[3][at]}, 1st {' '.join(rows[4][2 * at - 1 : 2 * at + 1])}"
+                in label
+            )
+        right = [
+            tip.locator("tr").nth(row).locator("td").last.evaluate("node => node.getBoundingClientRect().right")
+            for row in (1, 4)
+        ]
+        assert right[0] == right[1], "numbers and shares end at one edge"
+
+
+def test_a_cell_of_several_tokens_says_whose_comparison_it_shows(page: Page, address: str):
+    page.goto(address + "inspect")
+    cell(page, "·🎉", INSPECTED).hover()
+    expect(page.locator(".tip:popover-open")).to_contain_text("first of 4 tokens:")
+    expect(page.locator(".tip:popover-open tr")).to_have_count(9)
+
+
+def test_hostile_alternatives_are_literal_and_long_ones_are_cut(page: Page, address: str):
+    page.goto(address + "inspect")
+    tip, seen = page.locator(".tip:popover-open"), ""
+    for shown in ("·minus", "·debt", "·leaves", "·1800"):
+        cell(page, shown, INSPECTED).hover()
+        expect(tip).to_contain_text(shown)
+        seen += " ".join(tip.locator(".piece").all_inner_texts()) + " "
+        assert tip.evaluate("tip => tip.scrollWidth <= tip.clientWidth"), "nothing of the table is cut off"
+    for text in HOSTILE[:2]:
+        assert text.replace(" ", "·") in seen
+    assert "↵↵" in seen and "∅" in seen and "·שלום" in seen
+    cut = tip.locator(".piece", has_text="internationalization").first
+    assert (
+        cut.evaluate("node => node.scrollWidth > node.clientWidth && getComputedStyle(node).textOverflow") == "ellipsis"
+    )
+    assert page.evaluate("window.hacked") is None
+    assert page.locator(".root img, .root script, .root a").count() == 0
+
+
+def test_arrow_keys_move_the_pin_and_pass_over_what_may_not_be_picked(page: Page, address: str):
+    page.goto(address + "inspect")
+    cell(page, "come", INSPECTED).click()
+    settled(page, "picked 1")
+    page.keyboard.press("ArrowRight")
+    settled(page, "picked 2")
+    page.keyboard.press("ArrowRight")
+    expect(cell(page, "·minus", INSPECTED)).to_be_focused()
+    expect(page.locator(".pinned")).to_have_text("·3900")
+    expect(page.locator(".tip:popover-open")).to_contain_text("·minus")
+    page.keyboard.press("ArrowRight")
+    settled(page, "picked 4")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator(".pinned")).not_to_have_text("·debt")
+    page.keyboard.press("ArrowUp")
+    settled(page, "picked 4")
+    page.keyboard.press("Home")
+    settled(page, "picked 0")
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator(".pinned")).to_have_text("In")
+    page.keyboard.press("Enter")
+    settled(page, "picked None")
+
+
+def test_a_held_key_reports_now_and_then_and_where_it_ends(page: Page, address: str):
+    reports: list[float] = []
+
+    def sent(frame: str | bytes) -> None:
+        if b'"click"' in (frame if isinstance(frame, bytes) else frame.encode()):
+            reports.append(time.monotonic())
+
+    page.on("websocket", lambda socket: socket.on("framesent", sent))
+    page.goto(address + "inspect")
+    cell(page, "In", INSPECTED).click()
+    settled(page, "picked 0")
+    page.wait_for_timeout(200)
+    reports.clear()
+    began = time.monotonic()
+    for _ in range(24):
+        page.keyboard.down("ArrowRight")
+        page.wait_for_timeout(15)
+    page.keyboard.up("ArrowRight")
+    expect(page.locator(".pinned")).to_have_text("·loan")
+    spent = time.monotonic() - began
+    settled(page, "picked 24")
+    assert 2 <= len(reports) <= 2 + spent / 0.15, f"{len(reports)} reports of 24 steps in {spent:.2f} s"
+    page.wait_for_timeout(300)
+    settled(page, "picked 24")
+
+
+def test_what_is_greyed_and_what_is_marked_is_seen_and_said(new_page: Callable[..., Page], address: str):
+    for scheme in ("light", "dark"):
+        page = new_page(color_scheme=scheme)
+        page.goto(address + "inspect")
+        noise = ", ".join(str(part) for part in theme.rgb(theme.palette(scheme == "dark").noise))
+        greyed = page.locator(".cell.greyed")
+        expect(greyed.first).to_have_css("background-color", "rgba(0, 0, 0, 0)")
+        expect(greyed.first).to_have_css("text-decoration-style", "dotted")
+        expect(greyed.first).to_have_css("text-decoration-color", f"rgb({noise})")
+        assert 3 < greyed.count() < 28
+        greyed.first.hover()
+        expect(page.locator(".tip:popover-open")).to_contain_text("within the noise floor")
+        expect(greyed.first).to_have_attribute("aria-label", re.compile("within the noise floor"))
+        marked = page.locator(".cell.marked")
+        expect(marked).to_have_text("·2100")
+        assert marked.evaluate("node => getComputedStyle(node, '::before').width") == "2px"
+        marked.hover()
+        expect(page.locator(".tip:popover-open")).to_contain_text("first difference")
+        expect(marked).to_have_attribute("aria-label", re.compile("first difference"))
+        for words in (
+            "within the noise floor",
+            "first difference",
+            "base holds it likelier\u2002−4",
+            "+4\u2002tuned holds it likelier",
+        ):
+            expect(page.locator(".legend")).to_contain_text(words)
+
+
+def test_a_tap_pins_and_explains_until_another_place_is_tapped(new_page: Callable[..., Page], address: str):
+    page = new_page(size=NARROW, has_touch=True)
+    page.goto(address + "inspect")
+    cell(page, "·2100", INSPECTED).tap()
+    settled(page, "picked 5")
+    tip = page.locator(".tip:popover-open")
+    expect(tip.locator("tr")).to_have_count(9)
+    box = tip.bounding_box()
+    assert box["x"] >= 0 and box["x"] + box["width"] <= NARROW[0]
+    assert tip.evaluate("tip => tip.scrollWidth <= tip.clientWidth")
+    cell(page, "·minus", INSPECTED).tap(force=True)  # it may not be picked
+    expect(tip).to_contain_text("·minus")
+    expect(page.locator(".pinned")).to_have_text("·2100")
+    page.get_by_text("picked 5", exact=True).tap()
+    expect(tip).to_have_count(0)
+
+
+def test_512_tokens_with_both_models_are_drawn_within_60_ms(page: Page, address: str):
+    """The best of three: other programs may take the processor meanwhile."""
+    spent: list[float] = []
+    for _ in range(3):
+        page.goto(address + "inspect&count=512")
+        box = page.locator(".box[data-draw-ms]")
+        expect(box.locator(".cell")).to_have_count(512)
+        spent.append(float(box.get_attribute("data-draw-ms") or "inf"))
+    assert min(spent) < 60, f"{spent} ms"
+
+
+def test_the_keyboards_tip_stays_with_its_cell_when_the_box_scrolls(page: Page, address: str):
+    page.goto(address + "inspect&count=512")
+    page.set_viewport_size({"width": 700, "height": 500})
+    page.locator(".cell").first.click()
+    page.keyboard.press("End")
+    last, tip = page.locator(".cell").last, page.locator(".tip:popover-open")
+    expect(last).to_be_focused()
+    page.wait_for_timeout(200)
+    expect(tip).to_contain_text("token 514")
+    assert abs(tip.bounding_box()["x"] - last.bounding_box()["x"]) < 400
+    page.mouse.move(350, 250)
+    page.mouse.wheel(0, -2000)
+    expect(tip).to_have_count(0)
+
+
+def test_the_inspector_fits_and_looks_as_meant(any_page: Page, address: str, screenshot: Callable[..., Path]):
+    any_page.goto(address + "inspect")
+    cell(any_page, "·leaves", INSPECTED).click()
+    settled(any_page, "picked 6")
+    overflow = any_page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    screenshot(any_page, "inspector")
 
 
 # The map
