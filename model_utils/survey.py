@@ -8,7 +8,7 @@ import time
 import numpy as np
 from scipy.stats import bootstrap
 
-from model_utils import checks, generation, shift
+from model_utils import differences, generation, shift, stated
 from model_utils.contracts.common import Message
 from model_utils.contracts.generation import Answer, GenerationRequest
 from model_utils.contracts.shift import Forced
@@ -49,7 +49,7 @@ def _surveyed(pair: Pair[LanguageModel], request: SurveyRequest, instruction: st
         answers, forced = _asked(pair, request, instruction, _Quiet(report))
     except Refused as refused:
         return _refused(instruction, str(refused))
-    found = checks.find(instruction)
+    found = stated.find(instruction)
     counted = forced.counted
     tokens = counted if forced.alike else np.zeros(0, dtype=bool)
     shares = forced.shares()
@@ -63,7 +63,7 @@ def _surveyed(pair: Pair[LanguageModel], request: SurveyRequest, instruction: st
         log_ratio=_mean(np.abs(forced.log_ratios[counted])),
         kl=_mean(forced.kl[tokens]),
         js=_mean(forced.js[tokens]),
-        agreement=checks.agreement(answers.base.text, answers.tuned.text),
+        agreement=differences.agreement(answers.base.text, answers.tuned.text),
         checks=tuple(check.says for check in found),
         passed=answers.map(lambda one: tuple(check.passes(one.text) for check in found)),
     )

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from model_utils import analyses, checks, codec, items, survey
+from model_utils import analyses, codec, differences, items, stated, survey
 from model_utils.contracts.common import Message, ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.shift import ShiftRequest
@@ -39,11 +39,11 @@ def test_each_row_is_what_the_single_analyses_say(tiny_pair: Pair[Path]):
         assert row.instruction == instruction and row.refusal is None
         for side in SIDES:
             assert row.texts[side] == answers[side].text and row.stops[side] == answers[side].stop
-            assert row.passed[side] == tuple(one.passes(answers[side].text) for one in checks.find(instruction))
+            assert row.passed[side] == tuple(one.passes(answers[side].text) for one in stated.find(instruction))
         np.testing.assert_array_equal(row.shares, list(forced.shares().values()))
         assert row.log_ratio == pytest.approx(np.abs(forced.log_ratios[forced.counted]).mean(), nan_ok=True)
         assert row.kl == pytest.approx(forced.kl[forced.counted].mean(), rel=1e-5, nan_ok=True)
-        assert row.agreement == checks.agreement(answers.base.text, answers.tuned.text)
+        assert row.agreement == differences.agreement(answers.base.text, answers.tuned.text)
 
 
 def test_a_model_against_itself_differs_nowhere(tiny_pair: Pair[Path]):
