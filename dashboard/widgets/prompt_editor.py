@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import streamlit as st
 
 from dashboard import session
@@ -30,31 +32,44 @@ def prompt_editor() -> None:
     session.select_as_wished()
     earlier_turns()
     _instruction()
+    if manner(_examples):
+        session.run()
+    about_manner()
+    _remarks()
+
+
+def manner(examples: Callable[[], None]) -> bool:
+    """How each model is asked, whatever it is asked: one row that every page has; True when Run was pressed.
+
+    `examples` draws what can be asked with one click.
+    """
     chat, whose = not session.without_template(), session.askable()
     with st.container(horizontal=True, vertical_alignment="bottom", key="asking"):
         own = [one for one in whose if _format(one, chat) == session.OWN]
         _length()
-        _examples()
+        examples()
         with st.popover("More", key="more"):
             _more()
         run = st.button("Run", type="primary", key="run", shortcut="Mod+Enter")
     _templates(whose, own)
-    if run:
-        session.run()
-    _remarks(chat)
+    return run
 
 
-def _remarks(chat: bool) -> None:
-    """What has to be known before or after Run."""
-    here = session.visit()
-    if _embedded():
+def about_manner() -> None:
+    """What has to be known of these models and of how they are asked."""
+    if embedded():
         st.caption(plain(demo.ABOUT))
-    if not chat:
+    if session.without_template():
         st.caption(
             "Neither model has a chat template, so they can be asked with examples, with the bare instruction or in a template of your own."
         )
     if chosen := chosen_under_more(session.form()):
         st.caption(chosen)
+
+
+def _remarks() -> None:
+    """What has to be known before or after Run."""
+    here = session.visit()
     if not session.write_address():
         st.caption(
             "This question is too long for the address of the page: there is no link to it, and a reload loses it."
@@ -130,13 +145,14 @@ def _templates(whose: tuple[str, ...], own: list[str]) -> None:
             )
 
 
-def _embedded() -> bool:
+def embedded() -> bool:
+    """Whether both models come with Candor."""
     return all(spec.id in demo.MODELS for _, spec in session.visit().pair.items())
 
 
 def _examples() -> None:
     """A menu of instructions that the embedded models can follow; choosing one asks it."""
-    if not _embedded():
+    if not embedded():
         return
     st.selectbox(
         "Examples",
