@@ -11,6 +11,10 @@ from model_utils.contracts.generation import Generation
 
 SHORT = 400
 """Characters of earlier turns that are shown without being asked for."""
+STYLE = """<style>
+.turns { display: grid; grid-template-columns: 64px 1fr; gap: 8px 16px; line-height: 24px; }
+.turns div { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
+</style>"""
 WROTE = {"user": "you", "assistant": "model", "system": "system"}
 
 
@@ -22,15 +26,12 @@ def earlier_turns() -> None:
     length = sum(len(turn.content) for turn in turns)
     label = f"Earlier turns: {len(turns)}"
     with st.expander(label, expanded=length <= SHORT, key=f"turns-{len(turns)}-{length}"):
-        for turn in turns:
-            _turn(turn)
-    st.button("Forget earlier turns", key="forget-turns", type="tertiary", on_click=session.forget_turns)
+        st.html(STYLE + f'<div class="turns">{"".join(map(_turn, turns))}</div>')
+        st.button("Forget earlier turns", key="forget-turns", on_click=session.forget_turns)
 
 
-def _turn(turn: Message) -> None:
-    st.html(
-        f'<div class="turn"><b>{WROTE[turn.role]}</b><div class="written" dir="auto">{escaped(turn.content)}</div></div>'
-    )
+def _turn(turn: Message) -> str:
+    return f'<b>{WROTE[turn.role]}</b><div dir="auto">{escaped(turn.content)}</div>'
 
 
 def go_on(result: Generation) -> None:

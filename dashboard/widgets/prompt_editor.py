@@ -21,8 +21,8 @@ EXPLAINED = {
     session.OWN: "own template: in a text of your own",
 }
 CHOOSING = {
-    session.GREEDY: "greedy: the most probable token at every step",
-    session.SAMPLED: "sampled: drawn at random, as probable as they are",
+    session.GREEDY: "greedy: always the most probable",
+    session.SAMPLED: "sampled: drawn at random, by probability",
 }
 
 
@@ -113,7 +113,7 @@ def _format(whose: str, chat: bool) -> str:
         format_func=EXPLAINED.__getitem__,
         key=session.at_first(session.format_key(whose, chat)),
         help="What is written around the instruction before the model reads it. Base models only continue text, so examples help them; tuned models were trained on chats.",
-        width=272,
+        width=256,
         persist_state="session",
     )
 
@@ -162,7 +162,7 @@ def _examples() -> None:
         placeholder="Choose one",
         key="example",
         on_change=_take_example,
-        width=208,
+        width=160,
     )
 
 
@@ -191,8 +191,9 @@ def _more() -> None:
         persist_state="session",
     )
     how = st.radio(
-        "Each token is",
+        "How each token is chosen",
         list(CHOOSING),
+        horizontal=True,
         format_func=CHOOSING.__getitem__,
         key=session.at_first("sampling"),
         persist_state="session",
@@ -203,16 +204,20 @@ def _more() -> None:
 
 
 def _sampling() -> None:
-    left, right = st.columns(2)
-    with left:
+    first, second, third = st.columns(3)
+    with first:
         _share("Temperature", "temperature", "Below 1 the probable tokens become more probable, above 1 less.")
-        _count("Top-k", "top_k", 0, MAX_TOP_K, "Only the k most probable tokens can be drawn; 0: all can.")
-        _count("Answers a side", "samples", 1, MAX_SAMPLES, "The first one of each side is looked into on every page.")
-    with right:
+    with second:
         _share("Top-p", "top_p", "Only the most probable tokens that hold this much probability together can be drawn.")
+    with third:
+        _count("Top-k", "top_k", 0, MAX_TOP_K, "Only the k most probable tokens can be drawn; 0: all can.")
+    first, second, _ = st.columns(3)
+    with first:
         _count(
             "Seed", "seed", 0, 2**32 - 1, "The same seed draws the same answers; each further answer takes the next."
         )
+    with second:
+        _count("Answers a side", "samples", 1, MAX_SAMPLES, "The first one of each side is looked into on every page.")
 
 
 def _share(label: str, key: str, help: str) -> None:
