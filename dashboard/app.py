@@ -13,7 +13,12 @@ from dashboard import session
 from dashboard.widgets import header
 
 # Page -> the analyses that it shows. (A comment, because Streamlit would print a bare string on the page.)
-PAGES = {"compare": ("generation", "shift"), "attention": ("attention",), "attribution": ("attribution",)}
+PAGES = {
+    "compare": ("generation", "shift"),
+    "many": ("survey",),
+    "attention": ("attention",),
+    "attribution": ("attribution",),
+}
 EVERY_PAGE = ("load_report",)  # in the panel of the pair, which the header opens
 
 

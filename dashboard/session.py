@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
 from typing import Any
@@ -731,7 +732,9 @@ class Many:
     problem: str | None = None
     """why the last Run, or an opened row, was not accepted, as a sentence"""
     opened: bool = False
-    """whether a row is to be looked at on the Compare page"""
+    """whether a row was opened, so that the Compare page is to be shown"""
+    forgotten: int = 0
+    """how many files were given up; each has an uploader of its own, because none can be emptied"""
 
 
 def many() -> Many:
@@ -807,11 +810,41 @@ def open_listed(instruction: str) -> None:
     here.opened = True
 
 
-def leave_for_compare() -> bool:
+def row_was_opened() -> bool:
     """Whether a row was opened since this was last asked."""
     here = many()
     opened, here.opened = here.opened, False
     return opened
+
+
+def keep_file(name: str, read: Items | str) -> None:
+    """A file takes the place of the pasted list."""
+    here = many()
+    here.file, here.problem = (name, read), None
+
+
+def forget_file() -> None:
+    here = many()
+    here.file, here.problem, here.forgotten = None, None, here.forgotten + 1
+
+
+def forget_problem() -> None:
+    many().problem = None
+
+
+def write_list(key: str, text: str) -> None:
+    """Into the text area of the list, in a callback."""
+    st.session_state[key] = text
+
+
+def time_left(held: Held) -> float | None:
+    """Seconds until a survey is done, if it goes on as since its first instructions were seen to be done."""
+    here, now, done = many(), time.monotonic(), held.job.fraction
+    if held.job.snapshot is None:  # the models are loaded first, which has a progress of its own
+        return None
+    here.begun = here.begun or (now, done)
+    since, before = here.begun
+    return (1 - done) * (now - since) / (done - before) if done > before else None
 
 
 def select_row(key: str, row: int | None) -> None:

@@ -1,0 +1,291 @@
+"""What a list of instructions gave: progress while it goes on, averages in words and as a figure, and every instruction in a table."""
+
+from __future__ import annotations
+
+import csv
+
+import pandas as pd
+import streamlit as st
+from streamlit.elements.lib.column_types import ColumnConfig
+
+from dashboard import session
+from dashboard.figures import survey as figures
+from dashboard.widgets.chart import chart
+from dashboard.widgets.progress import AT_ONCE_SECONDS, status
+from dashboard.widgets.text import CONTROL, plain
+from model_utils.contracts.common import FORMATS, Manner
+from model_utils.contracts.survey import Survey
+from model_utils.pair import SIDES
+
+POLL_SECONDS = 1.0
+"""As often as a survey has news."""
+LONGEST = 240
+"""Characters of an instruction in the table; the file has all of them."""
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a spreadsheet takes for the beginning of a formula, wide forms too."""
+INTERVALS_HELP = (
+    "Resampling the instructions of this list 2,000 times (bootstrap, BCa, Efron 1987) puts the mean between these ends in 95 % of cases. "
+    "That speaks of instructions like these, not of all that could be asked."
+)
+
+
+def survey(held: session.Held) -> None:
+    """Draws the whole result, or what there is so far with progress until it is over; then the page runs once more."""
+    _leave()
+    held.job.wait(AT_ONCE_SECONDS)
+    if held.over:
+        _ended(held)
+        if held.shown is not None:
+            _result(held.shown)
+    else:
+        st.fragment(_news, run_every=POLL_SECONDS)(held)
+
+
+def _leave() -> None:
+    """For Compare, when a row was opened; pages cannot be changed in the callback of a table."""
+    if session.row_was_opened():
+        st.switch_page("screens/compare.py")
+
+
+def _news(held: session.Held) -> None:
+    _leave()
+    if held.over:
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", key="progress-survey"):
+        st.progress(held.job.fraction, text=plain(progress_said(held)))
+        st.button("Stop", key="stop-survey", on_click=session.stop_survey)
+    st.caption(
+        "You may look at other pages meanwhile: the list goes on, and the top of every page shows how far it is."
+    )
+    if held.shown is not None:
+        _headline(held.shown)
+        _table(held.shown, in_order=True)
+
+
+def progress_said(held: session.Held) -> str:
+    """What is being done, and how long it may still take."""
+    seconds = session.time_left(held)
+    return status(held) + ("" if seconds is None else f", about {duration(seconds)} left (an estimate)")
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
+
+
+def _ended(held: session.Held) -> None:
+    if held.state == "failed":
+        st.error(plain(held.job.error or "This failed without saying why; the log of the server says more."))
+    elif held.state == "cancelled":
+        with st.container(horizontal=True, vertical_alignment="center", key="stopped-survey"):
+            st.caption("Stopped before the end." + ("" if held.shown is None else " This is what there was."))
+            st.button("Run it again", key="again-survey", on_click=session.survey_again)
+
+
+def _result(result: Survey) -> None:
+    _headline(result)
+    if figures.averages(result):
+        chart(
+            figures.figure(result, session.dark()),
+            key="averages",
+            alt=f"Averages over the list: {'; '.join(averages_said(result))}",
+        )
+        st.caption(
+            "A mark is the mean, the line through it its 95 % interval; between the ends of the pale bar lies the middle half of the instructions."
+            if result.intervals
+            else "A mark is the mean so far; between the ends of the pale bar lies the middle half of the instructions."
+        )
+    _table(result, in_order=False)
+
+
+# In words
+
+
+def _headline(result: Survey) -> None:
+    with st.container(gap="xxsmall"):
+        st.subheader(plain(headline(result)), anchor=False)
+        st.caption(plain(refused_said(result)))
+        if said := checks_said(result):
+            st.caption(plain(said))
+        if result.intervals:
+            st.caption(
+                "In brackets: 95 % intervals over the instructions, which speak of instructions like these.",
+                help=INTERVALS_HELP,
+            )
+        else:
+            st.caption("These are means of the instructions that are done; intervals come with the whole list.")
+        if "kl" not in figures.averages(result) and "log_ratio" in figures.averages(result):
+            st.caption(
+                "The two models part texts into different tokens: only the log-ratio of pieces of text can be compared."
+            )
+        asking = session.many().asking
+        assert asking is not None, "nobody was asked"
+        names = {side: f"{result.models[side].id} ({asked_in(asking.request.formats[side])})" for side in SIDES}
+        st.caption(plain(f"Asked: {names['base']} and {names['tuned']}, {manner_said(asking.request)}."))
+
+
+def headline(result: Survey) -> str:
+    """How much of an answer tuning moved, on average; the most important sentence of the page."""
+    means = figures.averages(result)
+    one = means.get("shifted") or means.get("log_ratio")
+    if one is None:
+        return f"No number yet: {refused_said(result)}"
+    over = f"over {figures.counted(one.count)}"
+    if one.measure == "shifted":
+        return f"On average {figures.said(one)} of the tuned answer's tokens are shifted, {over}."
+    return f"On average the models differ by {figures.said(one)} nats on a piece of the tuned answer, {over}."
+
+
+def refused_said(result: Survey) -> str:
+    """What averages hide: how many instructions are not in them."""
+    count = len(result.items)
+    refused = sum(one.refusal is not None for one in result.items)
+    empty = sum(one.refusal is None and not one.tokens.tuned for one in result.items)
+    asked = (
+        f"{refused:,} of {figures.counted(count)} could not be asked and {'is' if refused == 1 else 'are'} in no average; the table says why."
+        if refused
+        else f"{'The instruction' if count == 1 else f'All {count:,} instructions'} could be asked."
+    )
+    return asked + (f" The tuned answer to {empty:,} of them is empty and has nothing to compare." if empty else "")
+
+
+def checks_said(result: Survey) -> str:
+    """How well both sides hold to what can be counted; nothing where no instruction asks for such."""
+    means = figures.averages(result)
+    both = means.get(figures.DIFFERENCE)
+    if both is None:
+        return ""
+    sides = {side: figures.said(means[f"checks passed by {side}"]) for side in SIDES}
+    return (
+        f"Of what {figures.counted(both.count)} verifiably ask{'s' if both.count == 1 else ''} for, base does {sides['base']} and tuned "
+        f"{sides['tuned']}: tuned − base is {figures.said(both)} percentage points."
+    )
+
+
+def averages_said(result: Survey) -> list[str]:
+    """Each average of the figure."""
+    names = {measure: name for panel in figures.PANELS for measure, name in panel.names.items()}
+    return [f"{names[measure]} {figures.said(one)}" for measure, one in figures.averages(result).items()]
+
+
+def asked_in(format: str) -> str:
+    return format if format in FORMATS else "own template"
+
+
+def manner_said(manner: Manner) -> str:
+    """How each answer was made."""
+    drawn = manner.sampling
+    how = "greedily" if drawn is None else f"sampled at temperature {drawn.temperature:g} with seed {drawn.seed}"
+    same = ", the same tokens on both sides" if manner.same_tokens else ""
+    return f"one answer a side, {how}, at most {manner.max_new_tokens:,} tokens{same}"
+
+
+# The table
+
+
+def rows(result: Survey, in_order: bool) -> pd.DataFrame:
+    """`Survey.table`, most different first; `in_order`: as the instructions were given, so that no row moves when others come."""
+    table = result.table()
+    return table.sort_values("item", ignore_index=True) if in_order else table
+
+
+def readable(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that people read, without those in which nothing stands."""
+    shown = pd.DataFrame({"instruction": table["instruction"].map(short)})
+    for name in ("shifted", "marginal", "unshifted", "agreement"):
+        shown[name] = 100 * table[name]
+    shown = shown.assign(log_ratio=table["log_ratio"], kl=table["kl"], js=table["js"])
+    for side in SIDES:
+        shown[f"checks_{side}"] = [
+            f"{passed} of {count}" if count else ""
+            for passed, count in zip(table[f"passed_{side}"], table["checks"], strict=True)
+        ]
+    asked = table["refusal"] == ""
+    for side in SIDES:
+        shown[f"stop_{side}"] = table[f"stop_{side}"].where(asked, "")
+    shown["refusal"] = table["refusal"]
+    order = ("instruction", "shifted", "log_ratio", "agreement", "checks_base", "checks_tuned")
+    rest = [name for name in shown if name not in order]
+    shown = shown[[*order, *rest]]
+    return shown[[name for name in shown if shown[name].replace("", None).notna().any()]]
+
+
+def short(text: str) -> str:
+    """On one line, control characters seen, and not longer than a table can show."""
+    line = " ".join(text.translate(CONTROL).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
+
+
+def csv_file(result: Survey) -> bytes:
+    """The whole table. Texts are in quotation marks, and none of them can be run by a spreadsheet."""
+    table = result.table()
+    for name in table:
+        if not pd.api.types.is_numeric_dtype(table[name]):
+            table[name] = table[name].map(guard)
+    return table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8", "replace")
+
+
+def guard(text: str) -> str:
+    """With an apostrophe before what a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def _table(result: Survey, in_order: bool) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        st.subheader("As they come" if in_order else "Most different first", anchor=False, width="content")
+        if not in_order:
+            st.download_button(
+                "Download as CSV",
+                data=lambda: csv_file(result),
+                file_name="survey.csv",
+                mime="text/csv",
+                on_click="ignore",
+                help="Every instruction with both answers and every measure. A text that begins with = + - or @ gets an apostrophe "
+                "before it, so that no spreadsheet runs it as a formula.",
+            )
+    st.caption("Select a row to open its instruction on the Compare page, asked in the same manner.")
+    table = rows(result, in_order)
+
+    def pick() -> None:
+        chosen = session.value("survey-table").selection.rows
+        if chosen:
+            session.open_listed(str(table["instruction"].iloc[chosen[0]]))
+
+    shown = readable(table)
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=min(480, 36 * (len(table) + 1)),
+        key="survey-table",
+        on_select=pick,
+        selection_mode="single-row",
+        column_config={name: column for name, column in COLUMNS.items() if name in shown},
+        alt=f"What each of {figures.counted(len(table))} gave",
+    )
+
+
+def _number(label: str, help: str, format: str = "%.2f") -> ColumnConfig:
+    return st.column_config.NumberColumn(label, help=help, format=format, width="small")
+
+
+def _text(label: str, help: str) -> ColumnConfig:
+    return st.column_config.TextColumn(label, help=help, width="small")
+
+
+PERCENT = "%.0f %%"
+COLUMNS: dict[str, ColumnConfig] = {
+    "instruction": st.column_config.TextColumn("instruction", width="medium", pinned=True),
+    "shifted": _number("shifted", "Tokens of the tuned answer that are beyond rank 3 in base.", PERCENT),
+    "log_ratio": _number("|log-ratio|", "Mean over the tuned answer of |log p tuned − log p base|, in nats; 0 is no change."),
+    "agreement": _number("in both", "Words that both answers have in the same order.", PERCENT),
+    "checks_base": _text("checks, base", "Of what the instruction verifiably asks for, how much the base answer does."),
+    "checks_tuned": _text("checks, tuned", "The same for the tuned answer."),
+    "marginal": _number("marginal", "Tokens of the tuned answer that are 2nd or 3rd in base.", PERCENT),
+    "unshifted": _number("unshifted", "Tokens of the tuned answer that are base's own first choice.", PERCENT),
+    "kl": _number("KL", "Mean KL(tuned‖base) over the tuned answer, in nats; 0 is no change."),
+    "js": _number("JS", "Mean Jensen-Shannon divergence over the tuned answer, in nats, 0 to 0.69."),
+    "stop_base": _text("base ended by", "Why the base answer ended."),
+    "stop_tuned": _text("tuned ended by", "Why the tuned answer ended."),
+    "refusal": st.column_config.TextColumn("could not be asked because", width="large"),
+}  # fmt: skip
