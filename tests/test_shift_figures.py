@@ -216,6 +216,21 @@ def test_probabilities_are_said_as_people_read_them(log_prob: float, said: str):
     assert shift_strips.chance(log_prob) == said
 
 
+@pytest.mark.parametrize(
+    ("log_ratio", "said"),
+    [
+        (0.0, "as likely in both"),
+        (np.log(2), "2 times as likely in tuned (log-ratio in nats)"),
+        (-np.log(12_345), "12,345 times as likely in base (log-ratio in nats)"),
+        (800.0, "more than a million times as likely in tuned (log-ratio in nats)"),
+        (np.nan, ""),
+        (np.inf, ""),
+    ],
+)
+def test_log_ratios_are_said_as_times(log_ratio: float, said: str):
+    assert shift_strips.times_said(log_ratio) == said
+
+
 # Tokens and units
 
 

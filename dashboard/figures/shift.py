@@ -84,7 +84,7 @@ def figure(
         fig.add_trace(_line(forced, column, table[column].to_numpy(dtype=float), dark))
     fig.update_layout(theme.layout(dark))
     fig.update_layout(
-        height=280, hovermode="closest", hoverlabel_align="left", showlegend=len(shown.columns) > 1, margin_t=24
+        height=320, hovermode="closest", hoverlabel_align="left", showlegend=len(shown.columns) > 1, margin_t=24
     )
     _places(fig, len(table), "token" if forced.alike else "piece", side)
     fig.update_yaxes(title_text=shown.axis.format(reader=forced.reader), rangemode="tozero")

@@ -216,7 +216,7 @@ def _most_shifted(result: Shift, side: Side) -> None:
     st.dataframe(
         table,
         hide_index=True,
-        height=min(352, 36 * (len(table) + 1)),
+        height=min(353, 35 * (len(table) + 1) + 3),
         key=key,
         on_select=pick,
         selection_mode="single-row",

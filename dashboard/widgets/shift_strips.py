@@ -170,6 +170,17 @@ def chance(log_prob: float) -> str:
     return f"{share:.1%}" if share >= 0.0005 else f"{share:.0e}"
 
 
+def times_said(log_ratio: float) -> str:
+    """What a log-ratio in nats means; nothing where it is no number."""
+    if not np.isfinite(log_ratio):
+        return ""
+    times = float(np.exp(min(abs(log_ratio), np.log(1e9))))
+    if times < 1.005:
+        return "as likely in both"
+    many = "more than a million" if times > 1e6 else f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
+    return f"{many} times as likely in {'tuned' if log_ratio > 0 else 'base'} (log-ratio in nats)"
+
+
 def ranked(rank: int, ties: int) -> str:
     if rank == 0:
         return ""
@@ -182,7 +193,8 @@ def remarks(forced: Forced) -> list[str]:
     texts, own = forced.texts, forced.readings.map(lambda reading: reading.own_mass)
     out = []
     for token, unit in enumerate(units.tolist()):
-        said = [] if counted[token] else ["not counted: not part of what a person reads"]
+        said = [] if unit < 0 else [times_said(float(forced.log_ratios[unit]))]
+        said += [] if counted[token] else ["not counted: not part of what a person reads"]
         if not forced.alike and unit >= 0:
             said.append(f"compared as the piece {texts[unit]!r}")
         if forced.alike:
@@ -191,5 +203,5 @@ def remarks(forced: Forced) -> list[str]:
                 for side, share in own.items()
                 if share[token] >= 0.001
             ]
-        out.append("; ".join(said))
+        out.append("; ".join(filter(None, said)))
     return out
