@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import link
 from dashboard.widgets import movement
 from dashboard.widgets.text import escaped, plain
+from model_utils.contracts.shift import MEASURES
 from model_utils.pair import Pair
 from tests import results
 from tests.test_pages import HOSTILE, FakeEngine, FakeJob, app, ask, checked, done, engine, go, kept, words, written
@@ -135,6 +137,19 @@ def test_another_answer_has_no_pin_of_the_former(app: AppTest, engine: FakeEngin
     assert "Pinned" not in words(app)
 
 
+@pytest.mark.parametrize("measure", [*MEASURES, "certainty"])
+def test_every_measure_is_drawn_and_kept_in_the_address(app: AppTest, measure: str):
+    ask(app)
+    app.session_state["measure"] = measure
+    checked(app.run())
+    checked(app.run())
+    assert link.decode(app.query_params["ask"]).view.measure == measure
+    assert len(figures(app)) == 2
+    go(app, "attention")
+    go(app, "compare")
+    assert app.session_state["measure"] == measure
+
+
 # Format or weights
 
 
@@ -148,6 +163,22 @@ def test_two_other_formats_are_another_request(app: AppTest, engine: FakeEngine)
     picker = reference(app)
     checked(picker.set_value("few-shot").run())
     assert engine.asked("shift")[-1].split is None, "the formats of both sides are what is asked first"
+
+
+def test_formats_that_cannot_be_asked_lead_back_to_the_usual_ones(app: AppTest, engine: FakeEngine):
+    """A link can name a format that the models do not have; the pickers are drawn with a result only."""
+
+    def make(kind: str, request: Any) -> FakeJob:
+        fails = kind == "shift" and request.split is not None
+        return FakeJob(kind, request, state="failed", error="No chat template.") if fails else done(kind, request)
+
+    engine.make = make
+    kept(app).split = ("chat", "chat")
+    ask(app)
+    assert [one.value for one in app.error] == [plain("No chat template.")]
+    (way_back,) = [one for one in app.button if one.label.startswith("Part between")]
+    checked(way_back.click().run())
+    assert not app.error and engine.asked("shift")[-1].split is None
 
 
 def test_the_sum_of_the_parts_is_said(app: AppTest):

@@ -15,7 +15,7 @@ from dashboard.figures import shift as figures
 from dashboard.figures import theme
 from dashboard.widgets import format_or_weights, movement, shift_strips
 from dashboard.widgets.token_strip import Alternative
-from model_utils.contracts.shift import SHARES, Floor, Forced
+from model_utils.contracts.shift import MEASURES, SHARES, Floor, Forced
 from model_utils.pair import SIDES, Pair, Side
 from tests import results
 
@@ -45,7 +45,7 @@ def test_swapping_the_sides_mirrors_the_figure(side: Side, measure: str):
     before = figures.figure(straight, side=side, measure=measure)
     after = figures.figure(mirrored, side=other(side), measure=twin)
     sign = -1 if measure == "log_ratio" else 1
-    lines = after.data[::-1] if measure == "entropy" else after.data
+    lines = after.data[::-1] if measure == "entropy_change" else after.data
     for line, twin_line in zip(before.data, lines, strict=True):
         np.testing.assert_array_equal(line.x, twin_line.x)
         np.testing.assert_allclose(line.y, sign * np.asarray(twin_line.y))
@@ -133,6 +133,10 @@ def test_answers_of_any_length_are_drawn_as_plain_json(count: int, unlike: bool)
             assert len(fig["data"][0]["text"]) == len(forced.spans)
     assert forced.split is not None
     assert json.loads(figures.split_figure(forced, forced.split).to_json())["data"]
+
+
+def test_measures_bear_the_names_of_the_result_so_that_an_address_can_say_them():
+    assert figures.ALIKE == MEASURES
 
 
 def test_where_tokens_are_not_alike_only_log_ratios_are_offered():

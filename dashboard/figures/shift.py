@@ -41,7 +41,7 @@ MEASURES = {
     "kl_reverse": Measure("KL(base‖tuned)", "KL(base‖tuned), nats, 0 is no change", ("kl_reverse",)),
     "js": Measure("JS", "Jensen-Shannon, nats, 0 to 0.69", ("js",)),
     "tv": Measure("TV", "total variation, 0 to 1", ("tv",)),
-    "entropy": Measure("entropy", "entropy, nats, 0 is certain", ("entropy_base", "entropy_tuned")),
+    "entropy_change": Measure("entropy", "entropy, nats, 0 is certain", ("entropy_base", "entropy_tuned")),
 }
 """What can be shown along an answer."""
 

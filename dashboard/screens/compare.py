@@ -8,7 +8,9 @@ from dashboard import session
 from dashboard.figures import generation
 from dashboard.widgets.answers import answers, certainty, what_they_saw
 from dashboard.widgets.chart import chart
+from dashboard.widgets.conversation import go_on
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
+from dashboard.widgets.format_or_weights import usual_formats
 from dashboard.widgets.movement import movement
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
@@ -18,9 +20,11 @@ from model_utils.contracts.generation import Generation
 
 def compare(whole: Generation, instruction: str) -> None:
     """What tuning changed between both whole answers."""
+    go_on(whole)
     held = session.want("shift", session.shift_request(session.visit().split))
     follow("shift", held, partial(movement, whole))
     if held.over and held.shown is None:
+        usual_formats()
         certainty(whole)
         chart(
             generation.figure(whole, session.dark()),

@@ -31,6 +31,17 @@ def format_or_weights(result: Shift, side: Side, pinned: int | None) -> None:
     )
 
 
+def usual_formats() -> None:
+    """The way back from two formats that the models could not be asked in."""
+    question, kept = session.visit().question, session.visit().split
+    if question is not None and kept is not None:
+        st.button(
+            "Part between the formats of both sides",
+            on_click=session.split_between,
+            args=(question.request.formats.sides,),
+        )
+
+
 def _pick() -> None:
     """The reference and the other format; another choice is another request."""
     question, kept = session.visit().question, session.visit().split

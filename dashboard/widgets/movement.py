@@ -44,6 +44,7 @@ def _inspect(whole: Generation, result: Shift) -> None:
     side = _along(whole, result)
     _most_shifted(result, side)
     format_or_weights(result, side, unit_of(result.answers[side], pinned(side)))
+    session.write_address()  # with what is looked at now
 
 
 # The headline
