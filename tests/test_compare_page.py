@@ -222,7 +222,8 @@ def test_before_the_floors_the_headline_says_what_is_being_measured(app: AppTest
     assert "measuring what a reworded prompt would change" in words(app)
     checked(app.button(key="stop-shift").click().run())
     assert "This is what there was." in words(app)
-    assert "measuring" in words(app) or "not measured" in words(app)
+    assert "measuring" not in words(app) and "was not measured" in words(app)
+    assert len(table(app)) == len(results.ANSWER), "what there was can be looked into"
 
 
 def test_without_a_shift_the_certainty_of_both_answers_is_there(app: AppTest, engine: FakeEngine):

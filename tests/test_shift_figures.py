@@ -189,9 +189,9 @@ def test_a_model_against_itself_did_not_move():
 
 def test_before_the_floor_is_known_nothing_is_counted_and_without_one_this_is_said():
     forced = results.shift(floor=None).answers.tuned
-    assert (
-        movement.headline(forced) == "2 tokens of the tuned answer: measuring what a reworded prompt would change ..."
-    )
+    many, what = "2 tokens of the tuned answer", "what a reworded prompt would change"
+    assert movement.headline(forced, measuring=True) == f"{many}: measuring {what} ..."
+    assert movement.headline(forced) == f"{many}: {what} was not measured."
     nothing = Floor(Pair(float("nan"), float("nan")), (), Pair(0, 0))
     assert movement.headline(replace(forced, wording=nothing)).endswith("could not be measured.")
 

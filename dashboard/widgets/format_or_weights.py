@@ -20,7 +20,7 @@ def format_or_weights(result: Shift, side: Side, pinned: int | None) -> None:
     _pick()
     forced = result.answers[side]
     if forced.split is None or not forced.counted.any():
-        st.caption(f"The {side} answer has no token to part.")
+        st.caption(f"The {side} answer has no token to part." if forced.split else "This was not measured.")
         return
     st.write(plain(said(forced.split, forced)))
     st.caption(plain(explained(forced.split, side)))

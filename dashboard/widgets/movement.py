@@ -31,11 +31,17 @@ FLOOR_HELP = (
 
 def movement(whole: Generation, result: Shift) -> None:
     """All of it, in a fragment of its own, so that a pin costs no more than it shows."""
-    if result.unfinished:
+    if _measuring():
         _headline(result)
         strips(result)  # the rest comes with the floors; a page that looks for news draws as little as it can
     else:
         st.fragment(_inspect)(whole, result)
+
+
+def _measuring() -> bool:
+    """Whether more is on its way."""
+    held = session.visit().held.get("shift")
+    return held is not None and not held.over
 
 
 def _inspect(whole: Generation, result: Shift) -> None:
@@ -52,11 +58,12 @@ def _inspect(whole: Generation, result: Shift) -> None:
 
 def _headline(result: Shift) -> None:
     tuned, base = result.answers.tuned, result.answers.base
+    first, mirror = headline(tuned, _measuring()), headline(base, _measuring())
     with st.container(gap="xxsmall", key="headline"):
-        st.subheader(plain(headline(tuned)), anchor=False)
+        st.subheader(plain(first), anchor=False)
         if shares_said(tuned):
             st.markdown(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
-        st.caption(plain(" ".join(filter(None, ["The mirror:", headline(base), _sentence(shares_said(base))]))))
+        st.caption(plain(" ".join(filter(None, ["The mirror:", mirror, _sentence(shares_said(base))]))))
         if tuned.wording is not None and tuned.counted.any():
             st.caption(plain(floor_said(tuned.wording)), help=FLOOR_HELP)
     if not all(forced.alike for forced in result.answers.sides):
@@ -70,14 +77,19 @@ def _sentence(words: str) -> str:
     return f"{words[0].upper()}{words[1:]}." if words else ""
 
 
-def headline(forced: Forced) -> str:
-    """How many of the tokens that people read changed beyond the noise; the most important sentence of the page."""
+def headline(forced: Forced, measuring: bool = False) -> str:
+    """How many of the tokens that people read changed beyond the noise; the most important sentence of the page.
+
+    `measuring`: what is not known yet is on its way.
+    """
     total, unit = int(forced.counted.sum()), "token" if forced.alike else "piece"
     if total == 0:
         return f"The {forced.writer} answer has no token to compare: it is empty."
     many = f"{total} {unit}{'' if total == 1 else 's'} of the {forced.writer} answer"
-    if forced.wording is None:
+    if forced.wording is None and measuring:
         return f"{many}: measuring what a reworded prompt would change ..."
+    if forced.wording is None:
+        return f"{many}: what a reworded prompt would change was not measured."
     if not np.isfinite(forced.wording.nats):
         return f"{many}: what a reworded prompt would change could not be measured."
     return f"{int((forced.beyond & forced.counted).sum())} of {many} changed more than a reworded prompt would change them."

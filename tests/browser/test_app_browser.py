@@ -132,7 +132,7 @@ def test_from_an_instruction_to_answers_heads_and_words(any_page: Page, app_serv
     ask(page, QUESTION)
     whole(page)
     expect(written(page, "tuned")).to_contain_text("Vienna")
-    expect(page.locator(".js-plotly-plot")).to_be_visible()
+    expect(page.locator(".js-plotly-plot")).to_have_count(2, timeout=LOADED)
     screenshot(page, "compare", whole=True)
     go(page, "Attention")
     maps_drawn(page)
@@ -151,7 +151,7 @@ def test_the_exact_prompt_and_its_ids_are_there_on_demand(page: Page, app_server
     expect(page.get_by_test_id("stCode")).to_have_count(2)
     expect(page.get_by_test_id("stCode").first).to_contain_text(f"Instruction: {QUESTION}\nAnswer:")
     expect(page.get_by_test_id("stCode").last).to_contain_text(QUESTION)
-    expect(page.get_by_test_id("stDataFrame")).to_have_count(2)
+    expect(page.get_by_test_id("stDataFrame")).to_have_count(3, timeout=LOADED)  # the first is of the answer
     screenshot(page, "exact-prompts", whole=True)
 
 
