@@ -195,6 +195,7 @@ def test_an_impossible_number_is_one_sentence(app: AppTest, engine: FakeEngine, 
     assert not engine.submitted and app.number_input(key=field).value == value
 
 
+@pytest.mark.slow
 def test_the_same_seed_twice_gives_the_same_answers(
     app: AppTest, tiny_pair: Pair[Any], monkeypatch: pytest.MonkeyPatch
 ):

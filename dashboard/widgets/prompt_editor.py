@@ -15,10 +15,10 @@ from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, SLOT
 from model_utils.contracts.generation import MAX_SAMPLES
 
 EXPLAINED = {
-    "chat": "chat: as a message in a conversation",
-    "few-shot": "few-shot: after three solved examples",
+    "chat": "chat: in the chat template",
+    "few-shot": "few-shot: after solved examples",
     "plain": "plain: the bare instruction",
-    session.OWN: "own template: in a text of your own",
+    session.OWN: "own template: in your own text",
 }
 CHOOSING = {
     session.GREEDY: "greedy: always the most probable",
