@@ -105,7 +105,8 @@ def figure(result: Survey, dark: bool = False) -> go.Figure:
     fig.update_layout(layout)
     fig.update_xaxes(axes["xaxis"], zeroline=True)
     fig.update_yaxes(axes["yaxis"], showgrid=False, zeroline=False, tickfont_color=theme.palette(dark).text)
-    fig.update_layout(height=height, showlegend=False, hovermode="closest", hoverlabel_align="left", margin_t=8)
+    fig.update_layout(height=height, showlegend=False, hovermode="closest", hoverlabel_align="left")
+    fig.update_layout(margin_t=8, margin_r=24)
     return fig
 
 
@@ -115,8 +116,12 @@ def _scale(panel: Panel, shown: list[Interval], halves: np.ndarray) -> dict[str,
         ends = np.concatenate([halves[:, 1], [one.mean for one in shown], [one.high for one in shown]])
         return {"range": [0, 1.08 * float(np.max(ends[np.isfinite(ends)], initial=1.0))]}
     if DIFFERENCE in panel.names:
-        return {"range": [-1, 1], "tickvals": [-1, -0.5, 0, 0.5, 1], "ticktext": ["−100", "−50", "0", "+50", "+100"]}
-    return {"range": [0, 1], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+        return {
+            "range": [-1.04, 1.04],
+            "tickvals": [-1, -0.5, 0, 0.5, 1],
+            "ticktext": ["−100", "−50", "0", "+50", "+100"],
+        }
+    return {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 
 
 def _spread(halves: np.ndarray, dark: bool) -> go.Scatter:
@@ -140,6 +145,7 @@ def _dots(panel: Panel, shown: list[Interval], halves: np.ndarray, dark: bool) -
         y=np.arange(len(shown)),
         name="mean",
         mode="markers",
+        cliponaxis=False,
         marker={
             "size": 10,
             "color": [colours.sides[side] if side else colours.text for side in sides],

@@ -124,7 +124,12 @@ def _take_file(key: str) -> None:
 def _examples() -> None:
     """The instructions that the embedded models can follow, in one click."""
     if embedded():
-        st.button("Try these models' examples", key="list-examples", on_click=_take_examples)
+        st.button(
+            "Examples",
+            key="list-examples",
+            on_click=_take_examples,
+            help=f"Asks {len(demo.EXAMPLES)} instructions that these models can follow.",
+        )
 
 
 def _take_examples() -> None:

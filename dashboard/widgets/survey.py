@@ -21,6 +21,10 @@ POLL_SECONDS = 1.0
 """As often as a survey has news."""
 LONGEST = 240
 """Characters of an instruction in the table; the file has all of them."""
+FEW = 20
+"""Of fewer instructions a bootstrap knows too little of how much they differ."""
+OWN_DOWNLOAD = "<style>.st-key-survey-rows button[aria-label^='Download as CSV'] { display: none; }</style>"
+"""The table's own download would hand formulas to a spreadsheet as they are."""
 FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a spreadsheet takes for the beginning of a formula, wide forms too."""
 INTERVALS_HELP = (
@@ -109,10 +113,7 @@ def _headline(result: Survey) -> None:
         if said := checks_said(result):
             st.caption(plain(said))
         if result.intervals:
-            st.caption(
-                "In brackets: 95 % intervals over the instructions, which speak of instructions like these.",
-                help=INTERVALS_HELP,
-            )
+            st.caption(intervals_said(result), help=INTERVALS_HELP)
         else:
             st.caption("These are means of the instructions that are done; intervals come with the whole list.")
         if "kl" not in figures.averages(result) and "log_ratio" in figures.averages(result):
@@ -135,6 +136,11 @@ def headline(result: Survey) -> str:
     if one.measure == "shifted":
         return f"On average {figures.said(one)} of the tuned answer's tokens are shifted, {over}."
     return f"On average the models differ by {figures.said(one)} nats on a piece of the tuned answer, {over}."
+
+
+def intervals_said(result: Survey) -> str:
+    few = f"; of fewer than {FEW} they are rough and often too narrow" if len(result.items) < FEW else ""
+    return f"In brackets: 95 % intervals over the instructions, which speak of instructions like these{few}."
 
 
 def refused_said(result: Survey) -> str:
@@ -253,24 +259,26 @@ def _table(result: Survey, in_order: bool) -> None:
             session.open_listed(str(table["instruction"].iloc[chosen[0]]))
 
     shown = readable(table)
-    st.dataframe(
-        shown,
-        hide_index=True,
-        height=min(480, 36 * (len(table) + 1)),
-        key="survey-table",
-        on_select=pick,
-        selection_mode="single-row",
-        column_config={name: column for name, column in COLUMNS.items() if name in shown},
-        alt=f"What each of {figures.counted(len(table))} gave",
-    )
+    with st.container(key="survey-rows"):
+        st.html(OWN_DOWNLOAD)
+        st.dataframe(
+            shown,
+            hide_index=True,
+            height=min(480, 36 * (len(table) + 1)),
+            key="survey-table",
+            on_select=pick,
+            selection_mode="single-row",
+            column_config={name: column for name, column in COLUMNS.items() if name in shown},
+            alt=f"What each of {figures.counted(len(table))} gave",
+        )
 
 
-def _number(label: str, help: str, format: str = "%.2f") -> ColumnConfig:
-    return st.column_config.NumberColumn(label, help=help, format=format, width="small")
+def _number(label: str, help: str, format: str = "%.2f", width: int = 80) -> ColumnConfig:
+    return st.column_config.NumberColumn(label, help=help, format=format, width=width)
 
 
 def _text(label: str, help: str) -> ColumnConfig:
-    return st.column_config.TextColumn(label, help=help, width="small")
+    return st.column_config.TextColumn(label, help=help, width=96)
 
 
 PERCENT = "%.0f %%"
@@ -279,13 +287,13 @@ COLUMNS: dict[str, ColumnConfig] = {
     "shifted": _number("shifted", "Tokens of the tuned answer that are beyond rank 3 in base.", PERCENT),
     "log_ratio": _number("|log-ratio|", "Mean over the tuned answer of |log p tuned − log p base|, in nats; 0 is no change."),
     "agreement": _number("in both", "Words that both answers have in the same order.", PERCENT),
-    "checks_base": _text("checks, base", "Of what the instruction verifiably asks for, how much the base answer does."),
-    "checks_tuned": _text("checks, tuned", "The same for the tuned answer."),
+    "checks_base": _text("base checks", "Of what the instruction verifiably asks for, how much the base answer does."),
+    "checks_tuned": _text("tuned checks", "The same for the tuned answer."),
     "marginal": _number("marginal", "Tokens of the tuned answer that are 2nd or 3rd in base.", PERCENT),
     "unshifted": _number("unshifted", "Tokens of the tuned answer that are base's own first choice.", PERCENT),
-    "kl": _number("KL", "Mean KL(tuned‖base) over the tuned answer, in nats; 0 is no change."),
-    "js": _number("JS", "Mean Jensen-Shannon divergence over the tuned answer, in nats, 0 to 0.69."),
-    "stop_base": _text("base ended by", "Why the base answer ended."),
-    "stop_tuned": _text("tuned ended by", "Why the tuned answer ended."),
+    "kl": _number("KL", "Mean KL(tuned‖base) over the tuned answer, in nats; 0 is no change.", width=64),
+    "js": _number("JS", "Mean Jensen-Shannon divergence over the tuned answer, in nats, 0 to 0.69.", width=64),
+    "stop_base": _text("base end", "Why the base answer ended."),
+    "stop_tuned": _text("tuned end", "Why the tuned answer ended."),
     "refusal": st.column_config.TextColumn("could not be asked because", width="large"),
 }  # fmt: skip
