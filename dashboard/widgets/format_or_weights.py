@@ -23,7 +23,8 @@ def format_or_weights(result: Shift, side: Side, pinned: int | None) -> None:
         st.caption(f"The {side} answer has no token to part." if forced.split else "This was not measured.")
         return
     st.write(plain(said(forced.split, forced)))
-    st.caption(plain(explained(forced.split, side)))
+    pale = "" if forced.counted.all() else " Pale bars are not counted: people do not read them."
+    st.caption(plain(explained(forced.split, side) + pale))
     chart(
         figures.split_figure(forced, forced.split, session.dark(), pinned),
         key="split",
@@ -103,6 +104,5 @@ def explained(split: Split, side: Side) -> str:
         "Weights: what tuning changed in the model. Format: what the other text around the instruction did. "
         "Interaction: how much more the weights do in the other format."
     )
-    return words + (
-        " Both formats are the same, so the format part is zero by definition." if reference == other else ""
-    )
+    same = split.formats[0] == split.formats[1]
+    return words + (" Both formats are the same, so the format part is zero by definition." if same else "")

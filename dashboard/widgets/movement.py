@@ -122,21 +122,23 @@ def _along(whole: Generation, result: Shift) -> Side:
         forced = result.answers[side]
         measure = _pick_measure(forced)
     if measure == CERTAINTY:
-        figure = certainties.figure(whole, session.dark())
+        chart(certainties.figure(whole, session.dark()), key="along", alt="How sure each model was of its own answer")
         st.caption("How sure each model was of its own answer, token by token; the two lines are two different texts.")
-    else:
+    elif len(forced.spans):
         figure = figures.figure(result, session.dark(), side, measure, unit_of(forced, pinned(side)))
-    if not len(forced.spans) and measure != CERTAINTY:
+        chart(figure, key="along", alt=f"{figures.MEASURES[measure].name} along the {side} answer")
+        if remarks(forced):
+            st.caption(remarks(forced))
+    else:
         st.caption(f"The {side} answer has no token to draw.")
-        return side
-    chart(
-        figure,
-        key="along",
-        alt=f"{figures.MEASURES[measure].name if measure in figures.MEASURES else 'certainty'} along the {side} answer",
-    )
-    if not forced.alike:
-        st.caption("Only the log-ratio of each piece is known here, because the two models read different tokens.")
     return side
+
+
+def remarks(forced: Forced) -> str:
+    """What has to be known about the marks of the curve."""
+    hollow = "" if forced.counted.all() else "Hollow marks are not counted: people do not read them."
+    few = "" if forced.alike else "Only log-ratios are known here, because the two models read different tokens."
+    return f"{hollow} {few}".strip()
 
 
 def _pick_answer() -> Side:
