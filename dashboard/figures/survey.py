@@ -40,7 +40,7 @@ PANELS = (
             "checks passed by tuned": "checks passed, tuned",
         },
     ),
-    Panel("base passes more  |  percentage points  |  tuned passes more", {DIFFERENCE: "checks, tuned − base"}),
+    Panel("base more  |  percentage points  |  tuned more", {DIFFERENCE: "checks, tuned − base"}),
     Panel(
         "nats, mean over the answer; 0 is no change", {"log_ratio": "|log-ratio|", "kl": "KL(tuned‖base)", "js": "JS"}
     ),
@@ -114,14 +114,15 @@ def _scale(panel: Panel, shown: list[Interval], halves: np.ndarray) -> dict[str,
     """Shares from 0 to 1 and their difference over the same width either way, whatever was found; nats to at least 1."""
     if "log_ratio" in panel.names:
         ends = np.concatenate([halves[:, 1], [one.mean for one in shown], [one.high for one in shown]])
-        return {"range": [0, 1.08 * float(np.max(ends[np.isfinite(ends)], initial=1.0))]}
+        most = float(np.max(ends[np.isfinite(ends)], initial=1.0))
+        return {"range": [-0.02 * most, 1.08 * most]}
     if DIFFERENCE in panel.names:
         return {
             "range": [-1.04, 1.04],
             "tickvals": [-1, -0.5, 0, 0.5, 1],
             "ticktext": ["−100", "−50", "0", "+50", "+100"],
         }
-    return {"range": [0, 1.02], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
+    return {"range": [-0.02, 1.02], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 
 
 def _spread(halves: np.ndarray, dark: bool) -> go.Scatter:

@@ -96,7 +96,7 @@ def _file() -> None:
     """The uploader; in its place the file in use, because a change of page empties an uploader."""
     here = session.many()
     if here.file is not None:
-        with st.container(border=True, height=178, key="list-file"):
+        with st.container(border=True, key="list-file"):
             st.markdown(plain(f"From the file {here.file[0]}"))
             st.button("Use the pasted list instead", key="forget-file", on_click=session.forget_file)
         return

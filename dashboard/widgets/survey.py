@@ -264,6 +264,7 @@ def _table(result: Survey, in_order: bool) -> None:
         st.dataframe(
             shown,
             hide_index=True,
+            placeholder="",
             height=min(480, 36 * (len(table) + 1)),
             key="survey-table",
             on_select=pick,
@@ -273,7 +274,7 @@ def _table(result: Survey, in_order: bool) -> None:
         )
 
 
-def _number(label: str, help: str, format: str = "%.2f", width: int = 80) -> ColumnConfig:
+def _number(label: str, help: str, format: str = "%.2f", width: int = 72) -> ColumnConfig:
     return st.column_config.NumberColumn(label, help=help, format=format, width=width)
 
 
@@ -285,14 +286,14 @@ PERCENT = "%.0f %%"
 COLUMNS: dict[str, ColumnConfig] = {
     "instruction": st.column_config.TextColumn("instruction", width="medium", pinned=True),
     "shifted": _number("shifted", "Tokens of the tuned answer that are beyond rank 3 in base.", PERCENT),
-    "log_ratio": _number("|log-ratio|", "Mean over the tuned answer of |log p tuned − log p base|, in nats; 0 is no change."),
+    "log_ratio": _number("|log-ratio|", "Mean over the tuned answer of |log p tuned − log p base|, in nats; 0 is no change.", width=84),
     "agreement": _number("in both", "Words that both answers have in the same order.", PERCENT),
     "checks_base": _text("base checks", "Of what the instruction verifiably asks for, how much the base answer does."),
     "checks_tuned": _text("tuned checks", "The same for the tuned answer."),
-    "marginal": _number("marginal", "Tokens of the tuned answer that are 2nd or 3rd in base.", PERCENT),
-    "unshifted": _number("unshifted", "Tokens of the tuned answer that are base's own first choice.", PERCENT),
-    "kl": _number("KL", "Mean KL(tuned‖base) over the tuned answer, in nats; 0 is no change.", width=64),
-    "js": _number("JS", "Mean Jensen-Shannon divergence over the tuned answer, in nats, 0 to 0.69.", width=64),
+    "marginal": _number("marginal", "Tokens of the tuned answer that are 2nd or 3rd in base.", PERCENT, 80),
+    "unshifted": _number("unshifted", "Tokens of the tuned answer that are base's own first choice.", PERCENT, 84),
+    "kl": _number("KL", "Mean KL(tuned‖base) over the tuned answer, in nats; 0 is no change.", width=56),
+    "js": _number("JS", "Mean Jensen-Shannon divergence over the tuned answer, in nats, 0 to 0.69.", width=56),
     "stop_base": _text("base end", "Why the base answer ended."),
     "stop_tuned": _text("tuned end", "Why the tuned answer ended."),
     "refusal": st.column_config.TextColumn("could not be asked because", width="large"),
