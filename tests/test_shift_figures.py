@@ -299,6 +299,8 @@ def test_the_first_difference_is_the_first_token_with_other_characters():
     assert shift_strips.first_difference(result) == Pair(1, 1)
     other_tokens = results.shift(base=("Pari", "s", "!"), tuned=("Par", "is", "<|end|>"))
     assert shift_strips.first_difference(other_tokens) == Pair(2, None), "people read no end of a turn"
+    spaced = results.shift(base=(" Par", "t", "\n\n"), tuned=("Par", "is", "<|end|>"))
+    assert shift_strips.first_difference(spaced) == Pair(1, 1), "the format decides whether a space comes first"
 
 
 # Format or weights

@@ -56,7 +56,7 @@ The **base** model is on the left in blue, the **tuned** model on the right in v
 
 Click a token, move along with the arrow keys or select a row to pin it: strips, curve, table and the parts then show the same token, here and on the other pages.
 
-**What this cannot show.** Every number says what a model *would* say next if the words so far were these, also when it would never have written them itself. Ranks and classes depend on the prompt format, so they are not the figures of papers that used another one. A log-ratio is a difference and not a cause: it does not say which part of the training, or of the model, made it. None of this says whether an answer is true.
+**What this cannot show.** Every number says what a model *would* say next if the words so far were these, also when it would never have written them itself. Ranks and classes depend on the prompt format, so they are not the figures of papers that used another one. The first token depends on it most: the format alone decides whether a space comes before it. A log-ratio is a difference and not a cause: it does not say which part of the training, or of the model, made it. None of this says whether an answer is true.
 """
 )
 

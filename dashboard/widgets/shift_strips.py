@@ -97,12 +97,17 @@ def of_tokens(forced: Forced, values: np.ndarray, missing: float | bool) -> np.n
 
 
 def first_difference(result: Shift) -> Pair[int | None]:
-    """The first token of each answer that writes other characters than the other answer; None where a person reads none."""
+    """The first token of each answer that writes other characters than the other answer; None where a person reads none.
+
+    Space before the answers does not count: the format decides whether there is any.
+    """
     texts = result.answers.map(lambda forced: forced.readings[forced.writer].answer.text)
-    same = next((i for i, (a, b) in enumerate(zip(*texts.sides, strict=False)) if a != b), min(map(len, texts.sides)))
+    bare = texts.map(str.lstrip)
+    same = next((i for i, (a, b) in enumerate(zip(*bare.sides, strict=False)) if a != b), min(map(len, bare.sides)))
 
     def first(forced: Forced) -> int | None:
-        after = np.flatnonzero(forced.readings[forced.writer].answer.spans[:, 1] > same)
+        begin = len(texts[forced.writer]) - len(bare[forced.writer])
+        after = np.flatnonzero(forced.readings[forced.writer].answer.spans[:, 1] > begin + same)
         counted = of_tokens(forced, forced.counted, False)
         return int(after[0]) if len(after) and counted[after[0]] else None
 
