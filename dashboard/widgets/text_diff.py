@@ -27,7 +27,7 @@ def said(base: str, tuned: str) -> str:
     if base == tuned:
         return f"Both answers are the same, {_words(base)}."
     at = differences.first_divergence(base, tuned)
-    parting = "Only the space between words differs." if at is None else f"They differ from word {at + 1} on."
+    parting = "Only the space between words differs." if at is None else f"They differ from word or mark {at + 1} on."
     lengths = f"Base {_words(base)}, tuned {_words(tuned)}."
     return f"{parting} {lengths} {differences.agreement(base, tuned):.0%} of words and marks are in both, in the same order."
 
