@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from typing import TypedDict
 
 from model_utils.checks import Check, Kind, plain
@@ -67,12 +68,16 @@ OTHERS = re.compile(
     r"\b(?:each|every|per|both|following|these|those|given|above|below|first|last|next|line)\b", re.IGNORECASE
 )
 """Words before an amount that say that it is not the answer's."""
-LONGEST = 2_000
+LONGEST = 1_000
 """Characters of a sentence that is read as an instruction; a longer one is text to work on."""
 MOST = 100_000
 """Largest number that an amount is."""
 SENTENCES = 100
 """Sentences that are read as an instruction, at the beginning and again at the end."""
+CHARACTERS = 10_000
+"""And characters of them, so that nobody waits for an instruction that was made to be slow."""
+NEAR = 100
+"""Characters after a word in which 'at least twice' and the like are about it."""
 CONDITION = re.compile(
     r"^\W*(?:if|unless|when|whenever)\b|\bmeans? to\b|\bwhy (?:at|exactly|no|in|only)\b", re.IGNORECASE
 )
@@ -125,14 +130,22 @@ def find(instruction: str) -> tuple[Check, ...]:
         return f"⟦{len(quotes) - 1}⟧"
 
     hidden = SAID.sub(hide, instruction.translate(str.maketrans("’⟦⟧", "'[]")))
-    clauses = [
-        Clause(text.strip(), tuple(quotes)) for text in SENTENCE.split(hidden) if text.strip() and len(text) <= LONGEST
-    ]
-    stated = [
-        clause for clause in clauses[:SENTENCES] + clauses[SENTENCES:][-SENTENCES:] if not CONDITION.search(clause.text)
-    ]
-    found = [check for clause in stated for finder in FINDERS.values() for check in finder(clause)]
+    said = tuple(quotes)
+    clauses = [Clause(text, said) for text in _read(SENTENCE.split(hidden)) if not CONDITION.search(text)]
+    found = [check for clause in clauses for finder in FINDERS.values() for check in finder(clause)]
     return tuple(dict.fromkeys(_without_doubles(found)))
+
+
+def _read(sentences: list[str]) -> list[str]:
+    """Those at the beginning and at the end that are short enough, and few enough, to be read."""
+    sentences = [text.strip() for text in sentences if text.strip() and len(text) <= LONGEST]
+    ends = list(accumulate(map(len, sentences)))
+    return [
+        text
+        for place, (text, end) in enumerate(zip(sentences, ends, strict=True))
+        if (place < SENTENCES and end <= CHARACTERS)
+        or (len(ends) - place <= SENTENCES and ends[-1] - end + len(text) <= CHARACTERS)
+    ]
 
 
 def _without_doubles(found: list[Check]) -> list[Check]:
@@ -157,13 +170,17 @@ def _compiled(way: str, unit: str) -> re.Pattern[str]:
 
 def _amounts(text: str, unit: str, ways: tuple[Way, ...]) -> Iterator[tuple[re.Match[str], Bounds]]:
     """Where `text` states an amount of a unit, and its bounds."""
+    if not re.search(unit, text, re.IGNORECASE):
+        return  # twenty patterns are slow
     for way, bounds in ways:
         pattern = _compiled(way, unit)
-        for match in pattern.finditer(text):
+        found = [*pattern.finditer(text)]
+        for match in found:
             numbers = [_number(group) for group in match.groups() if group]
             if min(numbers) > 0 and max(numbers) <= MOST and numbers == sorted(numbers):
                 yield match, bounds(*numbers)
-        text = pattern.sub(lambda match: " " * len(match[0]), text)
+        if found:
+            text = pattern.sub(lambda match: " " * len(match[0]), text)
 
 
 def _can_be_looked_for(phrase: str) -> bool:
@@ -188,7 +205,7 @@ def _counted(
             if OTHERS.search(before) or _negated(before) or re.match(not_before, after, re.IGNORECASE):
                 continue
             if re.match(
-                r"(?:\W*\w+){0,3}?\W*(?:(?:for|in|on|about|to|per) (?:each|every)|per)\b", after, re.IGNORECASE
+                r"(?:\W*\w+\b){0,3}?\W*(?:(?:for|in|on|about|to|per) (?:each|every)|per)\b", after, re.IGNORECASE
             ):
                 continue
             if bounds.get("exactly", 0) > most and not match[0].lower().startswith(("exactly", "precisely")):
@@ -292,7 +309,7 @@ OFTEN: tuple[Way, ...] = (
 
 def _often(after: str) -> Bounds:
     """The bounds that 'at least twice' and the like state right after a word."""
-    tail = re.split(r"[.;:!?\n,]|⟦|\band (?:the|for|use|include|avoid)\b", after)[0]
+    tail = re.split(r"[.;:!?\n,]|⟦|\band (?:the|for|use|include|avoid)\b", after[:NEAR])[0]
     for word, times in (("once", "1 times"), ("twice", "2 times"), ("thrice", "3 times")):
         tail = re.sub(rf"\b{word}\b", times, tail, flags=re.IGNORECASE)
     return next((bounds for _, bounds in _amounts(tail, "times?", OFTEN)), Bounds())

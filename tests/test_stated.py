@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -148,6 +150,40 @@ FRAGMENTS = (
 @example("at least 5 words. " * 5_000)
 def test_any_instruction_can_be_read(text: str):
     assert stated.find(text) == stated.find(text)
+
+
+ASKING = (
+    "at least 5 words, twice: use the word letter a or 'b' in all capital letters. no\n commas end with title".split(
+        " "
+    )
+)
+
+SLOW = {
+    **{f"only {character!r}": character * 1_000_000 for character in 'a9\n."'},
+    "one sentence": "do not " * 150_000,
+    "quotes": "'a' \"b\" " * 125_000,
+    "random letters": "".join(random.Random(0).choices("etaoin shrdlu.\n", k=1_000_000)),
+    "random words": " ".join(random.Random(0).choices(ASKING, k=200_000)),
+    **{
+        f"sentences {part!r}": (part * (900 // len(part)) + ".\n") * 1_100
+        for part in ("use the word ", "at least 5 words ", "the letter e 3 times ")
+    },
+    **{f"then {filler!r}": ("at least 5 words " + filler * 900 + ".\n") * 1_100 for filler in "a ("},
+}
+
+
+@pytest.mark.parametrize("name", SLOW)
+def test_a_million_characters_are_read_in_a_second(name: str):
+    """One sentence of 'use the word' over and over took a second, and 200 such sentences were read."""
+    began = time.process_time()
+    stated.find(SLOW[name])
+    assert time.process_time() - began < 1 and len(SLOW[name]) > 900_000
+
+
+@pytest.mark.parametrize("filler", ["The snow fell. ", "It snowed all day long and all of the night, too. " * 2])
+def test_what_is_asked_before_and_after_a_long_text_is_found(filler: str):
+    asked = ["at most 20 words", "all in small letters"]
+    assert says(f"Answer in lowercase. {filler * 5_000}\nUse at most 20 words.") == asked[::-1]
 
 
 def bounds(relation: str, count: int) -> dict[str, int]:
