@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from rapidfuzz.distance import LCSseq
+
 from model_utils.checks import MARKS, WORD
 
 UNIT = re.compile(
@@ -51,7 +53,7 @@ def diff(base: str, tuned: str) -> tuple[Piece, ...]:
 
 def _differences(base: list[tuple[str, str]], tuned: list[tuple[str, str]]) -> Iterator[Piece]:
     i = j = 0
-    for left, right, length in [*_matches(base, tuned), (len(base) - 1, len(tuned) - 1, 1)]:
+    for left, right, length in [*matches(_words(base), _words(tuned)), (len(base) - 1, len(tuned) - 1, 1)]:
         yield Piece("base", "".join(space + word for space, word in base[i:left]))
         yield Piece("tuned", "".join(space + word for space, word in tuned[j:right]))
         i, j = left + length, right + length
@@ -73,15 +75,20 @@ def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
 
 def first_divergence(base: str, tuned: str) -> int | None:
     """How many words (and other characters) both answers begin with before one differs; None where none does."""
-    left, right = ([word for _, word in units(text)] for text in (base, tuned))
+    left, right = (_words(units(text)) for text in (base, tuned))
     return None if left == right else _common(left, right)
 
 
 def agreement(base: str, tuned: str) -> float:
     """Share of words (and other characters) that both answers have in the same order: 2 * matches / words of both; 1 for equal answers."""
-    sides = units(base), units(tuned)
-    total = len(sides[0]) + len(sides[1]) - 2
-    return 2 * sum(length for _, _, length in _matches(*sides)) / total if total else 1.0
+    left, right = (_words(units(text)) for text in (base, tuned))
+    total = len(left) + len(right)
+    return 2 * sum(length for _, _, length in matches(left, right)) / total if total else 1.0
+
+
+def _words(units: list[tuple[str, str]]) -> list[str]:
+    """Without space, and without the empty unit at the end."""
+    return [word for _, word in units[:-1]]
 
 
 def _common(left: list[str], right: list[str]) -> int:
@@ -89,44 +96,16 @@ def _common(left: list[str], right: list[str]) -> int:
     return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
 
 
-def _matches(base: list[tuple[str, str]], tuned: list[tuple[str, str]]) -> list[tuple[int, int, int]]:
-    """(place in base, place in tuned, length) of what is matched, in order; the empty unit at the end is left out."""
-    left, right = ([word for _, word in side[:-1]] for side in (base, tuned))
+def matches(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
+    """(place in left, place in right, length) of a longest common subsequence, in order."""
     if left > right:  # which of several equally good matchings is taken depends on the order
-        return [(i, j, length) for j, i, length in _blocks(right, left)]
-    return _blocks(left, right)
-
-
-def _blocks(left: list[str], right: list[str]) -> list[tuple[int, int, int]]:
+        return [(i, j, length) for j, i, length in matches(right, left)]
     head = _common(left, right)
     tail = _common(left[head:][::-1], right[head:][::-1])
+    blocks = [(0, 0, head), (len(left) - tail, len(right) - tail, tail)]
     inner, other = left[head : len(left) - tail], right[head : len(right) - tail]
-    pairs = [(head + i, head + j) for i, j in longest_common(inner, other)] if len(inner) * len(other) <= CELLS else []
-    blocks = [(0, 0, head), *((i, j, 1) for i, j in pairs), (len(left) - tail, len(right) - tail, tail)]
+    if len(inner) * len(other) <= CELLS:
+        numbers: dict[str, int] = {}  # of words; rapidfuzz compares hashes, and a number is its own
+        coded = ([numbers.setdefault(word, len(numbers)) for word in side] for side in (inner, other))
+        blocks[1:1] = [(head + i, head + j, length) for i, j, length in LCSseq.opcodes(*coded).as_matching_blocks()]
     return [block for block in blocks if block[2]]
-
-
-def longest_common(left: list[str], right: list[str]) -> list[tuple[int, int]]:
-    """(place in left, place in right) of a longest common subsequence, in order.
-
-    Bits of one long integer stand for the words of `left` (Hyyrö 2004, "Bit-parallel LCS-length computation
-    revisited"): thousands of words take milliseconds whatever they are, where difflib takes a minute for two loops.
-    """
-    places: dict[str, int] = {}
-    for place, word in enumerate(left):
-        places[word] = places.get(word, 0) | 1 << place
-    every = (1 << len(left)) - 1
-    rows = [every]  # a 0 in row j at i: the longest for left[: i + 1] and right[:j] is one longer than without word i
-    for word in right:
-        fits = rows[-1] & places.get(word, 0)
-        rows.append(((rows[-1] + fits) | (rows[-1] - fits)) & every)
-    pairs, i, j = [], len(left), len(right)
-    while i and j:
-        if rows[j] >> (i - 1) & 1:
-            i -= 1
-        elif not rows[j - 1] >> (i - 1) & 1:
-            j -= 1
-        else:
-            i, j = i - 1, j - 1
-            pairs.append((i, j))
-    return pairs[::-1]

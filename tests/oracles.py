@@ -102,3 +102,12 @@ def detokenized(tokenizer: Any, prompt_ids: Sequence[int], ids: Sequence[int]) -
             spans += [(start, len(text))] * waiting
             start, waiting = len(text), 0
     return text, spans + [(start, len(text))] * waiting
+
+
+def longest_common(left: Sequence[str], right: Sequence[str]) -> int:
+    """Length of a longest common subsequence, by the table of the textbook."""
+    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
+    for i, a in enumerate(left):
+        for j, b in enumerate(right):
+            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
+    return table[-1][-1]

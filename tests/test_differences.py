@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_utils import differences
+from tests.oracles import longest_common
 from tests.strategies import AWKWARD, texts
 
 answers = st.one_of(texts, st.text(st.sampled_from("ab c\n.字"), max_size=30))
@@ -52,20 +53,13 @@ def test_answers_begin_alike_up_to_the_first_divergence(base: str, tuned: str):
         assert left[:place] == right[:place] and left[place] != right[place] and differences.agreement(base, tuned) < 1
 
 
-def longest(left: str, right: str) -> int:
-    """Slow twin: the table of the textbook."""
-    table = [[0] * (len(right) + 1) for _ in range(len(left) + 1)]
-    for i, a in enumerate(left):
-        for j, b in enumerate(right):
-            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
-    return table[-1][-1]
-
-
 @given(st.text("abc", max_size=40), st.text("abc", max_size=40))
-def test_the_longest_common_subsequence_is_one_and_is_longest(left: str, right: str):
-    pairs = differences.longest_common(list(left), list(right))
-    assert all(left[i] == right[j] for i, j in pairs) and len(pairs) == longest(left, right)
+def test_the_matches_are_a_longest_common_subsequence(left: str, right: str):
+    blocks = differences.matches(list(left), list(right))
+    pairs = [(i + n, j + n) for i, j, length in blocks for n in range(length)]
+    assert all(left[i] == right[j] for i, j in pairs) and len(pairs) == longest_common(left, right)
     assert all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(pairs))
+    assert differences.matches(list(right), list(left)) == [(j, i, length) for i, j, length in blocks]
 
 
 def test_a_diff_for_people():
@@ -89,9 +83,10 @@ def test_no_character_is_torn(character: str):
     assert len(words) <= 2 or character in ("漢字", "ひらがな", "<script>", "&amp;", "\x1b[31m")
 
 
-def test_loops_take_no_longer_than_other_text():
+@pytest.mark.parametrize("words", [4_096, 20_000])
+def test_loops_take_no_longer_than_other_text(words: int):
     """difflib took more than a minute for two answers of 4,096 words that repeat a phrase, as base models do."""
-    loop = " ".join("one two three four five".split()[n % 5] for n in range(4_096))
+    loop = " ".join("one two three four five".split()[n % 5] for n in range(words))
     began = time.process_time()
     pieces = differences.diff(f"x {loop} x", f"y {loop[4:]} y")
     assert time.process_time() - began < 1
