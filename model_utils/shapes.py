@@ -58,6 +58,18 @@ def s_shaped(folder: Path, chat_template: bool = True, *, seed: int = 0) -> Path
     return _shaped(folder, 4_096, shape, chat_template, seed, "float32")
 
 
+def wide_shaped(folder: Path, chat_template: bool = True, *, seed: int = 0, vocabulary: int = 151_936) -> Path:
+    """Two layers, hidden 256, and the vocabulary of the Qwen family: its logits are what takes memory."""
+    shape = {
+        "hidden_size": 256,
+        "intermediate_size": 688,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 4,
+    }
+    return _shaped(folder, vocabulary, shape, chat_template, seed, "float32")
+
+
 def _shaped(folder: Path, vocabulary: int, shape: dict[str, int], chat_template: bool, seed: int, dtype: str) -> Path:
     tokenizer = wide_tokenizer(vocabulary, chat_template)
     config = LlamaConfig(

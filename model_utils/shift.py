@@ -19,8 +19,11 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.reporting import Report
 
-CHUNK_BYTES = 16 << 20
-"""Logits of one model that are held at once: with their vocabulary axis a whole answer would take hundreds of MB."""
+CHUNK_BYTES = 40 << 20
+"""Logits of one model that are made at once: with their vocabulary axis a whole answer would take hundreds of MB. More than 32 MiB,
+because glibc keeps what is smaller in a heap, which in a thread that is not the first broke into pieces and grew by a gigabyte."""
+BLOCK_BYTES = 2 << 20
+"""Logits that the formulas, with all that they hold in between, see at once."""
 
 NUMERICAL_PERCENTILE, WORDING_PERCENTILE = 99, 90
 
@@ -121,18 +124,20 @@ class Pass:
 
     def chunks(self, vocabulary: int) -> Iterator[tuple[slice, torch.Tensor]]:
         """(tokens of the answer, their logits (row, vocabulary) float32); chunks for the same `vocabulary` hold the same tokens."""
-        rows = max(1, CHUNK_BYTES // (4 * vocabulary))
+        rows, block = (max(1, size // (4 * vocabulary)) for size in (CHUNK_BYTES, BLOCK_BYTES))
         for start in range(0, len(self.states), rows):
-            chosen = slice(start, start + rows)
             with self.model.running() as module:
-                logits = anatomy.unembed(module, self.states, chosen)
-            yield chosen, logits
+                logits = anatomy.unembed(module, self.states, slice(start, start + rows))
+            for first in range(0, len(logits), block):
+                part = logits[first : first + block]
+                yield slice(start + first, start + first + len(part)), part
+            del logits, part  # before the next are made
 
     def log_probs(self, ids: Sequence[int]) -> np.ndarray:
         """(token,) float64 log-probabilities of the answer's ids in nats; NaN for those that the model does not have."""
         found = np.zeros(len(ids))
         for chosen, logits in self.chunks(self.model.facts.vocabulary):
-            found[chosen] = _numpy(_own(torch.log_softmax(logits, dim=-1), ids[chosen]))
+            found[chosen] = _numpy(_own(logits, ids[chosen]) - torch.logsumexp(logits, dim=-1))
         return found
 
 

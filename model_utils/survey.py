@@ -112,9 +112,17 @@ def interval(measure: str, values: np.ndarray) -> Interval:
     mean = _mean(known)
     if len(known) < 2:
         return Interval(measure, mean, math.nan, math.nan, len(known))
-    if (known == known[0]).all():  # every resample is the same
+    spread = float(np.ptp(known))
+    if spread == 0:  # every resample is the same
         return Interval(measure, mean, mean, mean, len(known))
+    # As shares of the spread: the method divides by third powers, which vanish for very small numbers.
     found = bootstrap(
-        (known,), np.mean, n_resamples=RESAMPLES, confidence_level=CONFIDENCE, rng=np.random.default_rng(0), batch=100
+        ((known - mean) / spread,),
+        np.mean,
+        n_resamples=RESAMPLES,
+        confidence_level=CONFIDENCE,
+        rng=np.random.default_rng(0),
+        batch=100,
     ).confidence_interval
-    return Interval(measure, mean, float(found.low), float(found.high), len(known))
+    low, high = (mean + spread * float(end) for end in (found.low, found.high))
+    return Interval(measure, mean, low, high, len(known))

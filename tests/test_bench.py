@@ -26,6 +26,20 @@ def test_loading_bench_works():
     assert [figure["bar"] for figure in figures.values()] == [1.3, 0.3]
 
 
+@pytest.mark.slow
+def test_generation_bench_works():
+    done = CliRunner().invoke(bench.main, ["generation", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert [figure["bar"] for figure in figures.values()] == [1.0, 300]
+
+
+def test_a_bar_can_be_the_least():
+    assert bench.Figure("speed", (1.1,), 1.0, "x", at_least=True).holds
+    assert not bench.Figure("speed", (0.9,), 1.0, "x", at_least=True).holds
+    assert "bar >= 1 x" in bench.Figure("speed", (0.9,), 1.0, "x", at_least=True).line()
+
+
 @pytest.mark.parametrize(("medians", "code", "tries"), [([0.5], 0, 1), ([2.0, 0.5], 0, 2), ([2.0, 3.0], 1, 2)])
 def test_a_missed_bar_is_tried_once_more_and_then_fails(
     monkeypatch: pytest.MonkeyPatch, medians: list[float], code: int, tries: int

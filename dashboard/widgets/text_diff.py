@@ -43,7 +43,7 @@ def text_diff(result: Generation) -> None:
     st.subheader("Word by word", anchor=False)
     st.caption(plain(said(*texts.sides)))
     if texts.base.strip() or texts.tuned.strip():
-        st.html(f'<div class="written" dir="auto">{marked(texts, theme.palette(session.dark()))}</div>')
+        st.html(f'<div class="both written" dir="auto">{marked(texts, theme.palette(session.dark()))}</div>')
         st.caption("Struck out: only base wrote it. Underlined: only tuned did.")
 
 
