@@ -73,6 +73,22 @@ def test_logits_are_the_models_own(pair: Pair[LanguageModel], plain: Any, sequen
     torch.testing.assert_close(embedded, theirs, **CLOSE)
 
 
+@pytest.mark.parametrize(("twins", "padding"), [(1, 0), (2, 8)])
+def test_unembedding_in_parts_is_the_models_own(
+    pair: Pair[LanguageModel], plain: Any, sequence: Encoded, twins: int, padding: int
+):
+    """Scales, biases and soft caps behind the last layer included; nor do copies and masked positions in the batch matter."""
+    count = len(sequence) - sequence.encoder_length
+    with pair.tuned.running() as module:
+        ids = anatomy.parts(pair.tuned.ids(sequence.ids), sequence.encoder_length)
+        read = anatomy.last_states(module, ids, range(1, count), twins, padding)
+        ours = torch.cat([anatomy.unembed(module, read, slice(i, i + 4)) for i in range(0, len(read), 4)])
+        again = anatomy.logits(module, ids, torch.arange(count))
+    theirs = oracles.all_logits(plain, sequence.ids, sequence.encoder_length)
+    torch.testing.assert_close(ours, theirs[1:], **CLOSE)
+    torch.testing.assert_close(again, theirs, **CLOSE, msg="the module computes as before")
+
+
 def test_generation_is_generates(pair: Pair[LanguageModel], plain: Any, folders: Pair[Path]):
     request = GenerationRequest(messages=ask(TEXT), formats=Pair("plain", "plain"), max_new_tokens=24)
     answer = run("generation", folders, request).answers.tuned

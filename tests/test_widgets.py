@@ -17,7 +17,7 @@ from dashboard.figures import theme
 from dashboard.widgets import component, heads, token_strip
 from dashboard.widgets.component import BIDI_CONTROLS, QUIET, pack, settle, unpack, visible
 from dashboard.widgets.map_canvas import MapAxes, MapPanel, packed, payload
-from dashboard.widgets.token_strip import GREYED, MARKED, Alternative, Comparison, cell_values, cells, part
+from dashboard.widgets.token_strip import GREYED, MARKED, Alternative, Comparison, cell_values, cells
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded
 from model_utils.pair import Pair
 from tests import results
@@ -185,7 +185,7 @@ def test_cells_join_only_tokens_that_share_a_character(sequence: Encoded):
 @given(encoded, st.integers(0, 1000))
 def test_a_part_has_the_same_tokens_and_the_same_characters(sequence: Encoded, seed: int):
     chosen = np.flatnonzero(np.random.default_rng(seed).random(len(sequence)) < 0.5)
-    some = part(replace(sequence, encoder_length=len(sequence) // 2), chosen)
+    some = replace(sequence, encoder_length=len(sequence) // 2).part(chosen)
     assert some.pieces == tuple(sequence.pieces[position] for position in chosen)
     assert np.array_equal(some.spans, sequence.spans[chosen]) and some.text == sequence.text
     assert some.encoder_length == (chosen < len(sequence) // 2).sum()

@@ -10,7 +10,7 @@ from dashboard.figures import attention
 from dashboard.widgets.map_canvas import MapAxes, MapPanel, map_canvas
 from dashboard.widgets.shared_text import notes, pick_text
 from dashboard.widgets.text import plain, side_title
-from dashboard.widgets.token_strip import part, token_strip
+from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attention import Attention
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, ModelFacts
 from model_utils.pair import Pair, Side
@@ -134,7 +134,7 @@ def _row(result: Attention, weights: Pair[np.ndarray], cell: Cell | None) -> Non
     for side, row in rows.items():
         side_title(side, result.models[side].id)
         picked = token_strip(
-            part(result.sequence, shown),
+            result.sequence.part(shown),
             key=f"row-{side}",
             label=f"Where token {query} looks in the {side} model",
             first=first,

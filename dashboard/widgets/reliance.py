@@ -12,7 +12,7 @@ from dashboard.figures import attribution
 from dashboard.widgets.chart import chart
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
-from dashboard.widgets.token_strip import part, token_strip
+from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
 from model_utils.pair import Pair
 
@@ -56,7 +56,7 @@ def reliance(result: Attribution) -> None:
 
 def _target(result: Attribution) -> None:
     """The tokens of the answer; a click chooses which one is explained, on every page."""
-    answer = part(result.sequence, result.sequence.positions("answer"))
+    answer = result.sequence.part(result.sequence.positions("answer"))
     chosen = session.visit().token
     one = len(result.targets) == 1
     label = (
@@ -93,7 +93,7 @@ def _strip(result: Attribution, scores: Pair[np.ndarray], values: np.ndarray, li
     """The tokens before the last target; those after it have no score."""
     before = np.arange(result.sequence.positions("answer")[result.targets].max())
     token_strip(
-        part(result.sequence, before),
+        result.sequence.part(before),
         key=f"scores-{name}",
         label=f"Score of each token, {UNITS[result.quantity]}",
         values=values[before],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -88,19 +88,6 @@ def cells(sequence: Encoded) -> list[Cell]:
         out.append(Cell(i, i + 1, sequence.pieces[i] if alone else sequence.text[first:last]))
         begin, end = (-1, -1) if alone else (first, last)
     return out
-
-
-def part(sequence: Encoded, positions: np.ndarray) -> Encoded:
-    """Some tokens of a sequence, in order; its text stays whole, so that their spans still hold."""
-    return replace(
-        sequence,
-        ids=sequence.ids[positions],
-        spans=sequence.spans[positions],
-        roles=sequence.roles[positions],
-        special=sequence.special[positions],
-        pieces=tuple(sequence.pieces[position] for position in positions),
-        encoder_length=int((positions < sequence.encoder_length).sum()),
-    )
 
 
 def cell_values(parts: Sequence[Cell], values: np.ndarray, join: np.ufunc = np.add) -> np.ndarray:
