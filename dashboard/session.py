@@ -398,9 +398,11 @@ def askable() -> tuple[str, ...]:
 
 
 def at_first(key: str) -> str:
-    """The key of a field of the editor, which shows its first value until another one is typed."""
-    if key not in st.session_state:
-        st.session_state[key] = AT_FIRST[key]
+    """The key of a field of the editor, which shows its first value until another one is typed.
+
+    Written in every run: Streamlit keeps over a change of page only what was typed, or written in the run before.
+    """
+    st.session_state[key] = st.session_state.get(key, AT_FIRST[key])
     return key
 
 
