@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from dashboard.widgets import instruction_list
+from dashboard.widgets import download, instruction_list
 from dashboard.widgets import survey as widget
 from dashboard.widgets.text import plain
 from model_utils import demo, items
@@ -391,7 +391,7 @@ def test_what_people_and_models_write_is_literal(page: AppTest, engine: FakeEngi
 
 
 def lines(result: Survey) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(widget.csv_file(result).decode("utf-8"), newline="")))
+    return list(csv.DictReader(io.StringIO(download.csv_file(result.table()).decode("utf-8"), newline="")))
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "＝"])
@@ -399,7 +399,7 @@ def test_no_text_in_the_file_can_be_run_by_a_spreadsheet(begin: str):
     formula = f"{begin}cmd|' /C calc'!A0"
     rows = (replace(results.surveyed(formula), texts=Pair(formula, formula)), results.refused("x", formula))
     for line in lines(results.survey(*rows)):
-        assert not [name for name, value in line.items() if value.startswith(widget.FORMULAS) and name != "log_ratio"]
+        assert not [name for name, value in line.items() if value.startswith(download.FORMULAS) and name != "log_ratio"]
     first = lines(results.survey(*rows))[0]
     assert [first[name] for name in ("instruction", "answer_base", "answer_tuned")] == [f"'{formula}"] * 3
 
@@ -407,7 +407,7 @@ def test_no_text_in_the_file_can_be_run_by_a_spreadsheet(begin: str):
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=4))
 def test_the_file_holds_every_instruction_whole_and_in_the_order_of_the_table(instructions: list[str]):
     result = results.survey(*(results.surveyed(one, log_ratio=float(n)) for n, one in enumerate(instructions)))
-    assert [line["instruction"] for line in lines(result)] == [widget.guard(one) for one in reversed(instructions)]
+    assert [line["instruction"] for line in lines(result)] == [download.guard(one) for one in reversed(instructions)]
 
 
 # The real engine

@@ -10,6 +10,7 @@ from dashboard import session
 from dashboard.figures import generation as certainties
 from dashboard.figures import shift as figures
 from dashboard.widgets.chart import chart
+from dashboard.widgets.download import csv_file
 from dashboard.widgets.format_or_weights import format_or_weights
 from dashboard.widgets.shift_strips import chance, pinned, strips, token_of, unit_of
 from dashboard.widgets.text import plain
@@ -208,11 +209,11 @@ def _most_shifted(result: Shift, side: Side) -> None:
         st.subheader("Most shifted first", anchor=False, width="content")
         st.download_button(
             "Download as CSV",
-            data=lambda: result.table().to_csv(index=False).encode("utf-8", "replace"),
+            data=lambda: csv_file(result.table()),
             file_name="shift.csv",
             mime="text/csv",
             on_click="ignore",
-            help="Every token of both answers with every measure, in nats.",
+            help="Every token of both answers with every measure, in nats. An apostrophe stands before a token that a spreadsheet would take for a formula.",
         )
     if not len(forced.spans):
         st.caption(f"The {side} answer has no token to list.")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
@@ -11,6 +9,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from dashboard import session
 from dashboard.figures import survey as figures
 from dashboard.widgets.chart import chart
+from dashboard.widgets.download import csv_file
 from dashboard.widgets.progress import AT_ONCE_SECONDS, status
 from dashboard.widgets.text import CONTROL, plain
 from model_utils.contracts.common import FORMATS, Manner
@@ -25,8 +24,6 @@ FEW = 20
 """Of fewer instructions a bootstrap knows too little of how much they differ."""
 OWN_DOWNLOAD = "<style>.st-key-survey-rows button[aria-label^='Download as CSV'] { display: none; }</style>"
 """The table's own download would hand formulas to a spreadsheet as they are."""
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a spreadsheet takes for the beginning of a formula, wide forms too."""
 INTERVALS_HELP = (
     "Resampling the instructions of this list 2,000 times (bootstrap, BCa, Efron 1987) puts the mean between these ends in 95 % of cases. "
     "That speaks of instructions like these, not of all that could be asked."
@@ -223,27 +220,13 @@ def short(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def csv_file(result: Survey) -> bytes:
-    """The whole table. Texts are in quotation marks, and none of them can be run by a spreadsheet."""
-    table = result.table()
-    for name in table:
-        if not pd.api.types.is_numeric_dtype(table[name]):
-            table[name] = table[name].map(guard)
-    return table.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8", "replace")
-
-
-def guard(text: str) -> str:
-    """With an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
-
-
 def _table(result: Survey, in_order: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
         st.subheader("As they come" if in_order else "Most different first", anchor=False, width="content")
         if not in_order:
             st.download_button(
                 "Download as CSV",
-                data=lambda: csv_file(result),
+                data=lambda: csv_file(result.table()),
                 file_name="survey.csv",
                 mime="text/csv",
                 on_click="ignore",

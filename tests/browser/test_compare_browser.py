@@ -116,3 +116,36 @@ def test_other_formats_part_the_difference_anew(page: Page, app_server: str):
     expect(page.get_by_text("the format part is zero by definition")).to_be_visible(timeout=4 * LOADED)
     expect(sum).to_contain_text("format +0.00")
     assert sum.inner_text() != before
+
+
+def test_a_reloaded_link_reads_the_same_numbers(page: Page, app_server: str):
+    """Headline, shares, parts, measure and pin: all that was seen is seen again, after Run and not before."""
+    open_at(page, app_server)
+    ask(page, LONG)
+    whole(page)
+    measured(page)
+    cells(page, "tuned").nth(1).click()
+    pinned_at(page, 1)
+    page.get_by_role("radio", name="rank", exact=True).click()
+    seen = numbers(page)
+    page.wait_for_function("location.search.includes('rank') && location.search.includes('token')")
+    page.reload()
+    expect(page.get_by_text("This question came with the link; press Run to ask it.")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_role("heading", name="Format or weights?")).to_have_count(0)
+    page.get_by_role("button", name=re.compile("^Run")).click()
+    whole(page)
+    measured(page)
+    pinned_at(page, 1)
+    assert numbers(page) == seen
+    expect(page.get_by_role("radio", name="rank", exact=True)).to_be_checked()
+
+
+def numbers(page: Page) -> list[str]:
+    """The sentences with the figures of the page."""
+    patterns = (
+        r"tokens of the tuned answer changed more",
+        r"unshifted \d+%",
+        r"^total .* nats = weights",
+        r"^Pinned: ",
+    )
+    return [page.get_by_text(re.compile(pattern)).first.inner_text() for pattern in patterns]
