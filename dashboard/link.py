@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import quote_plus
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from model_utils.contracts.attribution import Quantity
-from model_utils.contracts.common import UNBOUNDED, AttentionKind, Format, ModelSpec, Request, Specs
+from model_utils.contracts.common import UNBOUNDED, AttentionKind, Format, Manner, ModelSpec, Request, Specs
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.shift import MEASURES
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
 
@@ -52,37 +53,54 @@ class View(Request):
     """what is shown along the answers"""
 
 
-def check_top_k(request: GenerationRequest) -> GenerationRequest:
+M = TypeVar("M", bound=Manner)
+
+
+def check_top_k(request: M) -> M:
     """Numbers that a browser's field holds exactly."""
     if request.sampling is not None and request.sampling.top_k > MAX_TOP_K:
         raise ValueError(f"top_k is at most {MAX_TOP_K:,} in a link")
     return request
 
 
-class Link(Request):
-    """A question and a view of what came of it."""
+class Whom(Request):
+    """The two models that are asked."""
 
     base: ModelSpec
     tuned: ModelSpec
-    request: Annotated[GenerationRequest, AfterValidator(check_top_k)]
-    view: View = View()
 
     @property
     def specs(self) -> Specs:
         return Pair(self.base, self.tuned)
 
 
-def encode(link: Link) -> str:
+class Link(Whom):
+    """A question and a view of what came of it."""
+
+    request: Annotated[GenerationRequest, AfterValidator(check_top_k)]
+    view: View = View()
+
+
+class ListLink(Whom):
+    """A list of instructions."""
+
+    request: Annotated[SurveyRequest, AfterValidator(check_top_k)]
+
+
+W = TypeVar("W", bound=Whom)
+
+
+def encode(link: Whom) -> str:
     """Compact JSON; what is as it always is, is left out."""
     return link.model_dump_json(exclude_defaults=True)
 
 
-def decode(text: str) -> Link:
+def decode(text: str, kind: type[W]) -> W:
     """What `encode` was given; Refused, in one sentence, when the text is anything else."""
     if not fits(text):
         raise Refused(_sentence(f"it is longer than {MAX_LINK:,} characters"))
     try:
-        return Link.model_validate_json(text, strict=True)
+        return kind.model_validate_json(text, strict=True)
     except ValidationError as error:
         raise Refused(_sentence(_first_mistake(error))) from error
 

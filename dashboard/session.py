@@ -13,7 +13,7 @@ from streamlit.runtime import Runtime
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from dashboard import link
-from dashboard.link import Link, View
+from dashboard.link import Link, ListLink, View, Whom
 from model_utils import catalogue, checkpoints
 from model_utils.contracts.common import (
     FORMATS,
@@ -45,8 +45,10 @@ PAIR_PANEL = "pair"
 """Key of the popover in which the pair is chosen: a change of the pair leaves it open, the load report closes it."""
 INSTRUCTION = "instruction"
 """Key of the instruction's text area: an example writes into it."""
-ADDRESS = "ask"
-"""The parameter of a page's address that holds the question and what is looked at."""
+ADDRESS, LIST_ADDRESS = "ask", "list"
+"""The parameters of a page's address that hold the question with what is looked at, and the list of instructions."""
+PASTED = "instructions"
+"""Key of the text area of the list."""
 
 OWN = "own template"
 """The name of a format that a person writes."""
@@ -449,19 +451,42 @@ def forget_turns() -> None:
 
 def _read_address() -> None:
     """At the start of a visit: restores what the address says, and runs, opens and looks for nothing."""
-    text, here = st.query_params.get(ADDRESS), visit()
-    if text is None:
-        return
+    here = visit()
     try:
-        came = link.decode(text)
+        if ADDRESS in st.query_params:
+            _restore(link.decode(st.query_params[ADDRESS], Link))
+        if LIST_ADDRESS in st.query_params:
+            _restore_list(link.decode(st.query_params[LIST_ADDRESS], ListLink))
     except Refused as refused:
-        here.problem = str(refused)
-        return
+        here.problem = many().problem = str(refused)
+
+
+def _restore(came: Link) -> None:
+    here = visit()
     here.linked, here.wished = came, came.view
     here.unopened = None if came.specs == here.pair else came.specs
     here.side, here.split = came.view.side, came.view.split
     write_form(came.request)
     _write_view(came.view, OF_ANY)
+
+
+def _restore_list(came: ListLink) -> None:
+    """A list that cannot be pasted, because an instruction has several lines, stands there as if from a file."""
+    here, listed = visit(), came.request.instructions
+    here.unopened = None if came.specs == here.pair else came.specs
+    many().linked = came
+    write_form(_first_of(came.request))
+    st.session_state[INSTRUCTION] = ""
+    if any(len(one.splitlines()) != 1 for one in listed):
+        keep_file("the link", Items(listed, tuple(range(1, len(listed) + 1)), ()))
+    else:
+        st.session_state[PASTED] = "\n".join(listed)
+
+
+def _first_of(request: SurveyRequest) -> GenerationRequest:
+    """The first instruction of a list as a question of its own."""
+    system = [Message(role="system", content=request.system)] if request.system else []
+    return GenerationRequest(messages=(*system, Message(content=request.instructions[0])), **_manner(request))
 
 
 def _write_view(view: View, keys: Mapping[str, str]) -> None:
@@ -495,12 +520,31 @@ def write_address() -> bool:
 
     Written whenever a page is drawn: a change of page drops it, and a rerun may swallow what was written before.
     """
-    text = _address()
+    return _write(ADDRESS, _address())
+
+
+def write_list_address() -> bool:
+    """The same for the page of many instructions: whom the list was given to, and how it was asked."""
+    here = many()
+    came = here.linked
+    if here.asking is not None:
+        base, tuned = here.asking.specs.sides
+        came = ListLink(base=base, tuned=tuned, request=here.asking.request)
+    return _write(LIST_ADDRESS, "" if came is None else _fitting(came))
+
+
+def _write(name: str, text: str | None) -> bool:
     if text:
-        st.query_params[ADDRESS] = text
-    elif ADDRESS in st.query_params:
-        del st.query_params[ADDRESS]
+        st.query_params[name] = text
+    elif name in st.query_params:
+        del st.query_params[name]
     return text is not None
+
+
+def _fitting(whom: Whom) -> str | None:
+    """As text; None: it would be too long for an address."""
+    text = link.encode(whom)
+    return text if link.fits(text) else None
 
 
 def _address() -> str | None:
@@ -514,8 +558,7 @@ def _address() -> str | None:
         return ""
     if sum(len(message.content) for message in request.messages) > link.MAX_LINK:
         return None
-    text = link.encode(Link(base=specs.base, tuned=specs.tuned, request=request, view=_view()))
-    return text if link.fits(text) else None
+    return _fitting(Link(base=specs.base, tuned=specs.tuned, request=request, view=_view()))
 
 
 def _view() -> View:
@@ -724,6 +767,8 @@ class Asking:
 class Many:
     """The list of one visitor, which outlives the questions of the other pages."""
 
+    linked: ListLink | None = None
+    """the list that came with the address, until it is run"""
     file: tuple[str, Items | str] | None = None
     """name of the file that was given, and what it holds or why it cannot be read, as a sentence"""
     asking: Asking | None = None
@@ -756,7 +801,7 @@ def survey(instructions: tuple[str, ...]) -> None:
 
 def _survey(asking: Asking) -> None:
     here, before = many(), many().held
-    here.asking, here.begun, here.problem = asking, None, None
+    here.asking, here.begun, here.problem, here.linked = asking, None, None, None
     here.held = Held(engine().submit("survey", asking.specs, asking.request, owner(), background=True))
     if before is not None and before.job is not here.held.job:
         engine().release(before.job, owner())
@@ -806,8 +851,7 @@ def open_listed(instruction: str) -> None:
     here.problem = None if visit().pair == asking.specs else choose_pair(asking.specs)
     if here.problem is not None:
         return
-    system = [Message(role="system", content=asking.request.system)] if asking.request.system else []
-    write_form(GenerationRequest(messages=(*system, Message(content=instruction)), **_manner(asking.request)))
+    write_form(_first_of(asking.request.model_copy(update={"instructions": (instruction,)})))
     run()
     here.opened = True
 

@@ -143,7 +143,7 @@ def test_every_measure_is_drawn_and_kept_in_the_address(app: AppTest, measure: s
     app.session_state["measure"] = measure
     checked(app.run())
     checked(app.run())
-    assert link.decode(app.query_params["ask"]).view.measure == measure
+    assert link.decode(app.query_params["ask"], link.Link).view.measure == measure
     assert len(figures(app)) == 2
     go(app, "attention")
     go(app, "compare")

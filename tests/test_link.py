@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from dashboard import session
-from dashboard.link import MAX_LINK, Link, View, decode, encode, fits
+from dashboard.link import MAX_LINK, Link, ListLink, View, decode, encode, fits
 from dashboard.widgets.movement import CERTAINTY
 from dashboard.widgets.reliance import EXTENTS
 from dashboard.widgets.text import plain
@@ -21,6 +21,7 @@ from model_utils.contracts.attribution import QUANTITIES
 from model_utils.contracts.common import FORMATS, Message, ModelSpec, Sampling, Specs, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.shift import MEASURES
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 from tests import results
@@ -78,7 +79,7 @@ def changed(**fields: Any) -> str:
 
 def told(text: str) -> str:
     with pytest.raises(Refused) as caught:
-        decode(text)
+        decode(text, Link)
     return str(caught.value)
 
 
@@ -87,7 +88,7 @@ def told(text: str) -> str:
 
 @given(links.filter(lambda one: fits(encode(one))))
 def test_what_goes_in_comes_out(one: Link):
-    assert decode(encode(one)) == one
+    assert decode(encode(one), Link) == one
 
 
 @given(texts)
@@ -173,7 +174,7 @@ def opened(text: str, page: str = "compare") -> AppTest:
 
 def address(app: AppTest) -> Link:
     text = app.query_params["ask"]
-    return decode(text if isinstance(text, str) else text[-1])
+    return decode(text if isinstance(text, str) else text[-1], Link)
 
 
 def says(app: AppTest, came: Link) -> bool:
@@ -351,3 +352,61 @@ def test_nothing_of_a_hostile_link_is_drawn_as_markup(engine: FakeEngine):
     shown = [element.value for kind in ("markdown", "caption", "warning", "error") for element in app.get(kind)]
     assert not [value for value in shown if "![x](" in value or "<script>" in value]
     assert not [body for body in written(app) if "<script>alert" in body]
+
+
+# A list of instructions
+
+lists = st.builds(
+    ListLink,
+    base=specs,
+    tuned=specs,
+    request=st.builds(SurveyRequest, instructions=st.lists(instructions, min_size=1, max_size=4).map(tuple)),
+)
+
+
+def surveyed(kind: str, request: Any) -> FakeJob:
+    return FakeJob(kind, request, result=results.survey())
+
+
+@given(lists.filter(lambda one: fits(encode(one))))
+def test_a_list_that_goes_in_comes_out(one: ListLink):
+    assert decode(encode(one), ListLink) == one
+
+
+@pytest.mark.parametrize("listed", [("Name three.", "Sort 3, 1, 2."), ("Two\nlines.", "One <b>line</b>.")])
+def test_the_address_of_a_list_brings_it_back_and_asks_nobody(engine: FakeEngine, listed: tuple[str, ...]):
+    request = SurveyRequest(instructions=listed, formats=Pair("plain", "plain"), system="Be brief.", max_new_tokens=9)
+    came = ListLink(base=DEFAULT.base, tuned=DEFAULT.tuned, request=request)
+    engine.make = surveyed
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["list"] = encode(came)
+    checked(app.run())
+    go(app, "many")
+    assert not engine.submitted and "This list came with the link; press Run to ask it." in words(app)
+    assert app.selectbox(key="format-base").value == "plain" and app.number_input(key="length").value == 9
+    checked(app.button(key="run").click().run())
+    assert engine.asked("survey") == [request]
+    text = app.query_params["list"]
+    assert decode(text if isinstance(text, str) else text[-1], ListLink) == came
+    assert "came with the link" not in words(app)
+
+
+def test_a_list_too_long_for_an_address_has_no_link(engine: FakeEngine):
+    engine.make = surveyed
+    app = checked(AppTest.from_file(APP, default_timeout=60).run())
+    go(app, "many")
+    app.text_area(key="instructions").set_value("\n".join(f"Name {number} things." for number in range(900)))
+    checked(app.button(key="run").click().run())
+    assert "too long for the address" in words(app) and "list" not in app.query_params
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", encode(link()), '{"base":{"id":"a/b"},"tuned":{"id":"a/b"},"request":{"instructions":[]}}']
+)
+def test_a_list_edited_by_hand_is_one_sentence(engine: FakeEngine, text: str):
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["list"] = text
+    checked(app.run())
+    go(app, "many")
+    assert ["the page was opened without it" in one.value for one in app.error] == [True]
+    assert not engine.submitted

@@ -57,7 +57,7 @@ def page(app: AppTest, engine: FakeEngine) -> AppTest:
 
 
 def paste(page: AppTest, text: str = LIST) -> AppTest:
-    return checked(page.text_area(key=instruction_list.PASTED).set_value(text).run())
+    return checked(page.text_area(key=session.PASTED).set_value(text).run())
 
 
 def press_run(page: AppTest) -> AppTest:
@@ -131,14 +131,14 @@ def test_a_file_takes_the_place_of_the_pasted_list_until_it_is_given_up(page: Ap
     paste(page)
     upload(page, "list.csv", b'instruction,input\nSort them.,"3, 1"\nName two.,\n')
     assert "2 instructions; nothing was left out" in words(page).replace("\\", "")
-    assert page.text_area(key=instruction_list.PASTED).disabled
+    assert page.text_area(key=session.PASTED).disabled
     go(page, "compare")
     go(page, "many")
     assert plain("From the file list.csv") in words(page), "a change of page empties an uploader, not the list"
     press_run(page)
     assert engine.asked("survey")[-1].instructions == ("Sort them.\n\n3, 1", "Name two.")
     checked(page.button(key="forget-file").click().run())
-    assert page.text_area(key=instruction_list.PASTED).value == LIST
+    assert page.text_area(key=session.PASTED).value == LIST
     assert len(page.file_uploader) == 1
     press_run(page)
     assert engine.asked("survey")[-1].instructions == tuple(LIST.splitlines())
@@ -171,7 +171,7 @@ def test_the_embedded_models_have_examples_in_one_click(page: AppTest, engine: F
     upload(page, "list.txt", b"Say it.")
     checked(page.button(key="list-examples").click().run())
     assert engine.asked("survey")[-1].instructions == tuple(one.instruction for one in demo.EXAMPLES)
-    assert page.text_area(key=instruction_list.PASTED).value.splitlines()[0] == demo.EXAMPLES[0].instruction
+    assert page.text_area(key=session.PASTED).value.splitlines()[0] == demo.EXAMPLES[0].instruction
     assert len(table(page)) == 3
 
 

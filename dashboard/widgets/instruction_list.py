@@ -11,8 +11,6 @@ from model_utils import demo, items
 from model_utils.errors import Refused
 from model_utils.items import Items
 
-PASTED = "instructions"
-"""Key of the text area."""
 ENDINGS = [ending.removeprefix(".") for ending in items.READERS]
 SHOWN = 10
 """Sentences about lines left out that are shown; of the others the number."""
@@ -36,8 +34,12 @@ def instruction_list() -> None:
     if isinstance(found, Items):
         _read(found)
     problem = found if isinstance(found, str) and given() else here.problem
+    if not session.write_list_address():
+        st.caption("This list is too long for the address of the page: there is no link to it, and a reload loses it.")
     if problem is not None:
         st.error(plain(problem))
+    elif here.linked is not None:
+        st.caption("This list came with the link; press Run to ask it.")
     elif isinstance(found, Items) and session.relisted(found.instructions):
         st.caption("You changed the list or how it is asked; what follows is about the one before. Press Run to ask.")
 
@@ -53,12 +55,12 @@ def run(found: Items | str) -> None:
 def reading() -> Items | str:
     """What the list holds, or why it cannot be read."""
     file = session.many().file
-    return file[1] if file is not None else pasted(session.value(PASTED))
+    return file[1] if file is not None else pasted(session.value(session.PASTED))
 
 
 def given() -> bool:
     """Whether there is anything to read."""
-    return session.many().file is not None or bool(session.value(PASTED).strip())
+    return session.many().file is not None or bool(session.value(session.PASTED).strip())
 
 
 def pasted(text: str) -> Items | str:
@@ -83,7 +85,7 @@ def from_file(name: str, content: bytes) -> Items | str:
 def _pasted() -> None:
     st.text_area(
         "Instructions, one a line",
-        key=PASTED,
+        key=session.PASTED,
         height=144,
         placeholder="Paste up to 2,000 instructions. Each is asked by itself.",
         disabled=session.many().file is not None,
@@ -135,7 +137,7 @@ def _examples() -> None:
 def _take_examples() -> None:
     text = "\n".join(example.instruction for example in demo.EXAMPLES)
     session.forget_file()
-    session.write_list(PASTED, text)
+    session.write_list(session.PASTED, text)
     run(pasted(text))
 
 

@@ -34,7 +34,7 @@ OWN = "own template: in your own text"
 
 
 def address(page: Page) -> Link:
-    return decode(parse_qs(urlsplit(page.url).query)["ask"][0])
+    return decode(parse_qs(urlsplit(page.url).query)["ask"][0], Link)
 
 
 def says(page: Page, wanted: Callable[[Link], bool]) -> None:
