@@ -64,7 +64,9 @@ def _on_one_thread(work: Callable[[Polled], Any]) -> Any:
     thread.start()
     while thread.is_alive():
         time.sleep(POLL_SECONDS)
-        str(report.snapshot)
+        shown = report.snapshot
+        if isinstance(shown, Generation):
+            [answer.text for answer in shown.answers.sides]
     return done.result(timeout=0)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
 
 import jinja2
 import numpy as np
@@ -335,15 +337,40 @@ SAMPLES = (
 """Texts in ten scripts, and a piece of a program, that two tokenizers must cut alike to be called compatible."""
 
 
-def relation(tokenizers: Pair[Tokenizer]) -> Relation:
+T = TypeVar("T")
+
+
+def _remembered(compare: Callable[[Tokenizer, Tokenizer], T]) -> Callable[[Pair[Tokenizer]], T]:
+    """Two large tokenizers take half a second to compare; what was found is kept as long as both of them are."""
+    found: WeakKeyDictionary[Tokenizer, WeakKeyDictionary[Tokenizer, T]] = WeakKeyDictionary()
+
+    @wraps(compare)
+    def remembered(tokenizers: Pair[Tokenizer]) -> T:
+        known = found.setdefault(tokenizers.base, WeakKeyDictionary())
+        if tokenizers.tuned not in known:
+            known[tokenizers.tuned] = compare(*tokenizers.sides)
+        return known[tokenizers.tuned]
+
+    return remembered
+
+
+@_remembered
+def relation(base: Tokenizer, tuned: Tokenizer) -> Relation:
     """How two tokenizers stand to each other."""
-    base, tuned = tokenizers.sides
     if base is tuned or base.backend_tokenizer.to_str() == tuned.backend_tokenizer.to_str():
         return "equal"
     known = tuned.get_vocab()
     same_ids = all(known.get(token, id) == id for token, id in base.get_vocab().items())
     agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES)
     return "compatible" if same_ids and agree else "different"
+
+
+@_remembered
+def different_ids(base: Tokenizer, tuned: Tokenizer) -> np.ndarray:
+    """(id,) int64: the ids that stand for different tokens, or for one in only one of them."""
+    names = [{id: token for token, id in one.get_vocab().items()} for one in (base, tuned)]
+    every = sorted(names[0].keys() | names[1].keys())
+    return np.array([id for id in every if names[0].get(id) != names[1].get(id)], dtype=np.int64)
 
 
 def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str, begin: int = 0) -> Encoded:

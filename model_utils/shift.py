@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from model_utils import anatomy, generation, prompts
-from model_utils.contracts.common import SLOT, Encoded, Format, Message
+from model_utils.contracts.common import SLOT, Encoded, Format, Message, Relation
 from model_utils.contracts.generation import ALTERNATIVES
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, ShiftRequest, Split
 from model_utils.errors import Refused
@@ -202,8 +202,7 @@ def measure(
     for _, model in pair.items():
         generation.check_ids(model, ids[:-1])
     passes = pair.zip(prompt).map(lambda one: texts.read(*one, ids))
-    shared = _shared_ids(pair) if relation == "compatible" else _shared_rows(pair)
-    observed, (forward, reverse, middle, variation) = _observe_both(passes, ids, shared)
+    observed, (forward, reverse, middle, variation) = _observe_both(passes, ids, _shared_ids(pair, relation))
     readings = pair.zip(prompt).zip(observed).map(lambda one: _reading(*one[0], answer, one[1]))
     log_probs = readings.map(lambda one: one.log_probs.astype(np.float64))
     return Forced(writer, readings, True, answer.spans, counted, log_probs, forward, reverse, middle, variation)
@@ -291,20 +290,16 @@ def _reading(model: LanguageModel, prompt: Encoded, answer: Encoded, observed: l
     )
 
 
-def _shared_rows(pair: Pair[LanguageModel]) -> Pair[torch.Tensor] | None:
-    """With equal tokenizers: the rows that both models have, where one table is padded further than the other; None: all."""
+def _shared_ids(pair: Pair[LanguageModel], relation: Relation) -> Pair[torch.Tensor] | None:
+    """The ids that both models have, where one has other tokens or a table that is padded further; None: all."""
     sizes = pair.map(lambda model: model.facts.vocabulary)
-    if sizes.base == sizes.tuned:
+    size = min(sizes.sides)
+    if relation == "equal" and sizes.base == sizes.tuned:
         return None
-    return pair.map(lambda model: torch.arange(min(sizes.sides), device=model.device))
-
-
-def _shared_ids(pair: Pair[LanguageModel]) -> Pair[torch.Tensor]:
-    """With compatible tokenizers: the ids that stand for the same token in both, or for none in either."""
-    size = min(model.facts.vocabulary for model in pair.sides)
-    names = pair.map(lambda model: {id: token for token, id in model.tokenizer.get_vocab().items()})
-    same = [id for id in range(size) if names.base.get(id) == names.tuned.get(id)]
-    return pair.map(lambda model: torch.tensor(same, device=model.device))
+    same = np.arange(size)
+    if relation == "compatible":
+        same = np.setdiff1d(same, prompts.different_ids(pair.map(lambda model: model.tokenizer)))
+    return pair.map(lambda model: torch.as_tensor(same, device=model.device))
 
 
 # --- what makes it believable -----------------------------------------------------------------------------------------
