@@ -76,9 +76,10 @@ def test_the_sentence_counts_what_differs(changes: tuple[float, ...]):
 
 def test_the_sentence_names_what_does_not_work_and_why():
     why = "the tokenizers cut texts into different tokens"
-    abilities = (Ability("generation", True, ""), Ability("attention", False, why), Ability("attribution", False, why))
+    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey"))
+    abilities = (*works, Ability("attention", False, why), Ability("attribution", False, why))
     said = sentence(results.load_report(tokenizers="different", abilities=abilities))
-    assert said.endswith(f"Compare works, Attention and Attribution do not, because {why}.")
+    assert said.endswith(f"Compare and Many work, Attention and Attribution do not, because {why}.")
     one = (
         Ability("generation", True, ""),
         Ability("attribution", True, ""),

@@ -58,17 +58,20 @@ def _architectures(report: LoadReport) -> tuple[str, str]:
 def _abilities_said(abilities: Sequence[Ability]) -> str:
     if all(one.works for one in abilities):
         return "everything works"
-    works = [_page(one) for one in abilities if one.works]
+    works = list(dict.fromkeys(_page(one) for one in abilities if one.works))
     parts = [f"{_listed(works)} {'works' if len(works) == 1 else 'work'}"] if works else []
     without = sorted((one for one in abilities if not one.works), key=lambda one: one.reason)
     for reason, group in groupby(without, key=lambda one: one.reason):
-        names = [_page(one) for one in group]
+        names = list(dict.fromkeys(_page(one) for one in group))
         parts.append(f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not, because {reason}")
     return ", ".join(parts)
 
 
 def _page(ability: Ability) -> str:
-    return "Compare" if ability.analysis == "generation" else ability.analysis.capitalize()
+    """The page that shows it."""
+    return {"generation": "Compare", "shift": "Compare", "survey": "Many"}.get(
+        ability.analysis, ability.analysis.capitalize()
+    )
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -154,7 +157,8 @@ def _report(report: LoadReport) -> None:
 def _ability(ability: Ability) -> str:
     mark, word = ("✓", "works") if ability.works else ("✗", "does not work")
     reason = f"{':' if not ability.works else ','} {ability.reason}" if ability.reason else ""
-    return f"<li><b>{mark} {escaped(_page(ability))}</b> {word}{escaped(reason)}</li>"
+    name = "Compare, token by token," if ability.analysis == "shift" else _page(ability)
+    return f"<li><b>{mark} {escaped(name)}</b> {word}{escaped(reason)}</li>"
 
 
 def _sides(report: LoadReport) -> str:
