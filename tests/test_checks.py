@@ -14,6 +14,8 @@ from model_utils.checks import Check
 from model_utils.contracts.common import explain
 from tests.strategies import texts
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = {
     "items": (Check(kind="items", exactly=3), "dogs, cats and horses", "dogs and cats"),
     "words": (Check(kind="words", at_most=3), "one well-known word", "one two three four"),

@@ -17,6 +17,8 @@ from model_utils.pair import Pair
 from tests import results
 from tests.test_pages import HOSTILE, FakeEngine, FakeJob, app, ask, checked, done, engine, go, kept, words, written
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["app", "engine"]  # fixtures
 
 WORDS = ("One", " two", " three", " four", "<|end|>")

@@ -13,6 +13,8 @@ from model_utils import differences
 from tests.oracles import longest_common
 from tests.strategies import AWKWARD, texts
 
+pytestmark = pytest.mark.slow
+
 answers = st.one_of(texts, st.text(st.sampled_from("ab c\n.字"), max_size=30))
 
 

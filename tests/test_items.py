@@ -19,6 +19,8 @@ from model_utils.errors import Refused
 from model_utils.items import MAX_BYTES, MAX_ITEMS, Items, parse, read
 from tests.strategies import instructions, texts
 
+pytestmark = pytest.mark.slow
+
 DATA = Path(__file__).parent / "data"
 
 lists = st.lists(instructions, min_size=1, max_size=8)

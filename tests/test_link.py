@@ -28,6 +28,8 @@ from tests import results
 from tests.strategies import AWKWARD, instructions, texts
 from tests.test_pages import APP, PAGES, FakeEngine, FakeJob, checked, done, engine, go, kept, words, written
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["engine"]
 
 names = texts.filter(bool)

@@ -27,6 +27,8 @@ from model_utils.pair import SIDES, Pair
 from tests import results
 from tests.test_pages import APP, HOSTILE, FakeEngine, FakeJob, app, checked, done, engine, go, kept, words
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["app", "engine"]  # fixtures
 
 LIST = "Name three cities.\nA very long one.\nWhat is the capital?"

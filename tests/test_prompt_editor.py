@@ -23,6 +23,8 @@ from tests.models import specs_of
 from tests.strategies import instructions
 from tests.test_pages import HOSTILE, PAGES, FakeEngine, FakeJob, app, ask, checked, engine, go, kept, words, written
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["app", "engine"]
 
 FORM = session.Form(

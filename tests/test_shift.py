@@ -26,6 +26,8 @@ from model_utils.reporting import Report
 from tests import architectures, builders, oracles
 from tests.models import loaded, opened, run
 
+pytestmark = pytest.mark.slow
+
 PLAIN = Pair("plain", "plain")
 ANSWERS = Pair((40, 41, 90, 12, 77), (50, 61, 33))
 

@@ -19,6 +19,8 @@ from model_utils.contracts.shift import MEASURES, SHARES, Floor, Forced
 from model_utils.pair import SIDES, Pair, Side
 from tests import results
 
+pytestmark = pytest.mark.slow
+
 WORDS = ("One", " two", " three", " four", " five", "<|end|>")
 BOTH = pytest.mark.parametrize("side", SIDES)
 LENGTHS = pytest.mark.parametrize("count", [0, 1, 2, 40])

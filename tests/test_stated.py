@@ -17,6 +17,8 @@ from model_utils import checks, stated
 from model_utils.checks import Check
 from tests.strategies import AWKWARD, texts
 
+pytestmark = pytest.mark.slow
+
 
 def says(instruction: str) -> list[str]:
     return [check.says for check in stated.find(instruction)]

@@ -23,6 +23,8 @@ from model_utils.pair import SIDES, Pair
 from model_utils.reporting import Report
 from tests.models import run
 
+pytestmark = pytest.mark.slow
+
 INSTRUCTIONS = ("Name three animals.", "Say 漢字 🎉 in one sentence.", "Answer in JSON: what is שלום?")
 
 

@@ -15,6 +15,8 @@ from model_utils.contracts.survey import Interval, Survey, measures
 from model_utils.pair import SIDES, Pair
 from tests import results
 
+pytestmark = pytest.mark.slow
+
 DARK = pytest.mark.parametrize("dark", [False, True])
 HALF = results.surveyed("Two things?", checks=("3 items", "in JSON"), passed=Pair((False, False), (True, False)))
 WHOLE = results.survey(HALF, results.surveyed("Another?", 0.5, 2.0), results.refused("A long one."))
