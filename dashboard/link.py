@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from model_utils.contracts.attribution import Quantity
+from model_utils.contracts.attribution import Granularity, Method, Operator, Quantity
 from model_utils.contracts.common import UNBOUNDED, AttentionKind, Format, Manner, ModelSpec, Request, Specs
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.shift import MEASURES
@@ -33,6 +33,9 @@ def check_measure(measure: str) -> str:
     return measure
 
 
+MAX_SPANS = 4_000
+
+
 class View(Request):
     """What is looked at; what is not named stays as it is."""
 
@@ -46,8 +49,13 @@ class View(Request):
     """the formats, reference first, between which the difference is parted; None: base's and tuned's"""
     attention_kind: AttentionKind | None = None
     layer: Place | None = None
-    head: Place | None = None
+    head: Place | Literal["mean", "strongest"] | None = None
     quantity: Quantity | None = None
+    method: Method | None = None
+    granularity: Granularity | None = None
+    operator: Operator | None = None
+    spans: Annotated[str, Field(max_length=MAX_SPANS)] | None = None
+    """passages of the instruction, one a line"""
     extent: Literal["one token", "the whole answer"] | None = None
     measure: Annotated[str, AfterValidator(check_measure)] | None = None
     """what is shown along the answers"""

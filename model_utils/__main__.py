@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,9 @@ import pandas as pd
 from pydantic import ValidationError
 
 from model_utils import analyses, codec, hub, items
-from model_utils.contracts.attribution import QUANTITIES
+from model_utils.contracts.ablation import FILLS, Ablation
+from model_utils.contracts.attention import REDUCTIONS, Attention
+from model_utils.contracts.attribution import BASELINES, GRANULARITIES, METHODS, OPERATORS, QUANTITIES, Attribution
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     DTYPES,
@@ -77,6 +80,28 @@ SHARED = [
     ),
 ]
 
+EXPLAINED = [
+    click.option("--quantity", type=click.Choice(QUANTITIES), help="what is explained [default: logit]"),
+    click.option(
+        "--target",
+        "targets",
+        type=int,
+        multiple=True,
+        help="a position in the answer, from 0; may be repeated [default: the whole answer]",
+    ),
+    click.option("--against", metavar="TOKEN", help="explain why the target stands there and not this token"),
+    click.option("--granularity", type=click.Choice(GRANULARITIES), help="the parts of the text [default: token]"),
+    click.option(
+        "--span", "spans", multiple=True, metavar="TEXT", help="a passage of the instruction; with --granularity span"
+    ),
+    click.option(
+        "--answer-too/--prompt-only", default=None, help="whether earlier tokens of the answer are parts [default: yes]"
+    ),
+    click.option(
+        "--operator", type=click.Choice(OPERATORS), help="what taking a part away means [default: mean embedding]"
+    ),
+]
+
 
 def options(*groups: list[Any]) -> Any:
     """Adds groups of options to a command, in the order in which they stand."""
@@ -125,7 +150,7 @@ def shift(format_base: str, format_tuned: str, **given: Any) -> None:
 )
 def survey(listed: Path | None, instruction: str | None, requests: Path | None, **given: Any) -> None:
     """How far tuning moved the answers to many instructions."""
-    if listed is not None and instruction is None and requests is None:
+    if listed is not None:
         given["instructions"] = _listed(listed)
     formats = Pair(given.pop("format_base"), given.pop("format_tuned"))
     run("survey", instruction=instruction, requests=requests, formats=formats, **given)
@@ -133,26 +158,88 @@ def survey(listed: Path | None, instruction: str | None, requests: Path | None, 
 
 @main.command()
 @options(MODELS, WHAT, SHARED)
-@click.option("--layer", type=int, help="which layer, from 0 [default: 0]")
 @click.option("--attention-kind", type=click.Choice(ATTENTION_KINDS), help="whose look [default: self]")
-def attention(**given: Any) -> None:
-    """What every head of one layer looks at."""
-    run("attention", **given)
+def atlas(**given: Any) -> None:
+    """All heads: what each looks at, and which tuning changed most."""
+    run("atlas", **given)
 
 
 @main.command()
 @options(MODELS, WHAT, SHARED)
-@click.option("--quantity", type=click.Choice(QUANTITIES), help="what is explained [default: logit]")
+@click.option("--layer", type=int, help="which layer, from 0 [default: 0]")
+@click.option("--attention-kind", type=click.Choice(ATTENTION_KINDS), help="whose look [default: self]")
 @click.option(
-    "--target",
-    "targets",
-    type=int,
-    multiple=True,
-    help="a position in the answer, from 0; may be repeated [default: the whole answer]",
+    "--reduction",
+    type=click.Choice(REDUCTIONS),
+    help="the heads of one layer, or one map of all layers [default: heads]",
 )
+@click.option("--value-weighted", is_flag=True, default=None, help="weigh each look by what it passes on")
+@click.option(
+    "--own-format", metavar="FORMAT", help="the other side reads its own prompt, in this format, and its own answer"
+)
+def attention(own_format: str | None, **given: Any) -> None:
+    """What every head of one layer looks at, or all layers together."""
+    run("attention", own=own_format and {"format": own_format}, **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED)
+@click.option("--attention-kind", type=click.Choice(ATTENTION_KINDS), help="whose heads [default: self]")
+@click.option(
+    "--head",
+    "heads",
+    type=int,
+    nargs=2,
+    multiple=True,
+    metavar="LAYER HEAD",
+    help="both from 0; may be repeated [default: every head]",
+)
+@click.option(
+    "--fill",
+    type=click.Choice(FILLS),
+    help="what stands for its output: nothing, or its mean over the text [default: zero]",
+)
+def ablation(**given: Any) -> None:
+    """What an answer loses when one attention head is switched off."""
+    run("ablation", **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED, EXPLAINED)
+@click.option("--method", type=click.Choice(METHODS), help="how [default: gradient x input]")
+@click.option("--together", is_flag=True, default=None, help="one row for the sum over the targets")
+@click.option("--steps", type=int, help="integrated gradients: points on the path [default: 20]")
+@click.option("--baseline", type=click.Choice(BASELINES), help="integrated gradients: where the path begins")
+@click.option("--samples", type=int, help="Shapley values: random orders (0: exact); surrogate: random masks (0: 64)")
 def attribution(**given: Any) -> None:
-    """Which tokens an answer leaned on."""
+    """Which parts of the text an answer leaned on."""
     run("attribution", **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED, EXPLAINED)
+@click.option(
+    "--scores",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="what `attribution` printed, asked with the same targets and parts",
+)
+@click.option("--orders", type=int, help="random orders to measure against [default: 100]")
+def faithfulness(scores: Path | None, **given: Any) -> None:
+    """Whether an explanation points at what the models rely on."""
+    if scores is not None:
+        given["scores"] = _scores(scores)
+    run("faithfulness", **given)
+
+
+def _scores(path: Path) -> Pair[tuple[float, ...]]:
+    """One number a part and side; a part without a score counts 0."""
+    try:
+        found = codec.decode(path.read_text(encoding="utf-8"))
+    except (Refused, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{path} holds no result of `attribution`: {printable(error)}") from error
+    if not isinstance(found, Attribution):
+        raise click.UsageError(f"{path} holds a {type(found).__name__}, not a result of `attribution`.")
+    return found.totals().map(lambda totals: tuple(0.0 if math.isnan(score) else score for score in totals.tolist()))
 
 
 @main.command(name="load_report")
@@ -192,7 +279,7 @@ def _run_lines(
             show(kind, specs, analyses.execute(kind, specs, read_request(kind, line, fields)))
         except (Refused, ValidationError) as error:
             failed += 1
-            sentence = explain(error) if isinstance(error, ValidationError) else str(error)
+            sentence = printable(explain(error) if isinstance(error, ValidationError) else error)
             click.echo(f"Line {number}: {sentence}" if numbered else sentence, err=True)
     if failed:
         sys.exit(1)
@@ -222,9 +309,9 @@ def _listed(path: Path) -> tuple[str, ...]:
     try:
         found = items.read(path.read_bytes(), path.name)
     except Refused as refused:
-        raise click.UsageError(str(refused)) from refused
+        raise click.UsageError(printable(refused)) from refused
     for problem in found.problems:
-        click.echo(problem, err=True)
+        click.echo(printable(problem), err=True)
     return found.instructions
 
 
@@ -243,8 +330,9 @@ def read_request(kind: str, line: str, fields: dict[str, Any]) -> Request:
     if not isinstance(given, dict):
         raise Refused('A request is a JSON object such as {"instruction": "Name three colours."}.')
     given = {**fields, **given}
-    if "instruction" in given and "messages" in given:
-        raise Refused("Give either `instruction` or `messages`, not both.")
+    for other in ("messages", "instructions"):
+        if "instruction" in given and other in given:
+            raise Refused(f"Give either `instruction` or `{other}`, not both.")
     fields_of = analyses.ANALYSES[kind].request.model_fields
     if "instruction" in given and "instructions" in fields_of:
         given["instructions"] = [given.pop("instruction")]
@@ -275,7 +363,37 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if isinstance(result, Survey):
         show_survey(result)
         return
+    if isinstance(result, Attention):
+        show_attention(result)
+        return
+    if isinstance(result, Ablation):
+        show_ablation(result)
+        return
     click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
+    click.echo(_text(result.table()))
+
+
+def show_ablation(result: Ablation) -> None:
+    """The answer, how likely it is with every head on, and how that changes with one off."""
+    answer = result.sequence.positions("answer")
+    click.echo("answer: " + " ".join(cell(result.sequence.pieces[position]) for position in answer))
+    for side, log_probs in result.log_probs.items():
+        click.echo(f"{side}: log-probability {log_probs.sum():.4f} nats with every head on")
+    for note in result.notes:
+        click.echo(printable(note))
+    click.echo(f"{result.attention_kind} attention; change in nats with a head off (fill: {result.fill})")
+    click.echo(_text(result.table()))
+
+
+def show_attention(result: Attention) -> None:
+    """The text that both read, or each side's own, and what is looked at most."""
+    read = (
+        {"tokens": result.sequences.tuned}
+        if result.shared
+        else {f"{side} tokens": one for side, one in result.sequences.items()}
+    )
+    for name, sequence in read.items():
+        click.echo(f"{name}: " + " ".join(cell(piece) for piece in sequence.pieces))
     click.echo(_text(result.table()))
 
 
@@ -294,7 +412,8 @@ def show_report(result: LoadReport) -> None:
 def show_shift(result: Shift) -> None:
     """Each answer's shares, floors and split in words, and its tokens as a table."""
     for side, forced in result.answers.items():
-        click.echo(f"\nthe {side} answer, {int(forced.counted.sum())} tokens that a person reads")
+        units = "tokens" if forced.alike else "pieces of text"
+        click.echo(f"\nthe {side} answer, {int(forced.counted.sum())} {units} that a person reads")
         if forced.alike:
             shares = ", ".join(f"{name} {share:.0%}" for name, share in forced.shares().items())
             click.echo(f"{shares} (by rank in {forced.reader}: 1, 2 to {MARGINAL}, beyond)")
@@ -324,13 +443,20 @@ def show_shift(result: Shift) -> None:
         click.echo(_text(forced.table()[columns]))
 
 
+MEANS_OF = {"log_ratio": "|log-ratio|"}
+"""What a mean is of where its name in a table says less."""
+
+
 def show_survey(result: Survey) -> None:
     """Means with their intervals, and a row for each instruction, most different first."""
     for one in result.intervals:
-        click.echo(f"{one.measure}: {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}], {one.count} instructions")
+        ends = f" [{one.low:.4f}, {one.high:.4f}]" if math.isfinite(one.low) else ""
+        if one.count:
+            click.echo(f"{MEANS_OF.get(one.measure, one.measure)}: {one.mean:.4f}{ends}, {one.count} instructions")
     table = result.table()[["log_ratio", "kl", "shifted", "agreement", "instruction", "refusal"]]
     table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
-    click.echo(_text(table))
+    table["refusal"] = table["refusal"].map(cell)
+    click.echo(_text(table.rename(columns=MEANS_OF)))
 
 
 def _text(table: pd.DataFrame) -> str:

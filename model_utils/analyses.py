@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from model_utils.contracts.ablation import Ablation, AblationRequest
+from model_utils.contracts.atlas import Atlas, AtlasRequest
 from model_utils.contracts.attention import Attention, AttentionRequest
 from model_utils.contracts.attribution import Attribution, AttributionRequest
 from model_utils.contracts.common import Request, Specs
+from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import Shift, ShiftRequest
@@ -32,7 +35,10 @@ ANALYSES = {
     "shift": Analysis(ShiftRequest, Shift, "model_utils.shift:shift"),
     "survey": Analysis(SurveyRequest, Survey, "model_utils.survey:survey"),
     "attention": Analysis(AttentionRequest, Attention, "model_utils.attention:attention"),
+    "atlas": Analysis(AtlasRequest, Atlas, "model_utils.atlas:atlas"),
+    "ablation": Analysis(AblationRequest, Ablation, "model_utils.ablation:ablation"),
     "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
+    "faithfulness": Analysis(FaithfulnessRequest, Faithfulness, "model_utils.faithfulness:faithfulness"),
 }
 
 

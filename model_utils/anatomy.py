@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import DynamicCache, EncoderDecoderCache, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.pytorch_utils import Conv1D
 from transformers.utils.output_capturing import OutputRecorder
 
 from model_utils.contracts.common import UNBOUNDED, AttentionKind
@@ -90,6 +92,31 @@ def _recorders(part: nn.Module, output: str) -> list[OutputRecorder]:
     return []
 
 
+def output_projection(site: Site) -> nn.Module:
+    """The linear map, with whatever adapter lies over it, from what an attention's heads found, side by side, to the layer's width.
+
+    Of the maps that give back the width that another of them reads it is the last (a square query projection stands before it).
+    """
+    maps = [(part, *widths) for part, widths in _linear_maps(site.module)]
+    found = [part for part, _, written in maps if any(read == written for other, read, _ in maps if other is not part)]
+    if not found or len(maps) == 3 == len(found):  # queries, keys and values of one width: the output's is elsewhere
+        raise Refused(
+            f"The attention of this architecture ({type(site.module).__name__}) has no output projection that Candor knows; choose a model of another architecture."
+        )
+    return found[-1]
+
+
+def _linear_maps(part: nn.Module) -> Iterator[tuple[nn.Module, tuple[int, int]]]:
+    """(linear map, (width read, width written)), as they are registered; an adapter's own maps are part of the one they lie over."""
+    if isinstance(part, Conv1D):
+        yield part, (part.nx, part.nf)
+    elif isinstance(getattr(part, "in_features", None), int):
+        yield part, (part.in_features, part.out_features)
+    else:
+        for child in part.children():
+            yield from _linear_maps(child)
+
+
 def vocabulary(module: PreTrainedModel) -> int:
     """Rows of the unembedding."""
     return module.get_output_embeddings().weight.shape[0]
@@ -133,7 +160,12 @@ def decoder_start(module: PreTrainedModel) -> tuple[int, ...]:
 
 def accepts(module: PreTrainedModel, name: str) -> bool:
     """Whether the module's forward names this argument."""
-    return name in inspect.signature(module.forward).parameters
+    return name in _arguments(type(module).forward)
+
+
+@cache
+def _arguments(forward: Callable[..., Any]) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)  # as slow as a layer of a small model
 
 
 Parts = tuple[torch.Tensor, ...]
@@ -147,25 +179,51 @@ def parts(ids: torch.Tensor, encoder_length: int) -> Parts:
 
 def embed(module: PreTrainedModel, ids: Parts) -> Parts:
     """The input embeddings of each part; encoder and decoder may have tables, and widths, of their own."""
-    if len(ids) == 1:
-        return (module.get_input_embeddings()(ids[0]),)
-    tables = (module.get_encoder().get_input_embeddings(), module.get_decoder().get_input_embeddings())
-    return tuple(table(part) for table, part in zip(tables, ids, strict=True))
+    return tuple(table(part) for table, part in zip(_tables(module)[-len(ids) :], ids, strict=True))
+
+
+def _tables(module: PreTrainedModel) -> tuple[nn.Module, ...]:
+    if not is_encoder_decoder(module):
+        return (module.get_input_embeddings(),)
+    return module.get_encoder().get_input_embeddings(), module.get_decoder().get_input_embeddings()
 
 
 def logits(module: PreTrainedModel, read: Parts, rows: torch.Tensor | None = None) -> torch.Tensor:
-    """(row, vocabulary) float32: one teacher-forced pass; `rows` are positions in the last part, None: the last one only; they lie on the CPU, because a spread model ends on another device than it begins.
+    """(row, vocabulary) float32: one teacher-forced pass over one text; else as `every_logits`, whose `rows` are the last one without them."""
+    return every_logits(module, read, torch.tensor([read[-1].shape[1] - 1]) if rows is None else rows)[0]
 
-    The row at position p is the distribution of the token at p + 1.
+
+def every_logits(module: PreTrainedModel, read: Parts, rows: torch.Tensor, masks: Parts = ()) -> torch.Tensor:
+    """(text, row, vocabulary) float32: one teacher-forced pass over texts of one length, whose tokens or embeddings come first in `read`.
+
+    `rows` (row,) are positions in the last part; they lie on the CPU, because a spread model ends on another device than it begins. The row
+    at position p is the distribution of the token at p + 1. `masks` (text, token) int64, one a part, are 0 where nobody may look; positions
+    are counted over all tokens all the same.
     """
     name = "inputs_embeds" if read[-1].ndim == 3 else "input_ids"
     given: dict[str, Any] = dict(zip((name, f"decoder_{name}") if len(read) == 2 else (name,), read, strict=True))
-    if rows is None:
-        rows = torch.tensor([read[-1].shape[1] - 1])
+    given |= dict(zip(("attention_mask", "decoder_attention_mask"), masks, strict=False))
+    if masks and len(read) == 1 and accepts(module, "position_ids"):
+        given["position_ids"] = torch.arange(read[0].shape[1], device=read[0].device).expand(len(read[0]), -1)
     if accepts(module, "logits_to_keep"):
         given["logits_to_keep"] = rows
-    found = module(**given, use_cache=False).logits[0]
-    return (found if "logits_to_keep" in given else found[rows]).float()
+    found = module(**given, use_cache=False).logits
+    return (found if "logits_to_keep" in given else found[:, rows]).float()
+
+
+def mean_embeddings(module: PreTrainedModel) -> Parts:
+    """(hidden,) the mean over the vocabulary of what `embed` gives, for each part."""
+    tables = _tables(module)
+    found = []
+    for table in tables:
+        chunks = torch.arange(table.weight.shape[0], device=table.weight.device).split(8_192)
+        found.append(sum(table(ids).double().sum(0) for ids in chunks) / table.weight.shape[0])
+    return tuple(found)
+
+
+def has_rms_norm(module: PreTrainedModel) -> bool:
+    """Whether it divides states by their length alone, so that what a state tends to at zero depends on where it comes from."""
+    return any("RMSNorm" in type(part).__name__ or type(part).__name__ == "T5LayerNorm" for part in module.modules())
 
 
 class Writer:
@@ -180,6 +238,7 @@ class Writer:
         self.cache = EncoderDecoderCache(cache, DynamicCache()) if encoder_length else cache
         self._memory: Any = None
 
+    @torch.inference_mode()  # a twentieth faster than without gradients alone
     def logits(self, module: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
         """(vocabulary,) float32 after reading `ids` (1, token): the whole prompt first, then each new token."""
         options: dict[str, Any] = {self._name: self.cache, "use_cache": True}
@@ -223,8 +282,13 @@ def last_states(module: PreTrainedModel, read: Parts, rows: range, twins: int = 
     With `twins` the same text stands in the batch so many times, and with `padding` masked positions follow it: neither changes what
     a model computes, but for rounding.
     """
+    return every_last_states(module, tuple(part.expand(twins, -1) for part in read), rows, padding)[0]
+
+
+def every_last_states(module: PreTrainedModel, read: Parts, rows: range, padding: int = 0) -> list[LastStates]:
+    """The same for each text of a batch; what an encoder reads may stand in it once for all texts of the decoder."""
     names = ("input_ids",) if len(read) == 1 else ("input_ids", "decoder_input_ids")
-    given: dict[str, Any] = {name: part.expand(twins, -1) for name, part in zip(names, read, strict=True)}
+    given: dict[str, Any] = dict(zip(names, read, strict=True))
     if padding:
         last, mask = names[-1], "attention_mask" if len(read) == 1 else "decoder_attention_mask"
         given[mask] = nn.functional.pad(torch.ones_like(given[last]), (0, padding))
@@ -235,16 +299,27 @@ def last_states(module: PreTrainedModel, read: Parts, rows: range, twins: int = 
         found.append(output)
         raise _Enough
 
-    handle = _last_stack(module).register_forward_hook(stop)
+    def share(part: nn.Module, args: Any, output: Any) -> None:
+        output.last_hidden_state = output.last_hidden_state.expand(len(read[-1]), -1, -1)
+
+    handles = [_last_stack(module).register_forward_hook(stop)]
+    if len(read) == 2:
+        handles.append(module.get_encoder().register_forward_hook(share))
     try:
         module(**given, use_cache=False)
     except _Enough:
         pass
     finally:
-        handle.remove()
-    states = found[0].last_hidden_state[0, rows.start : rows.stop].clone()
+        for handle in handles:
+            handle.remove()
+    every = getattr(found[0], "last_hidden_state", None) if found else None
+    if every is None:
+        raise Refused(
+            f"The architecture {type(module).__name__} gives the states of its last layer in no way that Candor knows, so it cannot be compared token by token; choose a model of another architecture."
+        )
+    states = every[:, rows.start : rows.stop]
     found[0].last_hidden_state = None  # the rest of it is not needed
-    return LastStates(states, found[0])
+    return [LastStates(one.clone(), found[0]) for one in states]
 
 
 def unembed(module: PreTrainedModel, read: LastStates, chosen: slice) -> torch.Tensor:
@@ -258,13 +333,25 @@ def unembed(module: PreTrainedModel, read: LastStates, chosen: slice) -> torch.T
     if is_encoder_decoder(module):
         given["decoder_input_ids"], given["encoder_outputs"] = given["input_ids"], BaseModelOutput(states)
     part = _last_stack(module)
+    wrapped = part.__dict__.get("forward")  # accelerate's, where a model is spread
     part.forward = lambda *args, **kwargs: type(read.output)(**{**read.output, "last_hidden_state": states})
     try:
         return module(**given, use_cache=False).logits[0].float()
     finally:
         del part.forward
+        if wrapped is not None:
+            part.forward = wrapped
 
 
 def _last_stack(module: PreTrainedModel) -> nn.Module:
-    """The part that holds the decoder's layers and gives `last_hidden_state`."""
-    return module.get_decoder() if is_encoder_decoder(module) else module.base_model
+    """The smallest part that is a model of its own and holds the decoder's layers; it gives `last_hidden_state`.
+
+    transformers' own names for it are no help: OPT never calls its `base_model`, ModernBERT's `get_decoder()` is its unembedding,
+    and Llama 4 gives itself under both.
+    """
+    stack = layers(module)
+    return [
+        part
+        for part in module.modules()
+        if isinstance(part, PreTrainedModel) and any(child is stack for child in part.modules())
+    ][-1]

@@ -1,151 +1,172 @@
-"""Which earlier tokens raised or lowered chosen answer tokens: attribution methods, one function each."""
+"""Which parts of a text raised or lowered an answer: attribution methods, one function each, all with the same result."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from model_utils import anatomy
-from model_utils.contracts.attribution import Attribution, AttributionRequest, Method, Quantity
+from model_utils import anatomy, attention, gradients, removal
+from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.attribution import GRADIENTS, Attribution, AttributionRequest, Method
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE, shared_sequence
+from model_utils.gradients import Slopes
 from model_utils.loading import LanguageModel
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
+from model_utils.parts import parts_of
+from model_utils.removal import Found, Removal, Steps
 from model_utils.reporting import Report
-
-GROUP = 16
-"""Most targets in one backward pass: gradients of a whole group are held at once."""
-MAX_BYTES = 8 << 30
-"""Most memory that one side's backward pass may take, as estimated before it."""
-GROUP_SECONDS = 0.4
-"""A group of several targets, which cannot be interrupted, takes about this long; a single one gives way inside its pass."""
+from model_utils.targets import Target, target_of
 
 
-Scores = tuple[np.ndarray, np.ndarray]
-"""values (target,) float32 and scores (target, token) float32"""
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What a method is given: one model and everything that was asked."""
+
+    model: LanguageModel
+    sequence: Encoded
+    target: Target
+    parts: np.ndarray
+    """(token,) int64"""
+    open: np.ndarray
+    """(part,) bool"""
+    request: AttributionRequest
+    report: Report
+
+    @property
+    def slopes(self) -> Slopes:
+        return Slopes(self.model, self.sequence, self.target, self.report)
+
+    @property
+    def removal(self) -> Removal:
+        return Removal(self.model, self.sequence, self.target, self.parts, self.open, self.request.operator)
+
+    def poll(self) -> None:
+        self.report.poll()
 
 
 def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
-    """Scores of every earlier token for each target, in both models over the shared sequence."""
-    pair.map(_check_gradients)
+    """Scores of every earlier part for each target, in both models over the shared sequence; snapshots have NaN where there is no score yet."""
+    pair.map(lambda model: _check(model, request))
     sequence = shared_sequence(pair, request, report)
-    targets = _targets(sequence, request.targets)
-    progress = _Progress(report, total=2 * len(targets))
-    results = pair.map(lambda model: METHODS[request.method](model, sequence, targets, request.quantity, progress))
+    target = target_of(pair, sequence, request, request.together)
+    parts, open_ = parts_of(sequence, request, target.length)
+    empty = Found(np.full(target.rows, np.nan), np.full((target.rows, len(open_)), np.nan))
+    found = dict.fromkeys(SIDES, empty)
+    result = None
+    for number, (side, model) in enumerate(pair.items()):
+        task = Task(model, sequence, target, parts, open_, request, report)
+        for share, one in METHODS[request.method](task):
+            found[side] = one
+            result = _result(pair, task, Pair(**found), done=share == 1)
+            report(ANSWER_SHARE + (1 - ANSWER_SHARE) * (number + share) / 2, f"{request.method}: {side}", result)
+            report.breathe()
+    assert result is not None, f"{request.method} found nothing"
+    return result
+
+
+def _result(pair: Pair[LanguageModel], task: Task, found: Pair[Found], done: bool) -> Attribution:
+    def both(name: str) -> Pair[np.ndarray] | None:
+        given = [getattr(one, name) for one in found.sides]
+        if all(one is None for one in given):
+            return None
+        like = next(one for one in given if one is not None)
+        return Pair(*((np.full_like(like, np.nan) if one is None else one).astype(np.float32) for one in given))
+
+    values, scores = both("values"), both("scores")
+    assert values is not None and scores is not None
     return Attribution(
         models=pair.map(lambda model: model.facts),
-        sequence=sequence,
-        method=request.method,
-        quantity=request.quantity,
-        targets=targets,
-        values=results.map(lambda result: result[0]),
-        scores=results.map(lambda result: result[1]),
+        sequence=task.sequence,
+        method=task.request.method,
+        quantity=task.request.quantity,
+        targets=task.target.numbers,
+        values=values,
+        scores=scores,
+        parts=task.parts,
+        open=task.open,
+        against=task.target.against,
+        against_piece="" if task.target.against is None else pair.tuned.tokenizer.decode([task.target.against]),
+        together=task.request.together,
+        rest=both("rest"),
+        spread=both("spread"),
+        notes=_notes(pair, task, found if done else None),
     )
 
 
-def gradient_x_input(
-    model: LanguageModel, sequence: Encoded, targets: np.ndarray, quantity: Quantity, progress: _Progress
-) -> Scores:
-    """phi_i = sum_d x_id df/dx_id over the input embeddings x (Shrikumar et al. 2016, arXiv 1605.01713); exact for linear f only.
-
-    One teacher-forced forward serves all targets; the backward passes of a group run as one batch.
-    """
-    places = sequence.positions("answer")[targets]
-    length = int(places.max())  # what stands at or after the last target cannot matter to any
-    _check_memory(model, length)
-    # The logits that choose a token stand one place before it.
-    rows = torch.as_tensor(places - 1 - sequence.encoder_length)
-    target_ids = torch.as_tensor(sequence.ids[places], device=model.device)
-    with model.running(progress.report.breathe, kernel="eager", gradients=True) as module:
-        ids = anatomy.parts(model.ids(sequence.ids[:length]), sequence.encoder_length)
-        embeddings = tuple(part.detach().requires_grad_() for part in anatomy.embed(module, ids))
-        logits = anatomy.logits(module, embeddings, rows)
-    with torch.enable_grad():
-        explained = logits if quantity == "logit" else torch.log_softmax(logits, dim=-1)
-        values = explained.gather(1, target_ids[:, None])[:, 0]
-    scores = np.zeros((len(targets), len(sequence)), dtype=np.float32)
-    for group in progress.groups(len(targets)):
-        scores[group, :length] = _gradient_scores(model, values, embeddings, group, progress)
-    if not np.isfinite(scores).all():
-        raise Refused(
-            f"The gradients of {model.facts.id} overflow on this text, so no scores can be shown; try another answer token or the other quantity."
-        )
-    return values.detach().cpu().numpy(), scores
+def _rollout(task: Task) -> Steps:
+    """The rollout of all layers at the token that chooses each target (Abnar & Zuidema 2020, eq. 1); attention only, for contrast."""
+    asked = AttentionRequest(messages=task.request.messages, reduction="rollout")
+    attention.check_memory(task.model, task.sequence, asked)
+    rolled = attention.maps(task.model, task.sequence, asked, task.report.poll)[0]
+    rows = rolled[task.target.places - 1].astype(np.float64)
+    scores = np.zeros((len(rows), len(task.open)))
+    np.add.at(scores.T, task.parts, rows.T)
+    with task.model.running(task.report.poll) as module:
+        ids = anatomy.parts(task.model.ids(task.sequence.ids[: task.target.length]), 0)
+        values = task.target.read(anatomy.every_logits(module, ids, torch.as_tensor(task.target.places - 1)))[0]
+    yield 1.0, Found(values.cpu().numpy(), scores.mean(axis=0, keepdims=True) if task.request.together else scores)
 
 
-def _check_gradients(model: LanguageModel) -> None:
-    if not model.facts.quantized:
-        with model.running() as _:
-            embeds = model.network.embeds_alone()
-        if not embeds:
-            raise Refused(
-                f"{model.facts.id} computes something else from embeddings than from tokens ({model.facts.architecture} reads the tokens elsewhere too), so gradients at the embeddings would not explain it; look at answers and attention."
-            )
-    else:
-        raise Refused(
-            f"{model.facts.id} is loaded in the few bits of its own configuration, through which gradients are not exact; open its unquantised weights, or look at answers and attention."
-        )
-
-
-def _check_memory(model: LanguageModel, tokens: int) -> None:
-    """The eager maps of all layers are kept for the backward pass, twice, and a group of targets has a few more of one layer."""
-    maps = max(model.facts.heads, model.facts.encoder_heads) * tokens * tokens * 4
-    needed = 2 * model.facts.layers * maps + 3 * GROUP * maps
-    if needed > MAX_BYTES:
-        raise Refused(
-            f"Going back through {tokens:,} tokens takes about {needed / 2**30:.1f} GiB in {model.facts.id}, more than the {MAX_BYTES / 2**30:.0f} GiB allowed; shorten the instruction or the answer."
-        )
-
-
-def _gradient_scores(
-    model: LanguageModel, values: torch.Tensor, embeddings: anatomy.Parts, group: slice, progress: _Progress
-) -> np.ndarray:
-    """(target of the group, token) float32."""
-    if group.stop - group.start == 1:
-        with model.running(progress.report.breathe, kernel="eager", gradients=True):
-            gradients = torch.autograd.grad(values[group.start], embeddings, retain_graph=True)
-            gradients = tuple(part[None] for part in gradients)
-    else:
-        chosen = torch.eye(len(values), device=values.device)[group]
-        with model.running(progress.report.poll, kernel="eager", gradients=True):
-            gradients = torch.autograd.grad(
-                values, embeddings, grad_outputs=chosen, is_grads_batched=True, retain_graph=True
-            )
-    scores = [(gradient[:, 0] * part.detach()[0]).sum(-1) for gradient, part in zip(gradients, embeddings, strict=True)]
-    return torch.cat(scores, dim=1).float().cpu().numpy()
-
-
-METHODS: dict[Method, Callable[[LanguageModel, Encoded, np.ndarray, Quantity, _Progress], Scores]] = {
-    "gradient x input": gradient_x_input
+METHODS: dict[Method, Callable[[Task], Steps]] = {
+    "gradient x input": lambda task: gradients.gradient_x_input(task.slopes, task.parts, len(task.open)),
+    "gradient norm": lambda task: gradients.gradient_norm(task.slopes, task.parts, len(task.open)),
+    "integrated gradients": lambda task: gradients.integrated_gradients(
+        task.slopes, task.parts, task.open, task.request.baseline, task.request.steps
+    ),
+    "occlusion": lambda task: removal.occlusion(task.removal, task.poll),
+    "Shapley values": lambda task: removal.shapley(
+        task.removal, task.request.samples, task.request.seed, task.report.poll
+    ),
+    "sparse surrogate": lambda task: removal.surrogate(
+        task.removal, task.request.samples, task.request.seed, task.poll
+    ),
+    "attention rollout": _rollout,
 }
 
 
-class _Progress:
-    """Counts targets of both sides and cuts them into groups whose size follows the measured time."""
-
-    def __init__(self, report: Report, total: int) -> None:
-        self.report, self.total, self.done, self._size = report, total, 0, 1
-
-    def groups(self, count: int) -> Iterator[slice]:
-        first = 0
-        while first < count:
-            self.report.breathe()
-            start, size = time.monotonic(), min(self._size, count - first)
-            yield slice(first, first + size)
-            first += size
-            self.done += size
-            self.report(ANSWER_SHARE + (1 - ANSWER_SHARE) * self.done / self.total, "going back through the model")
-            per_target = (time.monotonic() - start) / size
-            self._size = max(1, min(GROUP, int(GROUP_SECONDS / per_target), 2 * size))
+# --- what cannot be shown, and what must be said --------------------------------------------------------------------------
 
 
-def _targets(sequence: Encoded, targets: tuple[int, ...]) -> np.ndarray:
-    count = len(sequence.positions("answer"))
-    for target in targets:
-        if target >= count:
-            raise Refused(f"The answer has {count} tokens, numbered 0 to {count - 1}; there is no token {target}.")
-    return np.array(targets or range(count), dtype=np.int64)
+def _check(model: LanguageModel, request: AttributionRequest) -> None:
+    """What is known before there is an answer."""
+    if request.method in GRADIENTS:
+        gradients.check_gradients(model)
+    elif request.method == "attention rollout":
+        if model.facts.encoder_decoder:
+            raise Refused(
+                f"{model.facts.id} has an encoder, and rollout follows one stack only; choose another method, or look at the encoder's rollout on the Attention page."
+            )
+        attention.check(model, AttentionRequest(messages=request.messages, reduction="rollout"))
+    elif request.operator != "delete":
+        gradients.check_embeds(model)
+
+
+def _notes(pair: Pair[LanguageModel], task: Task, found: Pair[Found] | None) -> tuple[str, ...]:
+    """`found`: what one side, or both, have in full."""
+    request = task.request
+    notes = []
+    if request.method == "integrated gradients" and request.baseline == "zero":
+        rms = [model.facts.id for model in pair.sides if _has_rms_norm(model)]
+        if rms:
+            notes.append(
+                f"The zero baseline is not reliable for {' and '.join(dict.fromkeys(rms))}: its norms divide by the length of a state, so the path from zero has no smooth beginning. Choose the mean embedding, or read the completeness error."
+            )
+    if found is not None:
+        missed = [f"{task_id} by {gradients.miss(one):.0%}" for task_id, one in zip(pair.map(lambda model: model.facts.id).sides, found.sides, strict=True) if gradients.miss(one) > gradients.TOLERABLE]  # fmt: skip
+        if missed and request.method == "integrated gradients":
+            notes.append(
+                f"The scores of a target miss what they should add up to in {' and in '.join(missed)}: take more steps, or another baseline."
+            )
+    if request.method == "sparse surrogate":
+        notes.append("The sparse surrogate shrinks every score towards 0; small ones become exactly 0.")
+    return tuple(notes)
+
+
+def _has_rms_norm(model: LanguageModel) -> bool:
+    with model.running() as module:
+        return anatomy.has_rms_norm(module)

@@ -9,28 +9,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
 from model_utils.checkpoints import PROJECT
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, Specs, ask
-from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.engine import Engine, Job
+from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
 BENCHES = {
     "loading": "model_utils.bench:loading",
     "generation": "model_utils.bench_generation:generation",
+    "attention": "model_utils.bench_attention:attention",
+    "attribution": "tests.bench_attribution:attribution",  # its peers are installed for tests only
     "engine": "model_utils.bench:engine",
     "pages": "tests.browser.bench_pages:pages",  # drives a real Chromium, so it lives beside the browser tests
 }
+
+
+POLL_SECONDS = 0.12
+"""As often as a page looks for news."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,11 @@ class Figure:
     def holds(self) -> bool:
         return self.median >= self.bar if self.at_least else self.median <= self.bar
 
+    def said(self) -> dict[str, float | str]:
+        """For programs."""
+        is_least = "least" if self.at_least else "most"
+        return {"median": round(self.median, 4), "bar": self.bar, "bar_is": is_least, "unit": self.unit}
+
     def line(self) -> str:
         spread = f"{min(self.values):.3f} to {max(self.values):.3f}, {len(self.values)} runs"
         sign = ">=" if self.at_least else "<="
@@ -72,7 +88,7 @@ def main(name: str, smoke: bool) -> None:
         figures = bench(smoke)
     for figure in figures:
         click.echo(figure.line())
-    click.echo(json.dumps({figure.name: {"median": round(figure.median, 4), "bar": figure.bar} for figure in figures}))
+    click.echo(json.dumps({figure.name: figure.said() for figure in figures}))
     if not smoke and not all(figure.holds for figure in figures):
         sys.exit(1)
 
@@ -203,6 +219,45 @@ def random_pair(folder: Path, small: bool) -> Specs:
     from model_utils import shapes  # imports torch
 
     return written(shapes.s_shaped if small else shapes.m_shaped, folder)
+
+
+def on_one_thread(work: Callable[[Polled], T]) -> T:
+    """All torch work in one thread, as the engine's, while this one looks for news as often as a page does."""
+    report = Polled()
+    with ThreadPoolExecutor(1) as thread:
+        result = thread.submit(work, report)
+        while not result.done():
+            time.sleep(POLL_SECONDS)
+            if isinstance(report.snapshot, Generation):
+                [answer.text for answer in report.snapshot.answers.sides]
+        return result.result()
+
+
+class Polled(Report):
+    """What the engine gives an analysis, without a queue: the latest snapshot lies there for a page to read."""
+
+    fraction, snapshot = 0.0, None
+
+    def __call__(self, fraction: float, note: str, snapshot: object = None) -> None:
+        self.fraction, self.snapshot = fraction, snapshot or self.snapshot
+
+
+def forget_peak() -> float:
+    """Bytes of resident memory now; from here on the peak is counted anew."""
+    if sys.platform != "linux":
+        raise Refused("The peak of memory is read from Linux's /proc; run this bench on Linux.")
+    Path("/proc/self/clear_refs").write_text("5")
+    return _status("VmRSS")
+
+
+def peak_memory() -> float:
+    """Bytes of resident memory at most, since `forget_peak`."""
+    return _status("VmHWM")
+
+
+def _status(name: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024.0 * int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
 
 
 def written(write: Callable[..., Path], folder: Path) -> Specs:

@@ -37,10 +37,14 @@ def words(text: str) -> int:
     return len(WORD.findall(DIRECTIONS.sub("", text)))
 
 
+def _composed(text: str) -> str:
+    """Without invisible directions and the ways to compose a character; quotes are straight."""
+    return unicodedata.normalize("NFC", DIRECTIONS.sub("", text)).translate(str.maketrans("“”„‘’", '"""\'\''))
+
+
 def plain(text: str) -> str:
-    """For comparison: without case, invisible directions and the ways to compose a character; quotes are straight."""
-    text = unicodedata.normalize("NFC", DIRECTIONS.sub("", text)).casefold()
-    return unicodedata.normalize("NFC", text).translate(str.maketrans("“”„‘’", '"""\'\''))
+    """For comparison: `_composed`, and without case."""
+    return unicodedata.normalize("NFC", _composed(text).casefold())
 
 
 def _phrase(phrase: str) -> str:
@@ -57,8 +61,15 @@ def occurrences(text: str, phrase: str) -> int:
 
 
 def letters(text: str, letter: str) -> int:
-    """How often one character stands in `text`, in whatever case."""
-    return plain(text).count(plain(letter))
+    """How often one character stands in `text`, in whatever case; ß is a letter of its own, where `plain` makes it ss."""
+    return _small(text).count(_small(letter))
+
+
+def _small(text: str) -> str:
+    """Without case, character by character, so that σ and ς are one letter, and none becomes two where it need not."""
+    return "".join(
+        folded if len(folded := character.casefold()) == 1 else character.lower() for character in _composed(text)
+    )
 
 
 # Parts of an answer
@@ -71,6 +82,7 @@ PLACEHOLDER = re.compile(r"\[(?=[^\w\[\]\n]*\w)[^\[\]\n]*\](?!\()")
 HIGHLIGHT = re.compile(r"(?<!\*)(\*{1,3})(?![\s*])(?:[^*\n]*[^\s*])\1(?!\*)")
 TITLE = re.compile(r"<<(?=[^\w<>\n]*\w)[^<>\n]*>>")
 ONLY_NUMBER = re.compile(r"[-+−]?(?:\d{1,3}(?:[ ,]\d{3})+|\d+)(?:\.\d+)?\s?%?\.?")
+FENCE = re.compile(r"```(?:json)?[^\S\n]*\n", re.IGNORECASE)
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»"}
 CLOSING = "[\"'”’»」』）)*_]*"
 
@@ -111,8 +123,14 @@ def sentences(text: str) -> int:
 
 
 def items(text: str) -> int:
-    """How many things a list names: marked lines of the outermost level; else numbers on one line; else lines below an
-    introduction that ends with a colon; else short parts between commas and 'and'. Prose is one item."""
+    """How many things a list names: those of a JSON array, also in an object of nothing else; else marked lines of the outermost level; else numbers on one
+    line; else lines below an introduction that ends with a colon; else short parts between commas and 'and'. Prose is one
+    item."""
+    value = _json(text)
+    while isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    if isinstance(value, list):
+        return len(value)
     indents = [len(match[1].expandtabs()) for match in LIST_ITEM.finditer(text)]
     if len(indents) > 1 or (indents and len(_lines(text)) > 1):
         return indents.count(min(indents))
@@ -127,8 +145,9 @@ def items(text: str) -> int:
 
 def _parts(line: str) -> int:
     """How many short parts a line has between commas and 'and'; 1 for prose."""
-    parts = [part.strip() for part in re.split(r"[,;、，；،؛](?!\d{3})", line.rstrip(" .!?。")) if words(part)]
-    joint = re.compile(r"\s+(?:and|or|&)\s+", re.IGNORECASE)
+    line = " ".join(line.split()).rstrip(" .!?。")  # runs of spaces would be searched again from each of them
+    parts = [part.strip() for part in re.split(r"[,;、，；،؛](?!\d{3})", line) if words(part)]
+    joint = re.compile(r" (?:and|or|&) ", re.IGNORECASE)
     last = parts.pop() if parts else ""
     bare = re.sub(r"^(?:and|or|&)\s+", "", last, flags=re.IGNORECASE)
     alone = bare != last or any(joint.search(part) for part in parts)  # 'salt and pepper, bread and butter'
@@ -138,12 +157,19 @@ def _parts(line: str) -> int:
 
 def is_json(text: str) -> bool:
     """Whether all of it is a JSON object or array, with or without a Markdown fence around it."""
-    fenced = re.fullmatch(r"```(?:json)?\s*\n(.*?)\n?\s*```", text.strip(), re.DOTALL | re.IGNORECASE)
+    return isinstance(_json(text), (dict, list))
+
+
+def _json(text: str) -> object:
+    """The value that is all of it, or None."""
+    text = text.strip()
+    fence = FENCE.match(text)
+    if fence and text.endswith("```"):
+        text = text[fence.end() :].removesuffix("```")
     try:
-        value = json.loads(fenced[1] if fenced else text, parse_constant=_refuse, parse_int=str)
+        return json.loads(text, parse_constant=_refuse, parse_int=str)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(value, (dict, list))
+        return None
 
 
 def _refuse(constant: str) -> None:

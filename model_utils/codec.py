@@ -15,7 +15,18 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from model_utils.contracts import attention, attribution, common, generation, load_report, shift, survey
+from model_utils.contracts import (
+    ablation,
+    atlas,
+    attention,
+    attribution,
+    common,
+    faithfulness,
+    generation,
+    load_report,
+    shift,
+    survey,
+)
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 
@@ -46,10 +57,18 @@ TYPES: dict[str, type] = {
         survey.Surveyed,
         survey.Interval,
         survey.Survey,
+        attention.Own,
         attention.AttentionRequest,
         attention.Attention,
+        atlas.AtlasRequest,
+        atlas.Atlas,
+        ablation.AblationRequest,
+        ablation.Ablation,
         attribution.AttributionRequest,
         attribution.Attribution,
+        faithfulness.FaithfulnessRequest,
+        faithfulness.Judged,
+        faithfulness.Faithfulness,
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")

@@ -98,7 +98,7 @@ class Job:
 
 
 class Engine:
-    """Runs jobs one at a time on one long-lived thread, the only one that imports and touches torch.
+    """Runs jobs one at a time on one long-lived thread, the only one that imports torch; what a job does in threads of its own ends with it.
 
     Interactive jobs go first in, first out, the owners taking turns; background jobs run when none waits and give way between
     their passes. `is_alive(owner)` tells whether an owner's session still exists; a job whose last owner has been gone for

@@ -1,9 +1,12 @@
-"""Both models answer: one decode loop, the sides taking turns, with the log-probability and the alternatives of each token."""
+"""Both models answer in one decode loop, in turn or at once, with the log-probability and the alternatives of each token."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,62 +19,100 @@ from model_utils.contracts.generation import ALTERNATIVES, Answer, Generation, G
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair, Side
-from model_utils.reporting import Report
+from model_utils.reporting import Beside, Report
 
-SNAPSHOT_SECONDS = 0.03
+TURN_SECONDS = 0.1
+"""How long both sides write, or one of them before it is the other's turn, until somebody may look."""
+SNAPSHOT_SECONDS = 0.1
+"""Between two snapshots: about as often as a page looks."""
 
 ANSWER_SHARE = 0.5
 """Share of the progress that is given to making an answer before it is looked into."""
 
+NOT_LAID = "so their insides cannot be laid side by side"
+NOT_SHARED = "so one of them cannot read what the other reads; switch off that both sides read the same tokens"
+"""What follows where two models cut a text into different tokens: for their insides, and for their answers."""
+
 
 def generate(pair: Pair[LanguageModel], request: GenerationRequest, report: Report) -> Generation:
-    """Both sides answer, one token each at a time; snapshots are Generations whose last answers are not finished."""
+    """Both sides answer; snapshots are Generations whose last answers are not finished."""
     encoded = encode_sides(pair, request)
     models = pair.map(lambda model: model.facts)
     whole: list[Pair[Answer]] = []
     for number in range(request.samples):
-        decoders = (
-            pair.zip(encoded).zip(request.formats).map(partial(_decoder, sampling=request.sampling, number=number))
-        )
+        decoders = pair.zip(encoded).zip(request.formats).map(partial(_decoder, request=request, number=number))
 
         def show(share: float, decoders: Pair[Decoder] = decoders, number: int = number) -> None:
             shown = Generation(models, (*whole, decoders.map(Decoder.answer)))
             note = "answering" if request.samples == 1 else f"answer {number + 1} of {request.samples}"
             report((number + share) / request.samples, note, shown)
 
-        _decode(pair, decoders, request.max_new_tokens, show, report)
+        _decode(pair, decoders, show, report)
         whole.append(decoders.map(Decoder.answer))
     return Generation(models, tuple(whole))
 
 
-def _decoder(one: tuple[tuple[LanguageModel, Encoded], Format], sampling: Sampling | None, number: int) -> Decoder:
+def _decoder(one: tuple[tuple[LanguageModel, Encoded], Format], request: GenerationRequest, number: int) -> Decoder:
     (model, prompt), format = one
-    return Decoder(model, prompt, prompts.delimiters(format), choosing(sampling, number))
+    choose = choosing(request.sampling, number)
+    return Decoder(model, prompt, request.max_new_tokens, prompts.delimiters(format), choose)
 
 
-def _decode(
-    pair: Pair[LanguageModel], decoders: Pair[Decoder], limit: int, show: Callable[[float], None], report: Report
-) -> None:
+def _decode(pair: Pair[LanguageModel], decoders: Pair[Decoder], show: Callable[[float], None], report: Report) -> None:
     """Both sides write until each has a reason to stop; what there is so far is shown every now and then."""
-    step_both = in_turn
-    shown = time.monotonic()
-    for step in range(limit):
-        step_both(decoders, report, step + 1 == limit)
-        if all(decoder.stop != "unfinished" for _, decoder in decoders.items()):
+    write: Write = in_turn
+    shown, turn = -math.inf, 0.0  # the first turn is a token each, so that both are seen to begin
+    with ThreadPoolExecutor(1, "decode-") as helper:  # starts its thread when it is first given work
+        while True:
+            write(decoders, report, turn)
+            if all(decoder.stop != "unfinished" for decoder in decoders.sides):
+                break
+            if time.monotonic() - shown > SNAPSHOT_SECONDS:
+                show(max(decoder.written / decoder.limit for decoder in decoders.sides))
+                shown = time.monotonic()
+            if turn == 0 and mixed.mixes(pair, decoders.map(lambda decoder: decoder.writer.cache)):
+                write = _Mixed(pair, decoders)
+            elif turn == 0 and _apart(pair):
+                write = partial(at_once, helper)
+            turn = TURN_SECONDS
+            report.breathe()
+
+
+Write = Callable[[Pair["Decoder"], Report, float], None]
+"""Lets both sides write for so many seconds, a token each at least."""
+
+
+def in_turn(decoders: Pair[Decoder], report: Report, seconds: float) -> None:
+    """One side, then the other."""
+    for decoder in decoders.sides:
+        _write(decoder, report, seconds)
+
+
+def at_once(helper: Executor, decoders: Pair[Decoder], report: Report, seconds: float) -> None:
+    """Both sides at the same time, tuned in a thread of its own: one token's product with a matrix is made on one core, however many there are."""
+    if any(decoder.stop != "unfinished" for decoder in decoders.sides):
+        return in_turn(decoders, report, seconds)  # here, where others may be let in
+    tuned = helper.submit(_write, decoders.tuned, Beside(report), seconds)
+    try:
+        _write(decoders.base, report, seconds)
+    finally:
+        wait([tuned])
+    tuned.result()
+
+
+def _apart(pair: Pair[LanguageModel]) -> bool:
+    """Whether the sides can write at once: two networks on the processor, neither with a pass under way that this job runs inside of."""
+    apart = pair.base.network is not pair.tuned.network
+    return apart and all(model.device.type == "cpu" and not model.network.passes for model in pair.sides)
+
+
+def _write(decoder: Decoder, report: Report, seconds: float) -> None:
+    """One token at least, then more until the time is over, unless it is finished."""
+    until = time.monotonic() + seconds
+    while decoder.stop == "unfinished":
+        decoder.step(report)
+        if time.monotonic() >= until:
             break
-        if step == 0 or time.monotonic() - shown > SNAPSHOT_SECONDS:
-            show((step + 1) / limit)
-            shown = time.monotonic()
-        if step == 0 and mixed.mixes(pair, decoders.map(lambda decoder: decoder.writer.cache)):
-            step_both = _Mixed(pair, decoders)
-        report.breathe()
-
-
-def in_turn(decoders: Pair[Decoder], report: Report, last: bool) -> None:
-    """One more token for each side that is not finished."""
-    for _, decoder in decoders.items():
-        if decoder.stop == "unfinished":
-            decoder.step(report, last)
 
 
 class _Mixed:
@@ -79,21 +120,21 @@ class _Mixed:
 
     def __init__(self, pair: Pair[LanguageModel], decoders: Pair[Decoder]) -> None:
         self._writer = mixed.MixedWriter(pair, decoders.map(lambda decoder: decoder.writer.cache))
-        self._threads = pair.base.decode_threads
+        self._threads = pair.base.batch_threads
 
-    def __call__(self, decoders: Pair[Decoder], report: Report, last: bool) -> None:
+    def __call__(self, decoders: Pair[Decoder], report: Report, seconds: float) -> None:
         start = time.perf_counter()
         logits = self._writer.logits(decoders.map(lambda decoder: decoder.last_id), report, self._threads)
-        seconds = (time.perf_counter() - start) / 2
-        for row, (_, decoder) in zip(logits, decoders.items(), strict=True):
+        spent = (time.perf_counter() - start) / 2
+        for row, decoder in zip(logits, decoders.sides, strict=True):
             if decoder.stop == "unfinished":
-                decoder.take(row, seconds, last)
+                decoder.take(row, spent)
 
 
 def encode_sides(pair: Pair[LanguageModel], asked: Asked) -> Pair[Encoded]:
     """The prompt of each side in its own format; a side without a chat template borrows the other's, and a note says so."""
     if asked.same_tokens:
-        prompt = encode_for_both(pair, asked.messages, asked.formats.tuned, "tuned")
+        prompt = encode_for_both(pair, asked.messages, asked.formats.tuned, "tuned", NOT_SHARED)
         return Pair(prompt, prompt)
     return Pair(
         encode_side(pair.base, pair.tuned, asked.messages, asked.formats.base),
@@ -116,19 +157,34 @@ def encode_side(model: LanguageModel, other: LanguageModel, messages: tuple[Mess
     return prompts.encode_prompt(model.tokenizer, messages, format, source, notes, check, start)
 
 
-def encode_for_both(pair: Pair[LanguageModel], messages: tuple[Message, ...], format: Format, side: Side) -> Encoded:
-    """The prompt of one side, for both; Refused where the other side's tokenizer cuts it differently."""
+def encode_for_both(
+    pair: Pair[LanguageModel], messages: tuple[Message, ...], format: Format, side: Side, otherwise: str = NOT_LAID
+) -> Encoded:
+    """The prompt of one side, for both; Refused, with what follows `otherwise`, where the other side's tokenizer cuts it differently.
+
+    Where only the control tokens differ that a tokenizer puts around any text, both read those of `side`, and a note says so.
+    """
     model, other = pair[side], pair.swap()[side]
     if model.facts.encoder_decoder != other.facts.encoder_decoder:
         raise Refused(
-            f"One of {pair.base.facts.id} and {pair.tuned.facts.id} has an encoder and the other has none, so they read no sequence in the same way and their insides cannot be laid side by side."
+            f"One of {pair.base.facts.id} and {pair.tuned.facts.id} has an encoder and the other has none, {otherwise}."
         )
     prompt = encode_side(model, other, messages, format)
     special_tokens, fits = prompts.adds_special_tokens(format), partial(_check_fits, other, format=format)
     again = prompts.encode_text(other.tokenizer, prompt.text, special_tokens, (0, 0), (), fits, _decoder_start(other))
-    if prompt.ids.tolist() != again.ids.tolist():
-        raise Refused(_different_tokens(pair))
-    return prompt
+    if prompt.ids.tolist() == again.ids.tolist():
+        return prompt
+    starts = pair.map(_decoder_start)
+    if starts.base != starts.tuned:
+        raise Refused(
+            f"The decoders of {pair.base.facts.id} and {pair.tuned.facts.id} begin with different tokens, {otherwise}."
+        )
+    cut = pair.map(lambda one: one.tokenizer(prompt.text, add_special_tokens=False)["input_ids"])
+    if cut.base != cut.tuned or not _same_tokens(pair, prompt.ids.tolist()):
+        raise Refused(_different_tokens(pair, otherwise))
+    fits(prompt.ids[: prompt.encoder_length or None])
+    note = f"{other.facts.id} would put other control tokens around this text; it reads those of {model.facts.id}."
+    return replace(prompt, notes=(*prompt.notes, note))
 
 
 def _decoder_start(model: LanguageModel) -> tuple[int, ...]:
@@ -191,9 +247,14 @@ class Decoder:
     """One side's answer, token by token, over the Hugging Face forward with its own cache."""
 
     def __init__(
-        self, model: LanguageModel, prompt: Encoded, delimiters: tuple[str, ...] = (), choose: Choose = greedy
+        self,
+        model: LanguageModel,
+        prompt: Encoded,
+        limit: int,
+        delimiters: tuple[str, ...] = (),
+        choose: Choose = greedy,
     ) -> None:
-        self.model, self.prompt, self.delimiters, self.choose = model, prompt, delimiters, choose
+        self.model, self.prompt, self.limit, self.delimiters, self.choose = model, prompt, limit, delimiters, choose
         self.stop: StopReason = "unfinished"
         self.seconds = 0.0
         self.text = ""
@@ -204,21 +265,27 @@ class Decoder:
         self._best_ids: list[list[int]] = []
         self._best_log_probs: list[list[float]] = []
         self._best_pieces: list[tuple[str, ...]] = []
+        """of the first tokens, as far as somebody asked"""
 
     @property
     def last_id(self) -> int:
         """The token that was read last."""
         return int(self._next[-1])
 
-    def step(self, report: Report, last: bool) -> None:
-        """One more token; `last`: the request allows no further one."""
+    @property
+    def written(self) -> int:
+        """How many tokens there are so far."""
+        return len(self._log_probs)
+
+    def step(self, report: Report) -> None:
+        """One more token."""
         start = time.perf_counter()
         threads = self.model.decode_threads if self._log_probs else None
         with self.model.running(report.breathe, threads=threads) as module:
             logits = self.writer.logits(module, self.model.ids(self._next))
-        self.take(logits, time.perf_counter() - start, last)
+        self.take(logits, time.perf_counter() - start)
 
-    def take(self, logits: torch.Tensor, seconds: float, last: bool) -> None:
+    def take(self, logits: torch.Tensor, seconds: float) -> None:
         """Choose a token from `logits` (vocabulary,); `seconds` were spent on them."""
         start = time.perf_counter()
         log_probs = torch.log_softmax(logits, dim=-1)
@@ -228,24 +295,23 @@ class Decoder:
         self._log_probs.append(float(log_probs[id]))
         self._best_ids.append(best.indices.tolist())
         self._best_log_probs.append(best.values.tolist())
-        self._best_pieces.append(tuple(piece(self.model, other) for other in self._best_ids[-1]))
         self.text = self._detokenizer.push(id)
-        self.stop = self._why_stop(id, last)
+        self.stop = self._why_stop(id)
         self.seconds += seconds + time.perf_counter() - start
 
-    def _why_stop(self, id: int, last: bool) -> StopReason:
+    def _why_stop(self, id: int) -> StopReason:
         if id in self.model.stop_ids:
             return "end of turn"
         if prompts.end_of_answer(self.text, self.delimiters) is not None:
             return "delimiter"
-        if len(self.prompt) - self.prompt.encoder_length + len(self._log_probs) >= self.model.facts.context:
+        if len(self.prompt) - self.prompt.encoder_length + self.written >= self.model.facts.context:
             return "context"
-        return "length" if last else "unfinished"
+        return "length" if self.written == self.limit else "unfinished"
 
     def answer(self) -> Answer:
         """What there is so far."""
         encoded = self._detokenizer.encoded()
-        pieces = tuple(self._best_pieces)
+        pieces = self._pieces()
         return Answer(
             prompt=self.prompt,
             answer=encoded,
@@ -259,6 +325,11 @@ class Decoder:
             stop=self.stop,
             seconds=self.seconds,
         )
+
+    def _pieces(self) -> tuple[tuple[str, ...], ...]:
+        for ids in self._best_ids[len(self._best_pieces) :]:
+            self._best_pieces.append(tuple(piece(self.model, id) for id in ids))
+        return tuple(self._best_pieces)
 
     def _readable(self, encoded: Encoded) -> str:
         text = encoded.text
@@ -274,38 +345,43 @@ def piece(model: LanguageModel, id: int) -> str:
 
 def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: Report) -> Encoded:
     """Prompt and forced answer of one side, for both models; Refused where the other side's tokenizer cuts them differently."""
-    model, other = pair[request.answer_from], pair.swap()[request.answer_from]
+    model = pair[request.answer_from]
     prompt = encode_for_both(pair, request.messages, request.format, request.answer_from)
     ids = (
         request.answer_ids
         if request.answer_ids is not None
         else answer_ids(model, prompt, request.format, request.sampling, request.max_new_tokens, report)
     )
-    _check_answer(pair, prompt, ids)
-    if model.tokenizer.convert_ids_to_tokens(list(ids)) != other.tokenizer.convert_ids_to_tokens(list(ids)):
-        raise Refused(_different_tokens(pair))
+    check_answer(pair, prompt, ids)
+    if not _same_tokens(pair, ids):
+        raise Refused(_different_tokens(pair, NOT_LAID))
     return prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
 
 
-def _different_tokens(pair: Pair[LanguageModel]) -> str:
-    return f"{pair.base.facts.id} and {pair.tuned.facts.id} cut this text into different tokens, so their insides cannot be laid side by side."
+def _same_tokens(pair: Pair[LanguageModel], ids: Sequence[int]) -> bool:
+    """Whether ids stand for the same tokens on both sides."""
+    names = pair.map(lambda model: model.tokenizer.convert_ids_to_tokens(list(ids)))
+    return names.base == names.tuned
+
+
+def _different_tokens(pair: Pair[LanguageModel], otherwise: str) -> str:
+    return f"{pair.base.facts.id} and {pair.tuned.facts.id} cut this text into different tokens, {otherwise}."
 
 
 def answer_ids(
     model: LanguageModel, prompt: Encoded, format: Format, sampling: Sampling | None, limit: int, report: Report
 ) -> tuple[int, ...]:
     """One side's answer, made to be looked into."""
-    decoder = Decoder(model, prompt, prompts.delimiters(format), choosing(sampling))
-    for step in range(limit):
-        decoder.step(report, last=step + 1 == limit)
-        if decoder.stop != "unfinished":
-            break
-        report(ANSWER_SHARE * step / limit, f"{model.facts.id} is answering")
+    decoder = Decoder(model, prompt, limit, prompts.delimiters(format), choosing(sampling))
+    while decoder.stop == "unfinished":
+        report(ANSWER_SHARE * decoder.written / limit, f"{model.facts.id} is answering")
         report.breathe()
+        decoder.step(report)
     return tuple(decoder.answer().answer.ids.tolist())
 
 
-def _check_answer(pair: Pair[LanguageModel], prompt: Encoded, ids: Sequence[int]) -> None:
+def check_answer(pair: Pair[LanguageModel], prompt: Encoded, ids: Sequence[int]) -> None:
+    """Refused where there is no answer, or one that these models cannot read after this prompt."""
     if len(ids) == 0:
         raise Refused(
             "The answer has no tokens, so there is nothing to look at; run the comparison first or allow a longer answer."
@@ -319,7 +395,7 @@ def check_ids(model: LanguageModel, ids: Sequence[int]) -> None:
     """Refused where an answer holds a token that the model does not have."""
     if max(ids, default=0) >= model.facts.vocabulary:
         raise Refused(
-            f"The answer holds the token {max(ids)}, but {model.facts.id} knows only {model.facts.vocabulary:,}; give ids of its own vocabulary."
+            f"The answer holds the token {max(ids)}, but {model.facts.id} knows only {model.facts.vocabulary:,}; choose an answer whose tokens both models have."
         )
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,28 @@ def download(id: str, revision: str | None, report: Report) -> Kept:
 
     It waits in a thread of its own, so that meanwhile other work can be done in `report.breathe`.
     """
-    pool, progress = ThreadPoolExecutor(max_workers=1), _Progress()
-    waiting = pool.submit(_download, id, revision, progress)
+    waiting, progress = Future[Kept](), _Progress()
+    # A daemon, unlike the threads of an executor: also the end of the process waits for no silent network.
+    thread = threading.Thread(target=_fulfil, args=(waiting, id, revision, progress), daemon=True)
+    thread.start()
     try:
-        while not waiting.done():
-            time.sleep(POLL_SECONDS)
+        while thread.is_alive():
+            thread.join(POLL_SECONDS)
             report.breathe()
             if progress.note:
                 report(progress.fraction, progress.note)
     finally:
-        progress.stopped = not waiting.done()
-        pool.shutdown(wait=False)  # a stopped download ends at its next piece; nobody waits for a silent network
+        progress.stopped = thread.is_alive()  # a stopped download ends at its next piece
+    assert waiting.done(), f"the download of {id} died; its thread said why"
     return waiting.result()
+
+
+def _fulfil(waiting: Future[Kept], id: str, revision: str | None, progress: _Progress) -> None:
+    """A refusal is raised where the result is waited for."""
+    try:
+        waiting.set_result(_download(id, revision, progress))
+    except (Refused, Cancelled) as ended:
+        waiting.set_exception(ended)
 
 
 def _download(id: str, revision: str | None, progress: _Progress) -> Kept:

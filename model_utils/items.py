@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from model_utils.contracts.common import check_text
+from model_utils.contracts.survey import MAX_INSTRUCTIONS
 from model_utils.errors import Refused
 
 MAX_BYTES = 5_000_000
-MAX_ITEMS = 2_000
 
 FIELDS = ("instruction", "prompt")
 """Names that hold an instruction; the first that is there is taken."""
@@ -56,14 +56,20 @@ def read(content: bytes, name: str) -> Items:
     ending = PurePath(name).suffix.lower()
     if ending not in READERS:
         raise Refused(f"{name} ends in {ending or 'nothing known'}; give a file that ends in {', '.join(READERS)}.")
-    if len(content) > MAX_BYTES:
-        raise Refused(f"{name} has {len(content):,} bytes; at most {MAX_BYTES:,} are taken, so split it.")
+    _check_size(len(content), name)
     return _collect(READERS[ending](_decoded(content, name)), name)
 
 
 def parse(text: str) -> Items:
     """The instructions in a pasted text, one a line; Refused when there are none, or more than are taken."""
-    return _collect(_written(text), "The pasted list")
+    what = "The pasted list"
+    _check_size(len(text.encode("utf-8", "replace")), what)
+    return _collect(_written(text), what)
+
+
+def _check_size(size: int, what: str) -> None:
+    if size > MAX_BYTES:
+        raise Refused(f"{what} has {size:,} bytes; at most {MAX_BYTES:,} are taken, so split it.")
 
 
 def _decoded(content: bytes, name: str) -> str:
@@ -84,9 +90,11 @@ def _collect(found: Iterable[Found], what: str) -> Items:
     problems: list[str] = []
     for line, text in found:
         if (
-            len(instructions) + len(problems) == MAX_ITEMS
+            len(instructions) + len(problems) == MAX_INSTRUCTIONS
         ):  # bad lines count: a sentence for each of a million is no help
-            raise Refused(f"{what} has more than {MAX_ITEMS:,} instructions (line {line:,} has one more); split it.")
+            raise Refused(
+                f"{what} has more than {MAX_INSTRUCTIONS:,} instructions (line {line:,} has one more); split it."
+            )
         checked = text if isinstance(text, ValueError) else _attempt(check_text, text)
         if isinstance(checked, ValueError):
             problems.append(f"Line {line:,} was left out: {_clause(checked)}.")

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-import jinja2
 import numpy as np
 import torch
 
 from model_utils import anatomy, checkpoints, generation, prompts
-from model_utils.contracts.common import ModelFacts, Relation
+from model_utils.contracts.common import ModelFacts, Relation, ask
 from model_utils.contracts.load_report import (
     Ability,
     Identity,
@@ -21,6 +20,7 @@ from model_utils.contracts.load_report import (
     Opening,
     attention_said,
 )
+from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.network import Network
 from model_utils.pair import Pair
@@ -135,15 +135,9 @@ def _bos(model: LanguageModel) -> str:
     if not source:
         return said
     try:
-        text = tokenizer.apply_chat_template([{"role": "user", "content": "a"}], tokenize=False)
-    except (
-        jinja2.TemplateError,
-        TypeError,
-        ValueError,
-        LookupError,
-        ArithmeticError,
-    ) as error:  # templates are programs
-        return f"{said}; the chat template cannot be filled in ({type(error).__name__})"
+        text = prompts.chat_text(tokenizer, ask("a"), source)
+    except Refused as refused:
+        return f"{said}; the chat template cannot be filled in ({type(refused.__cause__).__name__})"
     chat = f"the chat template writes {token}" if text.startswith(token) else f"the chat template writes no {token}"
     return f"{said}; {chat}"
 
@@ -295,12 +289,16 @@ def _restores_base(pair: Pair[LanguageModel]) -> bool | None:
 
 def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability, ...]:
     facts = pair.map(lambda model: model.facts)
+    no_heads = _no_attention(facts) or _not_alike(pair, tokenizers) or _no_layer_in_common(facts)
     return (
         Ability("generation", True, ""),
         Ability("shift", True, IN_PIECES if tokenizers == "different" else ""),
         Ability("survey", True, IN_PIECES if tokenizers == "different" else ""),
-        _ability("attention", _no_attention(facts) or _not_alike(facts, tokenizers), _kinds(facts)),
-        _ability("attribution", _no_gradients(pair) or _not_alike(facts, tokenizers), ""),
+        _ability("attention", _no_attention(facts) or _not_alike(pair, tokenizers), _kinds(facts)),
+        _ability("atlas", no_heads, _kinds(facts)),
+        _ability("ablation", no_heads, _kinds(facts)),
+        _ability("attribution", _not_alike(pair, tokenizers), _without_gradients(pair)),
+        _ability("faithfulness", _not_alike(pair, tokenizers), ""),
     )
 
 
@@ -308,11 +306,22 @@ def _ability(analysis: str, obstacle: str, note: str) -> Ability:
     return Ability(analysis, not obstacle, obstacle or note)
 
 
-def _not_alike(facts: Pair[ModelFacts], tokenizers: Relation) -> str:
+def _not_alike(pair: Pair[LanguageModel], tokenizers: Relation) -> str:
     """Why the insides of the two cannot be laid side by side."""
-    if facts.base.encoder_decoder != facts.tuned.encoder_decoder:
+    with_encoder = pair.map(lambda model: model.facts.encoder_decoder)
+    if with_encoder.base != with_encoder.tuned:
         return "one side has an encoder and the other has none"
-    return "the tokenizers cut texts into different tokens" if tokenizers == "different" else ""
+    if tokenizers == "different":
+        return "the tokenizers cut texts into different tokens"
+    return _other_starts(pair) if with_encoder.base else ""
+
+
+def _other_starts(pair: Pair[LanguageModel]) -> str:
+    try:
+        starts = pair.map(lambda model: anatomy.decoder_start(model.network.module))
+    except Refused as refused:
+        return str(refused).rstrip(".")
+    return "" if starts.base == starts.tuned else "the two decoders begin with different tokens"
 
 
 def _no_attention(facts: Pair[ModelFacts]) -> str:
@@ -320,6 +329,12 @@ def _no_attention(facts: Pair[ModelFacts]) -> str:
     return (
         f"the attention of {' and '.join(dict.fromkeys(without))} cannot be read, or there is none" if without else ""
     )
+
+
+def _no_layer_in_common(facts: Pair[ModelFacts]) -> str:
+    """Why no head of one side has a counterpart."""
+    common = set(facts.base.attention_layers("self")) & set(facts.tuned.attention_layers("self"))
+    return "" if common else "no layer has attention in both models"
 
 
 def _kinds(facts: Pair[ModelFacts]) -> str:
@@ -330,11 +345,12 @@ def _kinds(facts: Pair[ModelFacts]) -> str:
     return said.base if said.base == said.tuned else f"base: {said.base}; tuned: {said.tuned}"
 
 
-def _no_gradients(pair: Pair[LanguageModel]) -> str:
+def _without_gradients(pair: Pair[LanguageModel]) -> str:
+    """Which methods work where some do not."""
     for _, model in pair.items():
         if model.facts.quantized:
-            return f"{model.facts.id} is quantised, and gradients through that are not exact"
+            return f"by taking parts of the text away: {model.facts.id} is quantised, and gradients through that are not exact"
         with model.running():
             if not model.network.embeds_alone():
-                return f"{model.facts.id} computes something else from embeddings than from tokens"
+                return f"by leaving parts of the text out: {model.facts.id} computes something else from embeddings than from tokens"
     return ""

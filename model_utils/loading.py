@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import psutil
@@ -28,7 +28,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from model_utils import anatomy, checkpoints
+from model_utils import anatomy, checkpoints, heap
 from model_utils.checkpoints import Checkpoint, Stored
 from model_utils.contracts.common import Dtype, ModelFacts, ModelSpec, Specs
 from model_utils.errors import Refused
@@ -37,9 +37,14 @@ from model_utils.pair import Pair
 from model_utils.reporting import Report
 
 transformers_logging.disable_progress_bar()
+heap.give_back_large_blocks()
 
+CORES = torch.get_num_threads()
+"""How many torch begins with; a pass may run inside another that was given fewer."""
 SMALL = 50_000_000
 """Below this many parameters one thread decodes faster than several: starting the others costs more than they bring."""
+SHORT = 4_000_000_000
+"""Additions and multiplications of a pass that one core does in some 20 ms."""
 
 MEMORY = "CANDOR_MEMORY_GIB"
 """Environment variable: how much memory models may take in all, in GiB; else three fifths of the machine's."""
@@ -81,14 +86,24 @@ class LanguageModel:
         return self.network.module.get_input_embeddings().weight.device
 
     @property
+    def batch_threads(self) -> int:
+        """Cores for a token of several texts at once."""
+        return 1 if self.facts.parameters < SMALL else CORES
+
+    @property
     def decode_threads(self) -> int:
-        return 1 if self.facts.parameters < SMALL else torch.get_num_threads()
+        """Cores for a token of one text: half of them, so that two sides can write at once, and as many when one writes alone, for the same bits."""
+        return max(1, self.batch_threads // 2)
+
+    def pass_threads(self, tokens: int) -> int:
+        """Cores for one pass over so many tokens: a short one takes one, because two wait for each other, long when a browser wants a core too."""
+        return 1 if 2 * self.facts.parameters * tokens < SHORT else CORES
 
     @contextmanager
     def running(
         self,
         poll: Callable[[], None] = lambda: None,
-        kernel: Literal["own", "eager"] = "own",
+        kernel: str = "own",
         gradients: bool = False,
         threads: int | None = None,
     ) -> Iterator[PreTrainedModel]:
@@ -96,7 +111,7 @@ class LanguageModel:
 
         `poll` is called before every layer, forward and back. A report's `breathe` lets another job run right there, inside the
         pass: give it where the pass has no hook of its own and no batched gradients, else its `poll`. The kernel is the one that
-        transformers chose at load ('own'), or the eager one, which also gives the attention weights.
+        transformers chose at load ('own'), or another one by its name: the eager one also gives the attention weights.
         """
         network, module = self.network, self.network.module
         with network.lock, torch.set_grad_enabled(gradients):
@@ -104,13 +119,17 @@ class LanguageModel:
             wanted = network.kernel if kernel == "own" else kernel
             network.poll = poll
             network.switch(self.adapter)
+            if gradients:
+                network.leave_inference()
             if wanted != before[1]:
                 module.set_attn_implementation(wanted)
             if threads and threads != before[2]:
                 torch.set_num_threads(threads)
+            network.passes += 1
             try:
                 yield module
             finally:
+                network.passes -= 1
                 network.poll = before[0]
                 network.switch(before[3])
                 if wanted != before[1]:

@@ -46,6 +46,7 @@ class MixedWriter:
             )
             self._cache.update(keys, values, number)
 
+    @torch.inference_mode()
     def logits(self, ids: Pair[int], report: Report, threads: int | None) -> torch.Tensor:
         """(side, vocabulary) float32 after each side has read one more token."""
         model = self._pair.tuned

@@ -30,22 +30,27 @@ class Network:
     module: PreTrainedModel
     lock: threading.RLock = field(default_factory=threading.RLock)
     poll: Callable[[], None] = field(default=lambda: None)
+    passes: int = 0
+    """how many are under way, one inside another; a thread beside one of them would wait for its lock"""
     kernel: str = ""
     """the attention kernel that transformers chose at load"""
     adapter: str | None = None
     """the adapter that is switched on"""
     embeds: bool | None = None
     """whether embeddings alone give the logits that ids give; None: not tried yet"""
+    bytes: int = 0
+    """of all weights, an adapter's included, as counted when the last of them came; shared ones count once"""
     kind: str = ""
     """PEFT's name of the adapters that lie over it, which are all of one kind"""
     _peft: Any = None
     _plain: torch.Tensor | None = None
     """what it computed on the probe before the first adapter was laid over it"""
-    switches: list[Any] = field(default_factory=list)
-    """every part of the network that an adapter can change"""
+    switches: dict[Any, frozenset[str]] = field(default_factory=dict)
+    """every part of the network that an adapter can change -> the adapters that do"""
 
     def __post_init__(self) -> None:
         self.kernel = self.module.config._attn_implementation
+        self._count()
         for stack in anatomy.stacks(self.module):
             for layer in stack:
                 layer.register_forward_pre_hook(self._before_layer, with_kwargs=True)
@@ -57,22 +62,26 @@ class Network:
         if hidden.requires_grad:
             hidden.register_hook(lambda gradient: self.poll())
 
-    @property
-    def bytes(self) -> int:
-        """Bytes of all weights, an adapter's included; shared ones count once."""
-        return sum(
-            tensor.numel() * tensor.element_size() for tensor in [*self.module.parameters(), *self.module.buffers()]
-        )
+    def _count(self) -> None:
+        tensors = [*self.module.parameters(), *self.module.buffers()]
+        self.bytes = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
     def switch(self, adapter: str | None) -> None:
         """Turn one adapter on, or all off. PEFT's own methods also set `requires_grad` on every call, which costs more than a small model's token."""
         if adapter == self.adapter:
             return
-        for part in self.switches:
+        for part, carried in self.switches.items():
             part._disable_adapters = adapter is None
-            if adapter is not None:
-                part._active_adapter = [adapter]
+            if adapter is not None:  # PEFT looks for an active adapter in the parts when it lays the next one on
+                part._active_adapter = [adapter] if adapter in carried else []
         self.adapter = adapter
+
+    def leave_inference(self) -> None:
+        """Some architectures fill tables of positions when they first meet a longer text; those made while writing could enter no gradient."""
+        for part in self.module.modules():
+            for name, buffer in part.named_buffers(recurse=False):
+                if buffer.is_inference():
+                    setattr(part, name, buffer.clone())
 
     @property
     def mixes(self) -> bool:
@@ -118,10 +127,12 @@ class Network:
         finally:
             self.module.requires_grad_(False).eval()
             kinds = (BaseTunerLayer, AuxiliaryTrainingWrapper)
-            self.switches = [part for part in self.module.modules() if isinstance(part, kinds)]
+            parts = [part for part in self.module.modules() if isinstance(part, kinds)]
+            self.switches = {part: frozenset(part._get_available_adapters()) for part in parts}
             self.adapter = name
             self.switch(None)
             self.switch(on)
+            self._count()
         if not self.restores_base():
             raise Refused(
                 f"The adapter in {str(folder)!r} changes what its base computes even when it is off, so the two sides could not be told apart; merge it into its base once and open the result as a model of its own."

@@ -13,6 +13,10 @@ Side = Literal["base", "tuned"]
 SIDES: tuple[Side, Side] = ("base", "tuned")
 
 
+def other_side(side: Side) -> Side:
+    return "base" if side == "tuned" else "tuned"
+
+
 @dataclass(frozen=True)
 class Pair(Generic[T]):
     """A value for each side; code is written for one model and lifted with `map`."""

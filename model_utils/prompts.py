@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,8 @@ WINDOW = 8
 
 INCOMPLETE = "\ufffd"
 """What a decoder writes for bytes that are not yet a character."""
+
+WORD = re.compile(r"\w")
 
 
 Check = Callable[[np.ndarray], None]
@@ -88,11 +91,12 @@ def frame(format: Format) -> Frame:
 
 def delimiters(format: Format) -> tuple[str, ...]:
     """Where an answer in this format ends although the model writes on: at an empty line, and where the frame would begin the next
-    instruction. An answer in a template of one's own ends only there if the template begins its instruction's line with words."""
+    instruction. An answer in a template of one's own ends only there if words stand before the instruction; the line of words next
+    to it begins the next one."""
     if format == "chat":
         return ()
-    opening = frame(format).before.rpartition("\n")[2].strip()
-    again = (f"\n{opening}",) if opening else ()
+    lines = [line.strip() for line in frame(format).before.split("\n") if line.strip()]
+    again = (f"\n{lines[-1]}",) if lines and WORD.search(lines[-1]) else ()
     return again if again and format not in FORMATS else ("\n\n", *again)
 
 
@@ -109,7 +113,7 @@ def _render(
     """(text, span of the last instruction in it)."""
     if format == "chat":
         before, after = _around(tokenizer, messages, template)
-        text = _chat(tokenizer, [message.model_dump() for message in messages], template)
+        text = chat_text(tokenizer, messages, template)
         if not (text.startswith(before) and text.endswith(after) and len(text) >= len(before) + len(after)):
             raise Refused(
                 "This chat template writes different text around different instructions, so that who wrote what cannot be told; choose plain or few-shot."
@@ -137,15 +141,16 @@ def _before(history: Sequence[Message], written: Frame) -> str:
 def _around(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> tuple[str, str]:
     """What a chat template writes before and after the last instruction; templates may trim it, so it is measured with a stand-in word."""
     stand_in = secrets.token_hex(16)  # nobody typed this
-    turns = [message.model_dump() for message in messages[:-1]]
-    text = _chat(tokenizer, [*turns, {"role": "user", "content": stand_in}], template)
+    text = chat_text(tokenizer, [*messages[:-1], Message(content=stand_in)], template)
     if text.count(stand_in) != 1:
         raise Refused("This chat template does not write the instruction once into its text; choose plain or few-shot.")
     before, _, after = text.partition(stand_in)
     return before, after
 
 
-def _chat(tokenizer: Tokenizer, turns: list[dict[str, str]], template: str | None) -> str:
+def chat_text(tokenizer: Tokenizer, messages: Sequence[Message], template: str | None) -> str:
+    """What a chat template writes, up to where the answer begins; Refused where it does not take the conversation."""
+    turns = [message.model_dump() for message in messages]
     try:
         return tokenizer.apply_chat_template(turns, chat_template=template, tokenize=False, add_generation_prompt=True)
     except (
@@ -258,7 +263,7 @@ def puts_bos(tokenizer: Tokenizer) -> bool:
 class Detokenizer:
     """Ids to text as they come: bytes of one character wait for each other and share its span.
 
-    Decodes a short window instead of everything so far; `tests/oracles.py` holds the slow twin.
+    Decodes a short window instead of everything so far, once a token; `tests/oracles.py` holds the slow twin.
     """
 
     tokenizer: Tokenizer
@@ -268,6 +273,7 @@ class Detokenizer:
     spans: list[tuple[int, int]] = field(default_factory=list)
     _window: list[list[int]] = field(default_factory=list)
     """the last groups of ids that wrote whole characters: a window that began inside a character would not decode"""
+    _window_text: str = ""
     _waiting: list[int] = field(default_factory=list)
     _waiting_text: str = ""
 
@@ -277,18 +283,22 @@ class Detokenizer:
         while start > first and tuple(self.prompt.spans[start]) == tuple(self.prompt.spans[start - 1]):
             start -= 1
         self._window = [[int(i) for i in self.prompt.ids[start:]]]
+        self._window_text = self._decode(self._window[0])
 
     def push(self, id: int) -> str:
         """Takes one more id; returns all text so far, bytes of an unfinished character included as U+FFFD."""
         self.ids.append(id)
         self._waiting.append(id)
-        window = [id for group in self._window for id in group]
-        self._waiting_text = self._decode(window + self._waiting)[len(self._decode(window)) :]
+        text = self._decode([id for group in (*self._window, self._waiting) for id in group])
+        self._waiting_text = text[len(self._window_text) :]
         if not self._waiting_text.endswith(INCOMPLETE):
             self.spans += [(len(self.text), len(self.text) + len(self._waiting_text))] * len(self._waiting)
             self.text += self._waiting_text
-            self._window = [*self._window[-WINDOW:], self._waiting]
-            self._waiting, self._waiting_text = [], ""
+            self._window.append(self._waiting)
+            self._window_text, self._waiting, self._waiting_text = text, [], ""
+            if len(self._window) > 2 * WINDOW:
+                self._window = self._window[-WINDOW:]
+                self._window_text = self._decode([id for group in self._window for id in group])
         return self.text + self._waiting_text
 
     def encoded(self) -> Encoded:
@@ -361,8 +371,8 @@ def relation(base: Tokenizer, tuned: Tokenizer) -> Relation:
         return "equal"
     known = tuned.get_vocab()
     same_ids = all(known.get(token, id) == id for token, id in base.get_vocab().items())
-    agree = all(base(text)["input_ids"] == tuned(text)["input_ids"] for text in SAMPLES)
-    return "compatible" if same_ids and agree else "different"
+    cuts = [[one(text, add_special_tokens=False)["input_ids"] for text in SAMPLES] for one in (base, tuned)]
+    return "compatible" if same_ids and cuts[0] == cuts[1] else "different"
 
 
 @_remembered
@@ -373,18 +383,29 @@ def different_ids(base: Tokenizer, tuned: Tokenizer) -> np.ndarray:
     return np.array([id for id in every if names[0].get(id) != names[1].get(id)], dtype=np.int64)
 
 
-def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str, begin: int = 0) -> Encoded:
-    """The characters that another model wrote, in this tokenizer's tokens, as they follow on a prompt; spans begin at `begin`.
+def readable(answer: Encoded) -> np.ndarray:
+    """(token,) bool; not control tokens, and not bytes that are no character, or not yet one."""
+    broken = [INCOMPLETE in answer.text[begin:end] for begin, end in answer.spans.tolist()]
+    return ~answer.special & ~np.array(broken, dtype=bool)
 
-    Refused where no tokens give exactly these characters.
+
+def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str) -> Encoded:
+    """The characters that another model wrote, in this tokenizer's tokens, as they follow on a prompt.
+
+    What an encoder read does not stand before its decoder's answer; there the space is allowed that some tokenizers put in front of
+    every text, and it counts as no character. Refused where no tokens give exactly these characters.
     """
-    alone = tokenizer(text, add_special_tokens=False)["input_ids"]
-    before = tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
-    joined = tokenizer(prompt.text + text, add_special_tokens=False)["input_ids"]
-    for ids in (joined[len(before) :] if joined[: len(before)] == before else alone, alone):
+    ways = [tokenizer(text, add_special_tokens=False)["input_ids"]]
+    if not prompt.encoder_length:
+        before = tokenizer(prompt.text, add_special_tokens=False)["input_ids"]
+        joined = tokenizer(prompt.text + text, add_special_tokens=False)["input_ids"]
+        ways = [joined[len(before) :], *ways] if joined[: len(before)] == before else ways
+    for ids in ways:
         answer = encode_continuation(tokenizer, prompt, ids)
         if answer.text == text:
-            return replace(answer, spans=answer.spans + begin)
+            return answer
+        if prompt.encoder_length and answer.text == f" {text}":
+            return replace(answer, text=text, spans=(answer.spans - 1).clip(min=0))
     raise Refused(
         f"One model's answer ({text[:40]!r}...) has characters that the other model's tokenizer cannot write exactly, so it cannot be read by both; ask something else."
     )

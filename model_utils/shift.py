@@ -16,14 +16,13 @@ from model_utils.contracts.generation import ALTERNATIVES
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, ShiftRequest, Split
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
-from model_utils.pair import SIDES, Pair, Side
+from model_utils.pair import SIDES, Pair, Side, other_side
 from model_utils.reporting import Report
 
 CHUNK_BYTES = 40 << 20
-"""Logits of one model that are made at once: with their vocabulary axis a whole answer would take hundreds of MB. More than 32 MiB,
-because glibc keeps what is smaller in a heap, which in a thread that is not the first broke into pieces and grew by a gigabyte."""
-BLOCK_BYTES = 2 << 20
-"""Logits that the formulas, with all that they hold in between, see at once."""
+"""Logits of one model that are made at once: with their vocabulary axis a whole answer would take hundreds of MB."""
+BLOCK_BYTES = 5 << 20
+"""Logits that the formulas, with all that they hold in between, see at once: more than `heap.LARGE`, so that little of it stays in the heap."""
 
 NUMERICAL_PERCENTILE, WORDING_PERCENTILE = 99, 90
 
@@ -76,10 +75,11 @@ def shift(pair: Pair[LanguageModel], request: ShiftRequest, report: Report) -> S
     ids = Pair(*(asked.answer(side, prompt[side], report) for side in SIDES))
     report(0.1, "both models read both answers")
     answers = Pair(*(measure(pair, prompt, side, ids[side], request.formats[side], texts) for side in SIDES))
-    found = Shift(pair.map(lambda model: model.facts), answers, ("format or weights", "noise floors"))
+    notes = tuple(one.left_out for one in answers.sides if one.left_out)
+    found = Shift(pair.map(lambda model: model.facts), answers, ("format or weights", "noise floors"), notes)
     report(0.2, "format or weights", found)
-    answers = answers.map(lambda one: replace(one, split=_split(asked, one, texts)))
-    found = replace(found, answers=answers, unfinished=("noise floors",))
+    answers, unsplit = _split_both(asked, answers, texts)
+    found = replace(found, answers=answers, unfinished=("noise floors",), notes=(*notes, *unsplit))
     report(0.3, "noise floors: batches, kernels and threads", found)
     answers = answers.map(lambda one: replace(one, numerical=_numerical(pair, one, texts)))
     report(0.6, "noise floors: rewordings of the instruction", replace(found, answers=answers))
@@ -121,12 +121,14 @@ class Pass:
 
     model: LanguageModel
     states: anatomy.LastStates
+    threads: int | None = None
+    """how many compute the logits too; None: all"""
 
     def chunks(self, vocabulary: int) -> Iterator[tuple[slice, torch.Tensor]]:
         """(tokens of the answer, their logits (row, vocabulary) float32); chunks for the same `vocabulary` hold the same tokens."""
         rows, block = (max(1, size // (4 * vocabulary)) for size in (CHUNK_BYTES, BLOCK_BYTES))
         for start in range(0, len(self.states), rows):
-            with self.model.running() as module:
+            with self.model.running(threads=self.threads) as module:
                 logits = anatomy.unembed(module, self.states, slice(start, start + rows))
             for first in range(0, len(logits), block):
                 part = logits[first : first + block]
@@ -167,9 +169,10 @@ def read(
     report.breathe()
     whole = np.concatenate([prompt.ids, np.asarray(ids[:-1], dtype=np.int64)])
     first = len(prompt) - prompt.encoder_length - 1
+    padding = min(padding, model.facts.context + prompt.encoder_length - len(whole))  # places may have embeddings
     with model.running(report.poll, kernel, threads=threads) as module:
         parts = anatomy.parts(model.ids(whole), prompt.encoder_length)
-        return Pass(model, anatomy.last_states(module, parts, range(first, first + len(ids)), twins, padding))
+        return Pass(model, anatomy.last_states(module, parts, range(first, first + len(ids)), twins, padding), threads)
 
 
 class Texts:
@@ -192,29 +195,78 @@ class Texts:
 def measure(
     pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, ids: tuple[int, ...], format: Format, texts: Texts
 ) -> Forced:
-    """The comparison proper, without split and floors: each model reads the answer after its own prompt, once."""
+    """The comparison proper, without split and floors: each model reads the answer after its own prompt, once.
+
+    Refused where the answer is too long for its own writer; what the other model cannot read is left out, and `left_out` says why.
+    """
+    generation.check_length(pair[writer], prompt[writer], len(ids) - 1)
+    relation, left_out = prompts.relation(pair.map(lambda model: model.tokenizer)), ""
+    if relation != "different":
+        ids, left_out = _readable_by_both(pair, prompt, writer, ids)
     answer = prompts.encode_continuation(pair[writer].tokenizer, prompt[writer], ids)
     end = prompts.end_of_answer(answer.text, prompts.delimiters(format))
     counted = ~answer.special & (answer.spans[:, 0] < (len(answer.text) if end is None else end))
-    relation = prompts.relation(pair.map(lambda model: model.tokenizer))
     if relation == "different":
-        return _in_pieces(pair, prompt, writer, answer.part(np.flatnonzero(counted)), texts)
-    for _, model in pair.items():
-        generation.check_ids(model, ids[:-1])
+        last = np.flatnonzero(counted & prompts.readable(answer))[-1:]
+        return _in_pieces(pair, prompt, writer, answer.part(np.arange(last[0] + 1 if len(last) else 0)), texts)
     passes = pair.zip(prompt).map(lambda one: texts.read(*one, ids))
     observed, (forward, reverse, middle, variation) = _observe_both(passes, ids, _shared_ids(pair, relation))
     readings = pair.zip(prompt).zip(observed).map(lambda one: _reading(*one[0], answer, one[1]))
-    log_probs = readings.map(lambda one: one.log_probs.astype(np.float64))
-    return Forced(writer, readings, True, answer.spans, counted, log_probs, forward, reverse, middle, variation)
+    return Forced(
+        writer=writer,
+        readings=readings,
+        alike=True,
+        spans=answer.spans,
+        counted=counted,
+        log_probs=readings.map(lambda one: one.log_probs.astype(np.float64)),
+        kl=forward,
+        kl_reverse=reverse,
+        js=middle,
+        tv=variation,
+        left_out=left_out,
+    )
+
+
+def _readable_by_both(
+    pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, ids: tuple[int, ...]
+) -> tuple[tuple[int, ...], str]:
+    """The ids that the other model can read too, and a sentence about the rest; the last one is predicted, but not read."""
+    reader = pair[other_side(writer)]
+    room = _room(reader, prompt[other_side(writer)])
+    unknown = next((i for i, id in enumerate(ids[:-1]) if id >= reader.facts.vocabulary), len(ids))
+    if unknown < min(room, len(ids)):
+        token = generation.piece(pair[writer], ids[unknown])
+        return ids[: unknown + 1], (
+            f"The {writer} answer can be read by both models only up to its token {token!r}, which {reader.facts.id} does not have."
+        )
+    return ids[:room], _no_room(writer, reader, room) if len(ids) > room else ""
+
+
+def _room(model: LanguageModel, prompt: Encoded) -> int:
+    """How many tokens of an answer it can predict after a prompt."""
+    return model.facts.context - (len(prompt) - prompt.encoder_length) + 1
+
+
+def _no_room(writer: Side, reader: LanguageModel, room: int) -> str:
+    return f"Only the beginning of the {writer} answer can be read by both models: after its own prompt {reader.facts.id} has room for {room:,} tokens."
 
 
 def _in_pieces(pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, answer: Encoded, texts: Texts) -> Forced:
-    """For different tokenizers: the other model reads the same characters in its own tokens, and pieces are compared."""
-    reader: Side = "base" if writer == "tuned" else "tuned"
-    begin, end = (int(answer.spans[0, 0]), int(answer.spans[:, 1].max())) if len(answer) else (0, 0)
-    again = prompts.encode_answer(pair[reader].tokenizer, prompt[reader], answer.text[begin:end], begin)
-    read_as = Pair(answer, again) if writer == "base" else Pair(again, answer)
+    """For different tokenizers: the other model reads the same characters in its own tokens, and pieces are compared.
+
+    Control tokens inside the answer are characters to the other model, so that the pieces with them are not counted.
+    """
+    reader = other_side(writer)
+    text = answer.text[: int(answer.spans[:, 1].max(initial=0))]
+    again = prompts.encode_answer(pair[reader].tokenizer, prompt[reader], text)
+    room, left_out = _room(pair[reader], prompt[reader]), ""
+    if len(again) > room:
+        whole = again.spans[:, 1] <= again.spans[room, 0]  # no character of which bytes are missing
+        again, left_out = again.part(np.flatnonzero(whole[:room])), _no_room(writer, pair[reader], room)
     spans = prompts.shared_pieces(answer.spans, again.spans)
+    end = spans[-1, 1] if len(spans) else 0
+    answer, again = (one.part(np.flatnonzero(one.spans[:, 1] <= end)) for one in (answer, again))
+    read_as = Pair(answer, again) if writer == "base" else Pair(again, answer)
     readings = {}
     for side in SIDES:
         ids = tuple(read_as[side].ids.tolist())
@@ -222,10 +274,21 @@ def _in_pieces(pair: Pair[LanguageModel], prompt: Pair[Encoded], writer: Side, a
         vocabulary = pair[side].facts.vocabulary
         observed = [_observe(logits, ids[chosen], None) for chosen, logits in passed.chunks(vocabulary)]
         readings[side] = _reading(pair[side], prompt[side], read_as[side], observed)
-    both = Pair(**readings)
-    sums = both.map(lambda one: prompts.sum_pieces(one.answer.spans, one.log_probs, spans))
-    nothing = np.zeros(0, dtype=np.float32)
-    return Forced(writer, both, False, spans, np.ones(len(spans), dtype=bool), sums, nothing, nothing, nothing, nothing)
+    both, nothing = Pair(**readings), np.zeros(0, dtype=np.float32)
+    odd = read_as.map(lambda one: prompts.sum_pieces(one.spans, ~prompts.readable(one), spans))
+    return Forced(
+        writer=writer,
+        readings=both,
+        alike=False,
+        spans=spans,
+        counted=(odd.base + odd.tuned) == 0,
+        log_probs=both.map(lambda one: prompts.sum_pieces(one.answer.spans, one.log_probs, spans)),
+        kl=nothing,
+        kl_reverse=nothing,
+        js=nothing,
+        tv=nothing,
+        left_out=left_out,
+    )
 
 
 Observed = tuple[torch.Tensor, ...]
@@ -233,7 +296,7 @@ Observed = tuple[torch.Tensor, ...]
 
 
 def _observe_both(
-    passes: Pair[Pass], ids: tuple[int, ...], shared: Pair[torch.Tensor] | None
+    passes: Pair[Pass], ids: tuple[int, ...], shared: torch.Tensor | None
 ) -> tuple[Pair[list[Observed]], tuple[np.ndarray, ...]]:
     """What each model says of the answer's tokens, and how far apart the two are: (KL, reverse KL, JS, TV)."""
     observed: Pair[list[Observed]] = Pair([], [])
@@ -242,8 +305,8 @@ def _observe_both(
     for (chosen, base), (_, tuned) in zip(*passes.map(lambda one: one.chunks(vocabulary)).sides, strict=True):
         logits = Pair(base, tuned.to(base.device))
         for side in SIDES:
-            observed[side].append(_observe(logits[side], ids[chosen], shared[side] if shared else None))
-        common = logits if shared is None else logits.zip(shared).map(lambda one: one[0][:, one[1]])
+            observed[side].append(_observe(logits[side], ids[chosen], shared))
+        common = logits if shared is None else logits.map(lambda one: one[:, shared.to(one.device)])
         p, q = common.map(lambda one: torch.log_softmax(one, dim=-1)).sides
         apart.append(torch.stack([kl(q, p), kl(p, q), js(p, q), tv(p, q)]))
     rows = torch.cat([torch.zeros(4, 0), *(one.cpu() for one in apart)], dim=1)
@@ -251,13 +314,15 @@ def _observe_both(
 
 
 def _observe(logits: torch.Tensor, ids: Sequence[int], shared: torch.Tensor | None) -> Observed:
-    """What one model says of some tokens; `shared`: the ids that the other model has too (None: all)."""
+    """What one model says of some tokens; `shared`: the ids that the other model has too, wherever they lie (None: all)."""
     log_p = torch.log_softmax(logits, dim=-1)
     own = _own(log_p, ids)
     wanted = torch.as_tensor(ids, device=logits.device)
     rank, ties = rank_and_ties(logits, torch.where(wanted < logits.shape[1], wanted, 0))
     best = torch.topk(log_p, min(ALTERNATIVES, logits.shape[1]))
-    rest = torch.zeros_like(own) if shared is None else log_p.exp().index_fill(1, shared, 0.0).sum(dim=-1)
+    rest = torch.zeros_like(own)
+    if shared is not None:
+        rest = log_p.exp().index_fill(1, shared.to(log_p.device), 0.0).sum(dim=-1)
     unknown = own.isnan()
     return (
         own,
@@ -290,16 +355,15 @@ def _reading(model: LanguageModel, prompt: Encoded, answer: Encoded, observed: l
     )
 
 
-def _shared_ids(pair: Pair[LanguageModel], relation: Relation) -> Pair[torch.Tensor] | None:
-    """The ids that both models have, where one has other tokens or a table that is padded further; None: all."""
+def _shared_ids(pair: Pair[LanguageModel], relation: Relation) -> torch.Tensor | None:
+    """The ids that both models have, where one has other tokens or a table that is padded further, on the CPU; None: all."""
     sizes = pair.map(lambda model: model.facts.vocabulary)
-    size = min(sizes.sides)
     if relation == "equal" and sizes.base == sizes.tuned:
         return None
-    same = np.arange(size)
+    same = np.arange(min(sizes.sides))
     if relation == "compatible":
         same = np.setdiff1d(same, prompts.different_ids(pair.map(lambda model: model.tokenizer)))
-    return pair.map(lambda model: torch.as_tensor(same, device=model.device))
+    return torch.from_numpy(same)
 
 
 # --- what makes it believable -----------------------------------------------------------------------------------------
@@ -312,6 +376,22 @@ def _units(forced: Forced, side: Side, values: np.ndarray) -> np.ndarray:
 
 def _ids(forced: Forced, side: Side) -> tuple[int, ...]:
     return tuple(forced.readings[side].answer.ids.tolist())
+
+
+def _split_both(asked: _Asked, answers: Pair[Forced], texts: Texts) -> tuple[Pair[Forced], tuple[str, ...]]:
+    """The answers with their splits, and a sentence for each reason why one has none."""
+    found, refused = {}, dict[str, list[Side]]()
+    for side, forced in answers.items():
+        found[side] = forced
+        try:
+            found[side] = replace(forced, split=_split(asked, forced, texts))
+        except Refused as why:
+            refused.setdefault(str(why), []).append(side)
+    notes = (
+        f"Format or weights was not measured for the {' and the '.join(sides)} answer: {why}"
+        for why, sides in refused.items()
+    )
+    return Pair(**found), tuple(notes)
 
 
 def _split(asked: _Asked, forced: Forced, texts: Texts) -> Split:
@@ -339,6 +419,12 @@ class Nuisance:
     twins: int = 1
     padding: int = 0
 
+    def changes(self, model: LanguageModel) -> bool:
+        """Whether this model's pass is another one then."""
+        kernel = self.kernel != "own" and model.facts.heads > 0 and model.network.kernel != self.kernel
+        threads = self.threads is not None and model.device.type == "cpu" and torch.get_num_threads() != self.threads
+        return kernel or threads or self.twins > 1 or self.padding > 0
+
 
 NUISANCES = (
     Nuisance(f"{TWINS} copies in a batch, padded by {PADDING}", twins=TWINS, padding=PADDING),
@@ -348,18 +434,20 @@ NUISANCES = (
 
 
 def _numerical(pair: Pair[LanguageModel], forced: Forced, texts: Texts) -> Floor:
-    """How far the same model moves by batch, padding, kernel and threads."""
+    """How far the same model moves by batch, padding, kernel and threads; what changes nothing about its pass is left out."""
+    runs = pair.map(lambda model: [one for one in NUISANCES if one.changes(model)])
 
     def changes(side: Side) -> np.ndarray:
         model, ids, prompt = pair[side], _ids(forced, side), forced.readings[side].prompt
         before = texts.read(model, prompt, ids).log_probs(ids)
         found = []
-        for one in NUISANCES:
+        for one in runs[side]:
             passed = read(model, prompt, ids, texts.report, one.kernel, one.threads, one.twins, one.padding)
             found.append(_units(forced, side, passed.log_probs(ids) - before)[forced.counted])
         return np.concatenate(found)
 
-    return _floor(Pair(changes("base"), changes("tuned")), tuple(one.says for one in NUISANCES), NUMERICAL_PERCENTILE)
+    said = tuple(one.says for one in NUISANCES if one in runs.base or one in runs.tuned)
+    return _floor(Pair(changes("base"), changes("tuned")), said, NUMERICAL_PERCENTILE)
 
 
 def _wording(asked: _Asked, forced: Forced, texts: Texts) -> Floor:

@@ -21,7 +21,8 @@ class Bounds(TypedDict, total=False):
 
 
 SMALL = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-NUMBER = rf"(\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}}|{'|'.join(sorted(SMALL, key=len, reverse=True))})"
+NUMBER = rf"(\d{{1,3}}(?:,\d{{3}})+|\d{{1,6}}|(?a:{'|'.join(sorted(SMALL, key=len, reverse=True))}))"
+"""Without (?a:...), case would be ignored so far that ſ is s and ı is i: 'ſix' would be found, and is no number."""
 
 Way = tuple[str, Callable[..., Bounds]]
 AMOUNTS: tuple[Way, ...] = (
@@ -420,6 +421,8 @@ def _choice(clause: Clause) -> Iterator[Check]:
 
 
 NO = r"(?:\b(?:no|not|never|without|avoid|avoiding|refrain|refrain from|free of|exclude)|n't)\b"
+NO_USE = r"(?:\b(?:no|without|avoid|avoiding|refrain from|free of|exclude)|(?:\b(?:not|cannot|never)|n't)(?: allowed to)? (?:use|contain|include|have|add|put|be))\b"
+"""Nothing else may stand before what is not used: 'do not forget the commas' and 'without semicolons but with commas' ask for them."""
 NOT_ALL = r"\bwords? (?:with|in|having|be in|are in|that are)\b|\b(?:at least|more than|less than|fewer than|some|few|first|each|title|times?|heading|name)\b|\bwords be\b"
 
 
@@ -479,7 +482,9 @@ FINDERS: dict[Kind, Callable[[Clause], Iterator[Check]]] = {
         rf"\b(?:all|only|entirely|in)(?: in| use)? (?:lower ?-?cased?|small letters)|{NO}(?: (?:any|use|using|contain|include|have)){{0,2}} (?:capital letters|upper ?-?case)",
         NOT_ALL,
     ),
-    "no_commas": _stated("no_commas", rf"{NO}(?! (?:more|only|less))[^.;:]{{0,40}}?\bcommas?\b(?! splice)"),
+    "no_commas": _stated(
+        "no_commas", rf"{NO_USE}(?: (?:any|a|single|using|the use of)){{0,3}}(?: \w+ or)? commas?\b(?! splice)"
+    ),
     "quotation": _stated(
         "quotation",
         rf"\b(?:wrap|put|enclose|surround|wrapped|enclosed|write|give|place)\b[^.]{{0,120}}\b(?:{ANSWER}|everything|it)\b[^.]{{0,120}}\bdouble quot|\bput double quot[^.]{{0,120}}\b{ANSWER}\b",

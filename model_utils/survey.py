@@ -6,21 +6,18 @@ import math
 import time
 
 import numpy as np
-from scipy.stats import bootstrap
 
-from model_utils import differences, generation, shift, stated
+from model_utils import differences, generation, intervals, shift, stated
 from model_utils.contracts.common import Message
 from model_utils.contracts.generation import Answer, GenerationRequest
 from model_utils.contracts.shift import Forced
-from model_utils.contracts.survey import Interval, Survey, Surveyed, SurveyRequest, measures
+from model_utils.contracts.survey import Survey, Surveyed, SurveyRequest
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
-from model_utils.reporting import Report
+from model_utils.reporting import Part, Report
 
 SNAPSHOT_SECONDS = 1.0
-RESAMPLES = 2_000
-CONFIDENCE = 0.95
 
 
 def survey(pair: Pair[LanguageModel], request: SurveyRequest, report: Report) -> Survey:
@@ -30,23 +27,16 @@ def survey(pair: Pair[LanguageModel], request: SurveyRequest, report: Report) ->
     for number, instruction in enumerate(request.instructions):
         items.append(_surveyed(pair, request, instruction, report))
         now = time.monotonic()
-        snapshot = Survey(models, tuple(items), ()) if now - shown > SNAPSHOT_SECONDS else None
-        shown = shown if snapshot is None else now
+        snapshot = None
+        if now - shown > SNAPSHOT_SECONDS:
+            snapshot, shown = Survey(models, tuple(items), intervals.means(tuple(items))), now
         report((number + 1) / count, f"instruction {number + 1} of {count}", snapshot)
-    intervals = tuple(interval(name, values) for name, values in measures(tuple(items)).items())
-    return Survey(models, tuple(items), intervals)
-
-
-class _Quiet(Report):
-    """Lets the steps of one instruction be cancelled and give way, and keeps their progress to itself."""
-
-    def __init__(self, report: Report) -> None:
-        self.poll, self.breathe = report.poll, report.breathe  # type: ignore[method-assign]
+    return Survey(models, tuple(items), intervals.intervals(tuple(items)))
 
 
 def _surveyed(pair: Pair[LanguageModel], request: SurveyRequest, instruction: str, report: Report) -> Surveyed:
     try:
-        answers, forced = _asked(pair, request, instruction, _Quiet(report))
+        answers, forced = _asked(pair, request, instruction, Part(report))
     except Refused as refused:
         return _refused(instruction, str(refused))
     found = stated.find(instruction)
@@ -81,7 +71,10 @@ def _asked(
     answers = generation.generate(pair, asked, report).answers
     ids = tuple(answers.tuned.answer.ids.tolist())
     prompt = answers.map(lambda one: one.prompt)
-    return answers, shift.measure(pair, prompt, "tuned", ids, request.formats.tuned, shift.Texts(report))
+    forced = shift.measure(pair, prompt, "tuned", ids, request.formats.tuned, shift.Texts(report))
+    if forced.left_out:  # its means would be those of another answer
+        raise Refused(forced.left_out)
+    return answers, forced
 
 
 def _refused(instruction: str, why: str) -> Surveyed:
@@ -104,25 +97,3 @@ def _refused(instruction: str, why: str) -> Surveyed:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean(dtype=np.float64)) if len(values) else math.nan
-
-
-def interval(measure: str, values: np.ndarray) -> Interval:
-    """Mean and 95 % bootstrap interval (Efron 1987, BCa, section 3; seeded) of those `values` (item,) that are numbers."""
-    known = values[~np.isnan(values)]
-    mean = _mean(known)
-    if len(known) < 2:
-        return Interval(measure, mean, math.nan, math.nan, len(known))
-    spread = float(np.ptp(known))
-    if spread == 0:  # every resample is the same
-        return Interval(measure, mean, mean, mean, len(known))
-    # As shares of the spread: the method divides by third powers, which vanish for very small numbers.
-    found = bootstrap(
-        ((known - mean) / spread,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        confidence_level=CONFIDENCE,
-        rng=np.random.default_rng(0),
-        batch=100,
-    ).confidence_interval
-    low, high = (mean + spread * float(end) for end in (found.low, found.high))
-    return Interval(measure, mean, low, high, len(known))

@@ -17,6 +17,7 @@ from transformers import (
     MistralConfig,
     MixtralConfig,
     Olmo2Config,
+    OPTConfig,
     Phi3Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
@@ -56,6 +57,10 @@ ARCHITECTURES: dict[str, Callable[..., PreTrainedConfig]] = {
         attn_logit_softcapping=5.0,
     ),
     "gpt2": lambda **ids: GPT2Config(n_embd=32, n_layer=LAYERS, n_head=HEADS, n_positions=CONTEXT, **ids),
+    "opt": lambda **ids: OPTConfig(
+        hidden_size=32, ffn_dim=48, word_embed_proj_dim=32, num_hidden_layers=LAYERS, num_attention_heads=HEADS,
+        max_position_embeddings=CONTEXT, **ids,
+    ),
     "gpt_neox": lambda **ids: GPTNeoXConfig(**SHAPE, **ids),
     "mistral": lambda **ids: MistralConfig(**GROUPED, **ids, sliding_window=WINDOW),
     "olmo2": lambda **ids: Olmo2Config(**SHARED_KEYS, **ids),

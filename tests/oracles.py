@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from model_utils.contracts.atlas import MEASURES
+from model_utils.contracts.common import ROLES, Encoded, queries_and_keys
+from model_utils.pair import Pair
+
 
 def greedy_ids(module: Any, prompt_ids: Sequence[int], count: int, stop_ids: frozenset[int]) -> list[int]:
     """The most probable token, `count` times, reading the whole text again for each one."""
@@ -68,8 +72,38 @@ def attention_maps(module: Any, ids: Sequence[int]) -> np.ndarray:
     return np.stack(list(maps.values()))
 
 
+def value_weighted(module: Any, ids: Sequence[int], layer: int) -> np.ndarray:
+    """(head, query, key) of a Llama or a GPT-2: every weight times the length of what its head passes on from there, one cell after the other."""
+    is_llama = hasattr(module.config, "num_key_value_heads")
+    attention = module.model.layers[layer].self_attn if is_llama else module.transformer.h[layer].attn
+    read: list[torch.Tensor] = []
+    handle = attention.register_forward_hook(
+        lambda _, args, given, output: read.append(given["hidden_states"] if is_llama else args[0]), with_kwargs=True
+    )
+    weights = attention_maps(module, ids)[layer]
+    handle.remove()
+    heads, width = len(weights), attention.head_dim
+    with torch.no_grad():
+        if is_llama:
+            values, output = attention.v_proj(read[0][0]), attention.o_proj.weight.detach().T
+        else:
+            values, output = attention.c_attn(read[0][0])[:, -heads * width :], attention.c_proj.weight.detach()
+    shared = heads * width // values.shape[1]
+    scores = np.zeros_like(weights)
+    for head in range(heads):
+        own, of_keys = (
+            slice(head * width, (head + 1) * width),
+            slice(head // shared * width, (head // shared + 1) * width),
+        )
+        for query in range(len(ids)):
+            for key in range(query + 1):
+                passed_on = (weights[head, query, key] * values[key, of_keys]) @ output[own]
+                scores[head, query, key] = float(passed_on.norm())
+    return scores / scores.sum(axis=-1, keepdims=True)
+
+
 def gradient_x_input(
-    module: Any, ids: Sequence[int] | np.ndarray, position: int, log_probability: bool, encoder_length: int = 0
+    module: Any, ids: Sequence[int] | np.ndarray, position: int, quantity: str, encoder_length: int = 0
 ) -> np.ndarray:
     """(token,) scores of one target token at `position`, with a forward and a backward of its own."""
     with torch.enable_grad():
@@ -81,10 +115,27 @@ def gradient_x_input(
         embeddings = embeddings.detach().requires_grad_()
         rows = module(**_split(embeddings, encoder_length), use_cache=False).logits[0]
         logits = rows[position - 1 - encoder_length]
-        chosen = (torch.log_softmax(logits, dim=-1) if log_probability else logits)[ids[position]]
-        chosen.backward()
+        logs = torch.log_softmax(logits, dim=-1)
+        {"logit": logits, "log-probability": logs, "probability": logs.exp()}[quantity][ids[position]].backward()
     assert embeddings.grad is not None
     return (embeddings.grad * embeddings)[0].sum(-1).detach().numpy()
+
+
+def integrated_gradients(
+    module: Any, ids: np.ndarray, position: int, quantity: str, baseline: int, open: np.ndarray, steps: int
+) -> np.ndarray:
+    """(token,) by the midpoint rule, one forward and one backward a point; tokens that are not open stay in the baseline."""
+    table = module.get_input_embeddings()
+    with torch.no_grad():
+        ends = table(torch.as_tensor(ids))[None]
+        begins = torch.where(torch.as_tensor(open)[None, :, None], table(torch.tensor([baseline]))[None], ends)
+    total = torch.zeros_like(ends)
+    for step in range(steps):
+        here = (begins + (step + 0.5) / steps * (ends - begins)).requires_grad_()
+        logs = torch.log_softmax(rows := module(inputs_embeds=here, use_cache=False).logits[0, position - 1], dim=-1)
+        {"logit": rows, "log-probability": logs, "probability": logs.exp()}[quantity][ids[position]].backward()
+        total += here.grad / steps
+    return (total * (ends - begins))[0].sum(-1).numpy()
 
 
 def detokenized(tokenizer: Any, prompt_ids: Sequence[int], ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:
@@ -111,3 +162,52 @@ def longest_common(left: Sequence[str], right: Sequence[str]) -> int:
         for j, b in enumerate(right):
             table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
     return table[-1][-1]
+
+
+def head_measures(maps: np.ndarray, sequence: Encoded, kind: str) -> dict[tuple[str, str], np.ndarray]:
+    """(measure, scope) -> (layer, head) of `maps` (layer, head, query, key): one loop for every row, as the words of `contracts.atlas.MEASURES` say it."""
+    queries, keys = queries_and_keys(sequence, kind)
+    answer = [row for row, at in enumerate(queries) if kind == "encoder" or ROLES[sequence.roles[at]] == "answer"]
+    found = {}
+    for scope, rows in (("answer", answer), ("text", range(len(queries)))):
+        for name in MEASURES:
+            values = [_measured(name, maps[:, :, row], sequence, int(queries[row]), keys, kind) for row in rows]
+            known = [value for value in values if value is not None]
+            found[name, scope] = np.mean(known, axis=0) if known else np.full(maps.shape[:2], np.nan)
+    return found
+
+
+def _measured(name: str, row: np.ndarray, sequence: Encoded, query: int, keys: np.ndarray, kind: str) -> Any:
+    """(layer, head) of one query's `row` (layer, head, key); None: it says nothing of this."""
+    ids = sequence.ids
+    if name == "entropy":
+        return -np.where(row > 0, row * np.log(np.where(row > 0, row, 1)), 0).sum(axis=-1)
+    if name == "first":
+        return row[..., 0]
+    if name in ROLES:
+        return row[..., [ROLES[sequence.roles[key]] == name for key in keys]].sum(axis=-1)
+    if kind == "cross":
+        return None
+    if name == "distance":
+        return (row * np.abs(keys - query)).sum(axis=-1)
+    before = [key for key in keys if key < query]
+    wanted = {
+        "previous": [query - 1] if before else [],
+        "duplicate": [key for key in before if ids[key] == ids[query]],
+        "induction": [key + 1 for key in before if ids[key] == ids[query] and key + 1 != query],
+    }[name]
+    return row[..., np.isin(keys, wanted)].sum(axis=-1) if wanted else None
+
+
+def head_changes(maps: Pair[np.ndarray], sequence: Encoded, kind: str) -> np.ndarray:
+    """(layer, head) mean Jensen-Shannon divergence in nats of the answer's rows (an encoder's: all), by its definition."""
+    queries, _ = queries_and_keys(sequence, kind)
+    rows = [row for row, at in enumerate(queries) if kind == "encoder" or ROLES[sequence.roles[at]] == "answer"]
+    p, q = (side[:, :, rows].astype(np.float64) for side in maps.sides)
+    middle = (p + q) / 2
+
+    def kl(one: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(one > 0, one * np.log(one / middle), 0).sum(axis=-1)
+
+    return ((kl(p) + kl(q)) / 2).mean(axis=-1)

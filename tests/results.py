@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_utils.contracts.attention import Attention
+from model_utils.contracts.ablation import Ablation
+from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
+from model_utils.contracts.attention import Attention, Reduction
 from model_utils.contracts.attribution import Attribution, Quantity
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
@@ -16,7 +18,9 @@ from model_utils.contracts.common import (
     ModelFacts,
     Relation,
     StopReason,
+    queries_and_keys,
 )
+from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
@@ -110,14 +114,99 @@ def generation(base: tuple[str, ...] = (" London", "\n\n"), tuned: tuple[str, ..
     return Generation(models(), (Pair(answer(base, stop="delimiter"), answer(tuned)),))
 
 
-def attention(layer: int = 0, seed: int = 0, text: Encoded | None = None, kind: AttentionKind = "self") -> Attention:
-    """Random maps whose rows sum to one, causal where attention of this kind is."""
+def attention(
+    layer: int = 0,
+    seed: int = 0,
+    text: Encoded | None = None,
+    kind: AttentionKind = "self",
+    own: Encoded | None = None,
+    reduction: Reduction = "heads",
+) -> Attention:
+    """Random maps whose rows sum to one, causal where attention of this kind is; `own`: what base reads by itself."""
     text = text or sequence()
-    empty = Attention(models(text.encoder_length > 0), text, layer, Pair(np.zeros(0), np.zeros(0)), kind)
-    maps = np.random.default_rng(seed + layer).random((2, HEADS, len(empty.queries), len(empty.keys)), dtype=np.float32)
-    maps = np.tril(maps) if empty.causal else maps
-    maps /= maps.sum(axis=-1, keepdims=True)
-    return replace(empty, weights=Pair(maps[0], maps[1]))
+    empty = Attention(
+        models=models(text.encoder_length > 0),
+        sequences=Pair(own or text, text),
+        shared=own is None,
+        layer=layer if reduction == "heads" else None,
+        weights=Pair(np.zeros(0), np.zeros(0)),
+        attention_kind=kind,
+        reduction=reduction,
+    )
+    rng, heads = np.random.default_rng(seed + layer), HEADS if reduction == "heads" else 1
+
+    def maps(side: Side) -> np.ndarray:
+        random = rng.random((heads, len(empty.queries(side)), len(empty.keys(side))), dtype=np.float32)
+        random = np.tril(random) if empty.causal else random
+        return random / random.sum(axis=-1, keepdims=True)
+
+    return replace(empty, weights=Pair(maps("base"), maps("tuned")))
+
+
+def atlas(
+    seed: int = 0,
+    layers: tuple[int, ...] = (0, 2),
+    cells: int = 5,
+    text: Encoded | None = None,
+    kind: AttentionKind = "self",
+) -> Atlas:
+    """Random numbers for every head; the text has no token twice, so that nothing is known of two scores."""
+    rng, shape = np.random.default_rng(seed), (len(layers), HEADS)
+    text = text or sequence()
+    queries = len(queries_and_keys(text, kind)[0])
+
+    def summaries(side: Side) -> np.ndarray:
+        found = rng.random((len(MEASURES), len(SCOPES), *shape), dtype=np.float32)
+        found[[MEASURES.index("duplicate"), MEASURES.index("induction")]] = np.nan
+        return found
+
+    def looks() -> np.ndarray:
+        asked, every = looking(text, kind), queries_and_keys(text, kind)[1]
+        rows = rng.random((len(layers), len(asked), len(every)), dtype=np.float32)
+        rows *= (every <= asked[:, None]) | (kind != "self")
+        return rows / rows.sum(axis=-1, keepdims=True)
+
+    return Atlas(
+        models=models(text.encoder_length > 0),
+        sequence=text,
+        attention_kind=kind,
+        layers=np.array(layers),
+        summaries=Pair(summaries("base"), summaries("tuned")),
+        each=(np.log(2) * rng.random((1, *shape))).astype(np.float32),
+        bounds=np.full((2, *shape), np.nan, dtype=np.float32),
+        pictures=Pair(*rng.integers(0, 256, (2, *shape, cells, cells), dtype=np.uint8)),
+        queries=(queries if kind == "encoder" else len(text.positions("answer")), queries),
+        looks=Pair(looks(), looks()),
+    )
+
+
+def ablation(
+    heads: tuple[tuple[int, int], ...] | None = None,
+    layers_done: int | None = None,
+    kind: AttentionKind = "self",
+    text: Encoded | None = None,
+) -> Ablation:
+    """Random changes of the answer's tokens; `heads` None: every head; a snapshot after so many layers."""
+    every = tuple((layer, head) for layer in range(LAYERS) for head in range(HEADS))
+    chosen = np.array(every if heads is None else heads, dtype=np.int64)
+    text = text or (sequence() if kind == "self" else encoder_decoder_sequence())
+    shape = (len(chosen), len(text.positions("answer")))
+
+    def changes(seed: int) -> np.ndarray:
+        random = np.random.default_rng(seed).normal(-0.5, 1, shape).astype(np.float32)
+        known = layers_done is None or chosen[:, :1] < layers_done
+        return np.where(known, random, np.float32(np.nan))
+
+    log_probs = -np.linspace(0.1, 2, shape[1], dtype=np.float32)
+    return Ablation(
+        models=models(text.encoder_length > 0),
+        sequence=text,
+        attention_kind=kind,
+        fill="zero",
+        heads=chosen,
+        log_probs=Pair(log_probs - 1, log_probs),
+        changes=Pair(changes(1), changes(2)),
+    )
 
 
 def attribution(
@@ -138,7 +227,19 @@ def attribution(
         chosen,
         Pair(values[0], values[1]),
         Pair(scores[0], scores[1]),
+        np.arange(len(text)),
+        (text.roles > 0) & ~text.special,
     )
+
+
+def faithfulness(request: FaithfulnessRequest, text: Encoded | None = None) -> Faithfulness:
+    """Curves that fall, of base far below those of the random orders and of tuned among them."""
+    text, random = text or sequence(), np.random.default_rng(0)
+    falls = np.linspace(0, -1, 1 + len(POINTS))
+    others = falls + random.normal(scale=0.1, size=(request.orders, len(falls)))
+    judged = Pair(*(Judged(0.0, falls - low, falls[::-1], others, others[:, ::-1], (0.0, 1.0), 0.5) for low in (1.0, 0.0)))  # fmt: skip
+    counts = np.arange(len(falls), dtype=np.int64)
+    return Faithfulness(models(text.encoder_length > 0), text, counts, int(counts[-1]), request.quantity, judged)
 
 
 def load_report(
@@ -149,7 +250,10 @@ def load_report(
     """One tensor of 10 numbers and norm 2 outside the layers, and one in each layer; NaN: it has no counterpart."""
     names = ("embed", *(f"layers.{layer}" for layer in range(LAYERS)))
     differences = np.array(changes)
-    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey", "attention", "attribution"))
+    works = tuple(
+        Ability(kind, True, "")
+        for kind in ("generation", "shift", "survey", "attention", "atlas", "ablation", "attribution", "faithfulness")
+    )
     return LoadReport(
         models=models(),
         identities=models().map(
@@ -279,6 +383,13 @@ def same_twice() -> Shift:
     return Shift(same, Pair(forced("base", ANSWER, zeros, ones), forced("tuned", ANSWER, zeros, ones)))
 
 
+def without_split(
+    result: Shift, why: str = "Format or weights was not measured: the prompt is 900 tokens long."
+) -> Shift:
+    """Where an answer could not be read in both formats: floors and readings are there."""
+    return replace(result, answers=result.answers.map(lambda one: replace(one, split=None)), notes=(why,))
+
+
 def swapped(result: Shift) -> Shift:
     """As if base were tuned and tuned base."""
 
@@ -334,7 +445,7 @@ def refused(instruction: str, why: str = "The prompt is 900 tokens long; shorten
 
 
 def survey(*items: Surveyed, whole: bool = True) -> Survey:
-    """Intervals of a tenth either way; `whole` False: a snapshot, which has none."""
+    """Intervals of a tenth either way; `whole` False: a snapshot, which has means alone."""
     kept = items or (
         surveyed("Name three cities.", 0.2, 0.5),
         refused("A very long one."),
@@ -345,8 +456,8 @@ def survey(*items: Surveyed, whole: bool = True) -> Survey:
     means = {name: float(values.mean()) if len(values) else nothing for name, values in known.items()}
     intervals = tuple(
         Interval(name, means[name], means[name] - 0.1, means[name] + 0.1, len(values))
-        if len(values) > 1
+        if whole and len(values) > 1
         else Interval(name, means[name], nothing, nothing, len(values))
         for name, values in known.items()
     )
-    return Survey(models(), kept, intervals if whole else ())
+    return Survey(models(), kept, intervals)

@@ -266,19 +266,38 @@ def test_an_adapter_that_rewrites_its_base_is_refused_and_the_next_pair_has_the_
         assert torch.equal(logits(pair.base), plain(input_ids=torch.arange(5, 25)[None]).logits)
 
 
+def computes_what_peft_does(pair: Pair[LanguageModel], base: Path, adapter: Path) -> None:
+    """Base as the weights alone, tuned as PEFT with this adapter and no other."""
+    plain, ids = AutoModelForCausalLM.from_pretrained(base).eval(), torch.arange(5, 25)[None]
+    with torch.no_grad():
+        assert torch.equal(logits(pair.base), plain(input_ids=ids).logits)
+        tuned = PeftModel.from_pretrained(plain, adapter).eval()(input_ids=ids).logits
+    torch.testing.assert_close(logits(pair.tuned), tuned, rtol=1e-5, atol=1e-5)
+
+
 def test_modules_that_were_saved_whole_are_switched_too(tiny_llama: Path, tmp_path: Path):
     folder = builders.tiny_adapter(tmp_path, tiny_llama, modules_to_save=["lm_head"])
     with ModelManager().using(over(tiny_llama, folder), Report()) as pair:
         assert pair.base.network.adapter is None and not pair.base.network.mixes
-        plain = AutoModelForCausalLM.from_pretrained(tiny_llama).eval()
-        ids = torch.arange(5, 25)[None]
-        with torch.no_grad():
-            assert torch.equal(logits(pair.base), plain(input_ids=ids).logits)
-            tuned = PeftModel.from_pretrained(plain, folder).eval()(input_ids=ids).logits
-        torch.testing.assert_close(logits(pair.tuned), tuned, rtol=1e-5, atol=1e-5)
+        computes_what_peft_does(pair, tiny_llama, folder)
     result: LoadReport = analyses.execute("load_report", over(tiny_llama, folder), LoadReportRequest())
     changed = {name for name, share in zip(result.tensor_names, result.tensor_changed, strict=True) if share > 0}
     assert "lm_head.weight" in changed and not any(name.endswith("embed_tokens.weight") for name in changed)
+
+
+def test_adapters_with_and_without_modules_saved_whole_lie_over_one_base(tiny_llama: Path, tmp_path: Path):
+    """Each computes what PEFT says of it alone, in whatever order they came."""
+    folders = [
+        builders.tiny_adapter(tmp_path / str(number), tiny_llama, seed=number, modules_to_save=saved)
+        for number, saved in enumerate((["lm_head"], None, None, ["lm_head"], None))
+    ]
+    manager = ModelManager()
+    networks = set()
+    for folder in [*folders, *folders]:
+        with manager.using(over(tiny_llama, folder), Report()) as pair:
+            networks.add(pair.base.network)
+            computes_what_peft_does(pair, tiny_llama, folder)
+    assert len(networks) == 1
 
 
 OPEN_GUARDED = """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_utils.analyses import ANALYSES, execute
+from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.errors import Refused
@@ -21,6 +22,9 @@ def test_every_analysis_gives_what_the_table_says(kind: str, tiny_pair: Pair[Pat
     module, _, name = analysis.function.partition(":")
     assert callable(getattr(import_module(module), name))
     given = {"messages": ask("Hello"), "instructions": ("Hello",), "max_new_tokens": 3}
+    if kind == "faithfulness":
+        scores = run("attribution", tiny_pair, AttributionRequest(messages=ask("Hello"), max_new_tokens=3)).totals()
+        given["scores"] = scores.map(lambda one: tuple(one.tolist()))
     fields = {name: value for name, value in given.items() if name in analysis.request.model_fields}
     assert type(run(kind, tiny_pair, analysis.request(**fields))) is analysis.result
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def sequence(pair: Pair[LanguageModel]) -> Encoded:
 
 
 def _name(folders: Pair[Path]) -> str:
-    return next(name for name in ARCHITECTURES if folders.base.parent.name.startswith(f"{name}0"))
+    return next(name for name in ARCHITECTURES if re.fullmatch(rf"{name}\d+", folders.base.parent.name))
 
 
 def test_logits_are_the_models_own(pair: Pair[LanguageModel], plain: Any, sequence: Encoded):
@@ -141,7 +142,7 @@ def test_attention_is_the_eager_forwards(pair: Pair[LanguageModel], plain: Any, 
         weights = result.weights.tuned
         np.testing.assert_allclose(weights, expected[kind, layer], **CLOSE)
         np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
-        assert weights.shape[1:] == (len(result.queries), len(result.keys))
+        assert weights.shape[1:] == (len(result.queries("tuned")), len(result.keys("tuned")))
         if result.causal:
             assert not np.triu(weights, 1).any()
         else:
@@ -152,7 +153,7 @@ def test_a_model_without_attention_says_so_and_works_elsewhere(folders: Pair[Pat
     if pair.tuned.facts.attention:
         assert _name(folders) not in WITHOUT_ATTENTION
         return
-    with pytest.raises(Refused, match="layers have no attention"):
+    with pytest.raises(Refused, match="layers have no attention, so there is no attention to look at"):
         run("attention", folders, AttentionRequest(messages=ask(TEXT), format="plain", answer_ids=ANSWER))
 
 
@@ -161,7 +162,7 @@ def test_gradients_are_the_models_own(pair: Pair[LanguageModel], plain: Any, fol
     result = run("attribution", folders, request)
     answer = sequence.positions("answer")
     for target in (0, len(ANSWER) - 1):
-        expected = oracles.gradient_x_input(plain, sequence.ids, answer[target], False, sequence.encoder_length)
+        expected = oracles.gradient_x_input(plain, sequence.ids, answer[target], "logit", sequence.encoder_length)
         scale = np.abs(expected).max()
         np.testing.assert_allclose(result.scores.tuned[target] / scale, expected / scale, rtol=1e-3, atol=2e-4)
         assert not result.scores.tuned[target, answer[target] :].any()

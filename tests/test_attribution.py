@@ -7,15 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from captum.attr import FeatureAblation, InputXGradient, IntegratedGradients
+from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
-from model_utils import attribution, codec
-from model_utils.contracts.attribution import QUANTITIES, AttributionRequest
-from model_utils.contracts.common import ask
+from model_utils import codec, gradients
+from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.attribution import (
+    METHODS,
+    OPERATORS,
+    QUANTITIES,
+    Attribution,
+    AttributionRequest,
+    Method,
+    Quantity,
+)
+from model_utils.contracts.common import ROLES, ask
 from model_utils.errors import Cancelled, Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
-from tests import builders, oracles
+from tests import architectures, builders, oracles
+from tests.induction import induction_gpt2
 from tests.models import run
 
 
@@ -29,9 +41,7 @@ def test_scores_are_those_of_one_backward_for_each_target(tiny_pair: Pair[Path],
     ids, answer = result.sequence.ids.tolist(), result.sequence.positions("answer")
     for (_, scores), (_, folder) in zip(result.scores.items(), tiny_pair.items(), strict=True):
         module = AutoModelForCausalLM.from_pretrained(folder)
-        slow = np.stack(
-            [oracles.gradient_x_input(module, ids, position, quantity == "log-probability") for position in answer]
-        )
+        slow = np.stack([oracles.gradient_x_input(module, ids, position, quantity) for position in answer])
         assert np.abs(scores - slow).max() <= 1e-5 * np.abs(slow).max()
 
 
@@ -76,7 +86,7 @@ def test_a_model_against_itself_differs_by_zero_and_swapping_flips_the_sign(tiny
 
 def test_results_do_not_depend_on_the_size_of_groups(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
     fast = run("attribution", tiny_pair, request())
-    monkeypatch.setattr(attribution, "GROUP", 1)
+    monkeypatch.setattr(gradients, "GROUP", 1)
     slow = run("attribution", tiny_pair, request())
     for side, scores in fast.scores.items():
         np.testing.assert_allclose(scores, slow.scores[side], atol=1e-6)
@@ -124,7 +134,7 @@ def test_gradients_that_overflow_are_refused_not_shown_as_zero(tmp_path: Path):
 
 
 def test_texts_too_long_for_memory_are_refused_with_figures(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(attribution, "MAX_BYTES", 1000)
+    monkeypatch.setattr(gradients, "MAX_BYTES", 1000)
     with pytest.raises(Refused, match=r"takes about .* GiB"):
         run("attribution", tiny_pair, request())
 
@@ -147,6 +157,223 @@ def test_cancel_between_groups(tiny_pair: Pair[Path]):
 
     with pytest.raises(Cancelled):
         run("attribution", tiny_pair, request(), Stops())
+
+
+# Every method
+
+
+def test_a_model_against_itself_differs_by_zero_whatever_the_method(tiny_pair: Pair[Path]):
+    for method in METHODS:
+        asked = request(method=method, granularity="word", answer_too=False, format="plain", steps=3)
+        table = run("attribution", Pair(tiny_pair.base, tiny_pair.base), asked).table()
+        assert (table["difference"].dropna() == 0).all() and len(table["difference"].dropna()), method
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_swapping_the_sides_swaps_the_scores_and_one_row_is_the_sum_of_all(tiny_pair: Pair[Path], method: Method):
+    asked = request(method=method, granularity="sentence", quantity="log-probability", steps=4)
+    result, other = run("attribution", tiny_pair, asked), run("attribution", tiny_pair.swap(), asked)
+    np.testing.assert_array_equal(result.scores.base, other.scores.tuned)
+    summed = run("attribution", tiny_pair, asked.model_copy(update={"together": True}))
+    assert summed.scores.tuned.shape[0] == 1 and len(summed.rows()[0]) == 4
+    whole = result.totals().tuned
+    if method not in ("gradient norm", "sparse surrogate"):  # lengths and a LASSO do not add up
+        np.testing.assert_allclose(summed.scores.tuned[0], whole, atol=2e-5 * max(1, np.nanmax(np.abs(whole))))
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+def test_integrated_gradients_are_those_of_one_pass_after_another_and_add_up(tiny_pair: Pair[Path], quantity: Quantity):
+    asked = request(method="integrated gradients", quantity=quantity, steps=60, targets=(1, 3), baseline=20)
+    result = run("attribution", tiny_pair, asked)
+    module = AutoModelForCausalLM.from_pretrained(tiny_pair.tuned).eval()
+    slow = oracles.integrated_gradients(module, result.sequence.ids, result.rows()[1][0], quantity, 20, result.open, 60)
+    found = np.nan_to_num(result.scores.tuned[1])
+    np.testing.assert_allclose(found, slow, atol=2e-4 * np.abs(slow).max())
+    error, rest = result.completeness_error().tuned, result.rest.tuned
+    assert (np.abs(error) <= 0.01 * np.abs(result.values.tuned - rest).max()).all()
+    assert np.isnan(result.scores.tuned[:, ~result.open]).all()
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
+def test_captum_says_the_same(tmp_path: Path, architecture: str):
+    """Same operator, same steps, same baseline; captum's own loops over the plain model."""
+    pair = architectures.tiny_pair(tmp_path, architecture)
+    shared = {"format": "plain", "quantity": "log-probability", "targets": (2,)}
+    results = {method: run("attribution", pair, request(method=method, **shared)) for method in METHODS[:4]}
+    result = results["occlusion"]
+    module = AutoModelForCausalLM.from_pretrained(pair.tuned, attn_implementation="eager").eval().requires_grad_(False)
+    ids, place = torch.as_tensor(result.sequence.ids)[None], int(result.rows()[0][0])
+    table = module.get_input_embeddings()
+    with torch.no_grad():
+        ends, mean = table(ids), table(torch.arange(table.weight.shape[0])).mean(0)
+    begins = torch.where(torch.as_tensor(result.open)[None, :, None], mean, ends)
+
+    def explained(embeddings: torch.Tensor) -> torch.Tensor:
+        logs = torch.log_softmax(module(inputs_embeds=embeddings, use_cache=False).logits[:, place - 1], dim=-1)
+        return logs[:, ids[0, place]]
+
+    options = {"baselines": begins, "n_steps": 20, "method": "gausslegendre", "internal_batch_size": 1}
+    places = torch.arange(ids.shape[1])[None, :, None].expand_as(ends)
+    theirs = {
+        "gradient x input": InputXGradient(explained).attribute(ends.clone().requires_grad_()),
+        "integrated gradients": IntegratedGradients(explained).attribute(ends.clone().requires_grad_(), **options),
+        "occlusion": FeatureAblation(explained).attribute(ends, baselines=begins, feature_mask=places) / ends.shape[-1],
+    }
+    for method, scores in theirs.items():
+        expected = scores[0].sum(-1).detach().numpy()
+        found = results[method].scores.tuned[0]
+        known = ~np.isnan(found)
+        np.testing.assert_allclose(found[known], expected[known], atol=1e-4 * np.abs(expected).max(), err_msg=method)
+    assert np.isnan(results["integrated gradients"].scores.tuned[0, ~result.open]).all()
+
+
+def test_the_zero_baseline_of_a_model_with_rms_norms_is_warned_of(tiny_pair: Pair[Path], tmp_path: Path):
+    asked = request(method="integrated gradients", baseline="zero", steps=2, format="plain")
+    assert "not reliable" in run("attribution", tiny_pair, asked).notes[0]
+    assert not run("attribution", tiny_pair, request(method="integrated gradients", steps=80)).notes
+    gpt = architectures.tiny_pair(tmp_path, "gpt2")
+    exact = run("attribution", gpt, asked.model_copy(update={"steps": 60}))
+    assert not exact.notes
+    np.testing.assert_allclose(exact.completeness_error().tuned, 0, atol=1e-4)
+
+
+def test_a_contrast_is_the_difference_of_both_tokens_scores(tiny_pair: Pair[Path]):
+    for method in ("gradient x input", "occlusion"):
+        asked = request(method=method, quantity="logit", targets=(2,))
+        against = run("attribution", tiny_pair, asked.model_copy(update={"against": 33}))
+        other = request(method=method, quantity="logit", targets=(2,), answer_ids=(20, 30, 33, 50))
+        parts = [run("attribution", tiny_pair, one).scores.tuned for one in (asked, other)]
+        np.testing.assert_allclose(against.scores.tuned, parts[0] - parts[1], atol=1e-5)
+        assert against.against == 33
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"against": "come and go", "targets": (0,)}, r"is \d+ tokens for .*, and one token is explained against one"),
+        ({"against": 20, "targets": (0,)}, "itself; explain it against another token"),
+        ({"against": 10**9, "targets": (0,)}, "there is no token 1000000000"),
+        ({"method": "Shapley values"}, "at most 12 parts"),
+        ({"method": "integrated gradients", "baseline": 10**9}, "no token 1000000000 to begin from"),
+        ({"granularity": "span", "spans": ("nothing of it",)}, "is not in the instruction"),
+    ],
+)
+def test_questions_without_an_answer_get_one_sentence(tiny_pair: Pair[Path], fields: dict, part: str):
+    with pytest.raises(Refused, match=part):
+        run("attribution", tiny_pair, request(**fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"against": "x"}, "choose one target"),
+        ({"granularity": "span"}, "no span is given"),
+        ({"spans": ("a",)}, "1 spans are given"),
+    ],
+)
+def test_requests_that_contradict_themselves_say_so(fields: dict, part: str):
+    with pytest.raises(ValidationError, match=part):
+        request(**fields)
+
+
+@pytest.mark.parametrize("architecture", ["t5", "gpt2", "mamba"])
+def test_methods_that_take_parts_away_work_for_every_kind_of_model(tmp_path: Path, architecture: str):
+    pair = architectures.tiny_pair(tmp_path, architecture)
+    for method in ("occlusion", "sparse surrogate", "integrated gradients", "gradient norm"):
+        for operator in OPERATORS if method == "occlusion" else OPERATORS[:1]:
+            asked = request(method=method, operator=operator, granularity="word", format="plain", steps=2)
+            scores = run("attribution", pair, asked).totals().tuned
+            assert np.nanmax(np.abs(scores)) > 0, (method, operator)
+    if architecture != "gpt2":
+        with pytest.raises(Refused, match=r"rollout|no attention"):
+            run("attribution", pair, request(method="attention rollout", format="plain"))
+
+
+@pytest.mark.parametrize("method", [one for one in METHODS if one != "attention rollout"])
+def test_nothing_is_scored_that_the_target_cannot_see(tiny_pair: Pair[Path], method: Method):
+    """Exactly 0, also where a fit would find something in noise, and where another row sees it."""
+    shapley = {"granularity": "span", "spans": ("three", "animals")} if method == "Shapley values" else {}
+    result = run("attribution", tiny_pair, request(method=method, steps=3, **shapley))
+    for row, position in enumerate(result.sequence.positions("answer")):
+        later = result.scores.tuned[row, result.parts[position:]]
+        assert (later[result.open[result.parts[position:]]] == 0).all(), method
+        seen = result.scores.tuned[row, result.parts[:position]]
+        assert np.isfinite(seen[result.open[result.parts[:position]]]).all() and (np.nan_to_num(seen) != 0).any()
+
+
+def test_integrated_gradients_that_miss_their_sum_say_so(tiny_pair: Pair[Path]):
+    few, many = (
+        run("attribution", tiny_pair, request(method="integrated gradients", steps=steps, baseline=20))
+        for steps in (1, 80)
+    )
+    share = np.abs(few.completeness_error().tuned).max() / np.abs(few.values.tuned - few.rest.tuned).max()
+    assert share > gradients.TOLERABLE and "miss what they should add up to" in few.notes[0]
+    assert not many.notes
+
+
+def test_the_format_is_counted_apart_and_only_the_format(tiny_pair: Pair[Path]):
+    whole = run("attribution", tiny_pair, request())
+    fixed = (whole.sequence.roles == ROLES.index("template")) | whole.sequence.special
+    totals = np.abs(whole.totals().tuned)
+    assert whole.share_apart().tuned == pytest.approx(totals[fixed].sum() / totals.sum(), rel=1e-5)
+    for fields in ({"answer_too": False}, {"granularity": "span", "spans": ("three",)}):
+        other = run("attribution", tiny_pair, request(**fields))
+        assert other.share_apart().tuned == pytest.approx(whole.share_apart().tuned, rel=1e-4)
+        assert np.isnan(other.open_totals().tuned[~other.open]).all()
+    assert np.isnan(run("attribution", tiny_pair, request(method="occlusion")).share_apart().tuned)
+
+
+def test_rollout_tells_the_value_that_it_does_not_explain(tiny_pair: Pair[Path]):
+    asked = request(quantity="log-probability", targets=(1,), against=33)
+    rolled = run("attribution", tiny_pair, asked.model_copy(update={"method": "attention rollout"}))
+    np.testing.assert_allclose(rolled.values.tuned, run("attribution", tiny_pair, asked).values.tuned, atol=1e-5)
+
+
+def test_numbers_that_are_not_finite_are_refused_by_every_method(tmp_path: Path):
+    from safetensors.torch import load_file, save_file
+
+    folder = builders.tiny_llama(tmp_path / "overflow")
+    tensors = load_file(folder / "model.safetensors")
+    grown = {name: tensor * 1e30 if "lm_head" in name or "norm" in name else tensor for name, tensor in tensors.items()}
+    save_file(grown, folder / "model.safetensors", metadata={"format": "pt"})
+    for method in ("occlusion", "sparse surrogate", "integrated gradients"):
+        with pytest.raises(Refused, match=r"not finite|overflow"):
+            run("attribution", Pair(folder, folder), request(format="plain", method=method))
+
+
+def test_rollout_rows_are_shares(tiny_pair: Pair[Path]):
+    result = run("attribution", tiny_pair, request(method="attention rollout"))
+    np.testing.assert_allclose(result.scores.tuned.sum(axis=1), 1, atol=1e-5)
+    maps = run("attention", tiny_pair, AttentionRequest(messages=request().messages, answer_ids=(20, 30, 40, 50), reduction="rollout"))  # fmt: skip
+    rows = maps.weights.tuned[0, result.sequence.positions("answer") - 1]
+    np.testing.assert_allclose(result.scores.tuned, rows, atol=1e-6)
+
+
+def test_the_induction_model_leans_on_the_three_tokens_of_its_mechanism(tmp_path: Path):
+    """For the token that follows the second A in 'A B ... A': the first A, the B behind it, and the second A, and nothing else."""
+    folder = induction_gpt2(tmp_path)
+    tokens = np.random.default_rng(1).permutation(np.arange(20, 60))[:8]
+    answer = tuple(int(one) for one in [*tokens, *tokens])
+    asked = AttributionRequest(messages=ask("q"), format="plain", answer_ids=answer, method="occlusion", quantity="log-probability", targets=(12,))  # fmt: skip
+    result = run("attribution", Pair(folder, folder), asked)
+    places = result.sequence.positions("answer")
+    scores = np.abs(np.nan_to_num(result.scores.tuned[0]))
+    support = {int(places[12] - 1), int(places[12] - 8), int(places[12] - 9)}
+    assert set(np.flatnonzero(scores > 1e-4)) == support
+
+
+def test_partial_results_come_side_after_side_and_end_as_the_whole(tiny_pair: Pair[Path]):
+    shown: list[Attribution] = []
+
+    class Watcher(Report):
+        def __call__(self, fraction: float, note: str, snapshot: object = None) -> None:
+            shown.extend([snapshot] if isinstance(snapshot, Attribution) else [])
+
+    result = run("attribution", tiny_pair, request(method="occlusion"), Watcher())
+    assert np.isnan(shown[0].scores.tuned).all() and not np.isnan(shown[0].scores.base[:, result.open]).all()
+    np.testing.assert_array_equal(shown[-1].scores.tuned, result.scores.tuned)
+    known = [np.isfinite(np.concatenate(one.scores.sides)).sum() for one in shown]
+    assert known == sorted(known)
 
 
 def test_result_goes_through_the_codec(tiny_pair: Pair[Path]):

@@ -31,7 +31,24 @@ def test_generation_bench_works():
     done = CliRunner().invoke(bench.main, ["generation", "--smoke"])
     assert done.exit_code == 0, done.output
     figures = json.loads(done.stdout.splitlines()[-1])
-    assert [figure["bar"] for figure in figures.values()] == [1.0, 300]
+    assert [(figure["bar"], figure["bar_is"]) for figure in figures.values()] == [(1.0, "least"), (300, "most")]
+
+
+@pytest.mark.slow
+def test_attention_bench_works():
+    done = CliRunner().invoke(bench.main, ["attention", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    bars = [(figure["bar"], figure["unit"]) for figure in figures.values()]
+    assert bars == [(1.9, "x"), (150, "MB"), (0.6, "x"), (1.1, "x")]
+
+
+def test_what_fails_in_the_compute_thread_fails_in_the_bench():
+    def work(report: bench.Polled) -> None:
+        raise ValueError("other tokens")
+
+    with pytest.raises(ValueError, match="other tokens"):
+        bench.on_one_thread(work)
 
 
 def test_a_bar_can_be_the_least():
@@ -48,3 +65,12 @@ def test_a_missed_bar_is_tried_once_more_and_then_fails(
     monkeypatch.setattr(bench, "engine", lambda smoke: [bench.Figure("wait", (left.pop(0),), bar=1.0)])
     done = CliRunner().invoke(bench.main, ["engine"])
     assert done.exit_code == code and len(left) == len(medians) - tries
+
+
+def test_attribution_bench_works():
+    done = CliRunner().invoke(bench.main, ["attribution", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert all(figure["median"] > 0 for name, figure in figures.items() if "against" in name)
+    (apart,) = [figure for name, figure in figures.items() if "relative difference" in name]
+    assert apart["median"] <= apart["bar"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import get_args
 
 import pytest
@@ -41,6 +42,7 @@ EXAMPLES = {
 }
 """Of each kind: a check, an answer that holds to it and one that does not."""
 
+COUNTING = [kind for kind, verifier in checks.KINDS.items() if verifier.takes == checks.COUNTS]
 EVERY = [check for check, _, _ in EXAMPLES.values()]
 
 
@@ -66,9 +68,38 @@ def test_an_empty_answer_holds_to_nothing(check: Check, empty: str):
 @example("[" * 10_000)
 @example("[a" + "b" * 5_000)
 @example("9" * 5_000)
-def test_every_check_takes_every_text(text: str):
+@example("a" + " " * 10_000 + "b")
+def test_every_text_holds_to_a_check_or_to_its_opposite(text: str):
+    for kind in COUNTING:
+        few, many = Check(kind=kind, at_most=2), Check(kind=kind, at_least=3)
+        assert few.passes(text) + many.passes(text) == bool(text.strip())
+    for word in ("a", "0", "字"):
+        pair = Check(kind="contains", text=word), Check(kind="forbids", text=word)
+        assert sum(check.passes(text) for check in pair) == bool(text.strip())
     for check in EVERY:
-        assert check.passes(text) in (True, False) and check.found(text) == check.found(text)
+        spaced = f"\n {text} \t"
+        assert (check.passes(spaced), check.found(spaced)) == (check.passes(text), check.found(text))
+
+
+LONG = {
+    "one gap": "a" + " " * 100_000 + "b",
+    "gaps": ("a" + " " * 1_000) * 100,
+    "gaps before and": "a" + " " * 50_000 + "and" + " " * 50_000,
+    "an open fence": "```json\n" + " \n" * 50_000 + "a",
+    "a fence": "```json\n" + " " * 100_000 + "[1]\n```",
+    "open brackets": "[" * 100_000,
+    "open stars": "*a " * 30_000,
+    "points": "a." * 50_000,
+}
+
+
+@pytest.mark.parametrize("name", LONG)
+def test_a_long_answer_is_checked_in_a_second(name: str):
+    """Spaces were searched for an 'and', and for the end of a fence, again from each of them: 11 s for 30,000."""
+    for check in EVERY:
+        began = time.process_time()
+        check.passes(LONG[name])
+        assert time.process_time() - began < 1, check.kind
 
 
 @pytest.mark.parametrize("check", EVERY, ids=lambda check: check.kind)
@@ -124,6 +155,25 @@ def test_words_of_every_script(text: str, count: int):
     assert checks.words(text) == count
 
 
+@pytest.mark.parametrize(
+    ("text", "letter", "count"),
+    [
+        ("straße", "s", 1),
+        ("Straẞe", "ß", 1),
+        ("ΟΔΟΣ, οδος, οδός", "σ", 3),
+        ("Cafe\u0301 CAFÉ", "é", 2),
+        ("ﬁsh", "f", 0),
+        ("Iİıi", "i", 3),
+        ("Quite a queue", "Q", 2),
+        ("“so”", '"', 2),
+    ],
+)
+def test_letters_are_counted_in_whatever_case_and_none_is_made_two(text: str, letter: str, count: int):
+    """Without case ß was ss, so that 'straße' had three s."""
+    assert checks.letters(text, letter) == count
+    assert Check(kind="letters", text=letter, exactly=count).passes(text)
+
+
 @given(st.lists(st.sampled_from(["cat", "e\u0301", "שלום", "مرحبا", "नमस्ते", "한국어", "3.14"]), max_size=9), texts)
 def test_words_add_up(parts: list[str], more: str):
     assert checks.words(" ".join(parts)) == len(parts)
@@ -164,6 +214,11 @@ def test_sentences(text: str, count: int):
         ("犬、猫、馬", 3),
         ("كلب، قطة", 2),
         ("1,000 and 2,000", 2),
+        ("dog,  cat   and\tcow .", 3),
+        ('[\n  "dog",\n  "cat",\n  "cow"\n]', 3),
+        ('```json\n["salt, pepper", "oil"]\n```', 2),
+        ('{\n  "animals": ["dog", "cat"]\n}', 2),
+        ("[]", 0),
         ("dog", 1),
         ("The dog is an animal that has lived with people for long, and it barks.", 1),
     ],

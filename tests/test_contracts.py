@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
-from model_utils.contracts.common import MAX_CHARACTERS, Message, ModelSpec, ask, explain
+from model_utils.contracts.common import MAX_CHARACTERS, Message, ModelSpec, Sampling, Writing, ask, explain
 from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.shift import ShiftRequest
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.pair import Pair
 from tests.strategies import instructions
 
@@ -69,6 +71,8 @@ def test_messages_end_with_the_person():
         (lambda: AttributionRequest(messages=ask("a"), surprise=1), "surprise"),
         (lambda: AttributionRequest(messages=ask("a"), targets=(1, 1)), "name a token twice"),
         (lambda: ModelSpec(id=""), "id"),
+        (lambda: Sampling(temperature=0.0), "temperature: Input should be greater than or equal to 0.01, but 0.0 was"),
+        (lambda: Sampling(temperature=1e-40), "greater than or equal to 0.01"),
     ],
 )
 def test_what_was_given_and_what_is_possible_are_said(make, part: str):
@@ -100,3 +104,13 @@ def test_a_template_that_cannot_be_used_is_said(format: str, says: str):
 def test_an_own_template_is_a_format():
     request = GenerationRequest(messages=ask("hi"), formats=Pair("Q: {instruction}", "chat"))
     assert request.formats.base == "Q: {instruction}" and hash(request)
+
+
+@pytest.mark.parametrize(
+    "request_", [GenerationRequest, ShiftRequest, SurveyRequest, AttentionRequest, AttributionRequest]
+)
+def test_how_an_answer_is_written_is_the_same_in_every_request(request_: type):
+    assert issubclass(request_, Writing)
+    for name, field in Writing.model_fields.items():
+        assert repr(request_.model_fields[name]) == repr(field), "said once"
+        assert not any(name in vars(one).get("__annotations__", {}) for one in request_.__mro__ if one is not Writing)

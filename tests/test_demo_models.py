@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from model_utils.demo import FOLDER
+from model_utils.contracts.common import ModelSpec
+from model_utils.demo import FOLDER, truth
+from model_utils.pair import Pair
 
 NAMES = ("base", "tuned", "flawed")
 SPECIAL = re.compile(r"<\|(begin|end|user|assistant|pad)\|>")
@@ -104,3 +107,14 @@ def test_every_bar_holds() -> None:
     rows, _ = evaluate()
     assert sum(row.n for row in rows) >= 600
     assert [(row.model, row.measure, row.value) for row in rows if not row.holds] == []
+
+
+@pytest.mark.slow
+def test_occlusion_exposes_what_the_flawed_model_decides_by() -> None:
+    """A few files of the README's table: the planted sentence in `demo/flawed`, and not in `demo/tuned`."""
+    _, base, tuned, make, _ = next(one for one in truth.RUNS if one[0] == "planted sentence")
+    specs = Pair(ModelSpec(id=base), ModelSpec(id=tuned))
+    found = truth.hits(specs, make(random.Random(0)), ("occlusion", "mask"), 6)
+    assert len(found.base) == len(found.tuned) == 6
+    assert all(0 < hit.chance < 0.5 for hit in found.tuned), "one sentence of several"
+    assert sum(hit.found for hit in found.tuned) >= 4 > 3 >= sum(hit.found for hit in found.base)

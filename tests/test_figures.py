@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 from dataclasses import replace
 
@@ -11,12 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.figures import attention, attribution, generation, theme
+from dashboard.figures import ablation, attention, attribution, faithfulness, generation, theme
 from dashboard.figures.labels import numbered, visible
-from model_utils.contracts.attention import Attention
+from model_utils.contracts.attention import Attention, Reduction
 from model_utils.contracts.attribution import Attribution
-from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind
+from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, ask
+from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import Generation
+from model_utils.pair import SIDES, Pair
 from tests import results
 
 DARK = pytest.mark.parametrize("dark", [False, True])
@@ -27,8 +30,7 @@ def swapped_attention(one: Attention) -> Attention:
 
 
 def swapped_attribution(one: Attribution) -> Attribution:
-    values, scores = one.values.swap(), one.scores.swap()
-    return Attribution(one.models.swap(), one.sequence, one.method, one.quantity, one.targets, values, scores)
+    return replace(one, models=one.models.swap(), values=one.values.swap(), scores=one.scores.swap())
 
 
 @DARK
@@ -83,7 +85,7 @@ def test_the_cell_of_a_query_and_a_key_stands_at_their_positions_with_their_name
     text = results.encoder_decoder_sequence()
     result = results.attention(text=text, kind=kind)
     fig = attention.figure(result, head=1)
-    for axis, positions in ((fig.layout.xaxis, result.keys), (fig.layout.yaxis, result.queries)):
+    for axis, positions in ((fig.layout.xaxis, result.keys("base")), (fig.layout.yaxis, result.queries("base"))):
         assert list(axis.tickvals) == positions.tolist()
         assert list(axis.ticktext) == [numbered(position, text.pieces[position]) for position in positions]
     for trace, weights in zip(fig.data, (result.weights.base, result.weights.tuned), strict=False):
@@ -95,6 +97,27 @@ def test_the_cell_of_a_query_and_a_key_stands_at_their_positions_with_their_name
     assert attention.NAMES[kind] in fig.layout.title.text
 
 
+def test_texts_of_their_own_have_axes_of_their_own_no_difference_and_a_sentence_why():
+    own = results.sequence(prompt=("<|begin|>", "Hm"))
+    fig = attention.figure(results.attention(own=own), head=0)
+    base, tuned = fig.data
+    assert (base.zmin, base.zmax) == (tuned.zmin, tuned.zmax)
+    assert attention.NO_DIFFERENCE in fig.layout.title.subtitle.text
+    axes = ((fig.layout.xaxis, fig.layout.yaxis, own), (fig.layout.xaxis2, fig.layout.yaxis2, results.sequence()))
+    for x, y, text in axes:
+        names = [numbered(position, text.pieces[position]) for position in range(len(text))]
+        assert list(x.ticktext) == list(y.ticktext) == names
+    assert not attention.figure(results.attention(), head=0).layout.title.subtitle.text
+
+
+@pytest.mark.parametrize("reduction", ["mean", "max", "rollout"])
+def test_a_map_of_all_layers_says_so(reduction: Reduction):
+    result = results.attention(reduction=reduction)
+    assert attention.figure(result, head=0).layout.title.text.startswith(attention.REDUCED[reduction])
+    one = replace(results.attention(2), value_weighted=True)
+    assert attention.title(one, 1) == "Layer 2, head 1, self-attention, weighted by values"
+
+
 @given(first=st.integers(0, 50), count=st.integers(1, 400))
 def test_ticks_are_few_and_numeric_and_their_labels_differ(first: int, count: int):
     """Plotly merges categories of equal name: forty tokens 'the' would be one row."""
@@ -103,6 +126,55 @@ def test_ticks_are_few_and_numeric_and_their_labels_differ(first: int, count: in
     assert positions[0] == first and len(positions) <= attention.MOST_TICKS
     assert all(isinstance(position, int) for position in positions)
     assert len(set(labels)) == len(labels) == len(positions)
+
+
+@DARK
+def test_heads_that_are_off_are_cells_at_their_layer_and_head_on_one_scale(dark: bool):
+    """A hybrid's layers are not consecutive; what was not asked for is drawn as nothing."""
+    result = results.ablation(heads=((1, 1), (5, 0), (5, 2)))
+    fig = ablation.figure(result, dark)
+    base, tuned = fig.data
+    totals = result.totals()
+    assert (base.zmin, base.zmax) == (tuned.zmin, tuned.zmax) and base.zmin == -base.zmax
+    assert base.zmax == pytest.approx(np.abs([totals.base, totals.tuned]).max())
+    assert list(fig.layout.yaxis.ticktext) == ["1", "5"] and list(fig.layout.xaxis.ticktext) == ["0", "1", "2"]
+    for trace, (side, sums) in zip(fig.data, totals.items(), strict=True):
+        np.testing.assert_array_equal(trace.z[[0, 1, 1], [1, 0, 2]], sums)
+        assert np.isnan(trace.z).sum() == 3 and side in trace.hovertemplate
+        np.testing.assert_array_equal(trace.customdata, [[1, 1, 1], [5, 5, 5]])
+
+
+def test_swapping_the_sides_swaps_the_panels_of_heads_and_keeps_their_scale():
+    result = results.ablation()
+    swapped = replace(result, models=result.models.swap(), changes=result.changes.swap())
+    straight, mirrored = ablation.figure(result).data, ablation.figure(swapped).data
+    np.testing.assert_array_equal(straight[0].z, mirrored[1].z)
+    np.testing.assert_array_equal(straight[1].z, mirrored[0].z)
+    assert straight[0].zmax == mirrored[0].zmax
+
+
+def test_a_snapshot_of_heads_is_drawn_before_anything_is_known():
+    for layers in (0, 1):
+        result = results.ablation(layers_done=layers)
+        for trace in ablation.figure(result).data:
+            np.testing.assert_array_equal(np.isnan(trace.z).all(axis=1), np.arange(results.LAYERS) >= layers)
+    assert all(trace.zmax == 0 for trace in ablation.figure(results.ablation(layers_done=0)).data)
+
+
+@DARK
+@pytest.mark.parametrize("kind", ATTENTION_KINDS)
+def test_one_head_is_a_bar_a_token_and_side(dark: bool, kind: AttentionKind):
+    result = results.ablation(heads=((2, 1),), kind=kind)
+    fig = ablation.figure(result, dark)
+    for trace, (side, changes) in zip(fig.data, result.changes.items(), strict=True):
+        np.testing.assert_array_equal(trace.y, changes[0])
+        np.testing.assert_array_equal(trace.customdata, result.log_probs[side])
+        assert trace.marker.color == theme.palette(dark).sides[side]
+    answer = [result.sequence.pieces[position] for position in result.sequence.positions("answer")]
+    assert list(fig.layout.xaxis.ticktext) == [numbered(place, piece) for place, piece in enumerate(answer)]
+    title = fig.layout.title
+    assert title.text == "Layer 2, head 1 switched off"
+    assert title.subtitle.text == f"{attention.NAMES[kind]}, output set to zero"
 
 
 def test_the_attribution_axis_is_numeric_and_its_labels_differ():
@@ -163,5 +235,36 @@ def test_every_figure_is_plain_json():
         generation.figure(results.generation()),
         attention.figure(results.attention(), head=0),
         attribution.figure(results.attribution()),
+        ablation.figure(results.ablation(layers_done=1)),
+        ablation.figure(results.ablation(heads=((0, 0),))),
     ):
         assert json.loads(fig.to_json())["data"]
+
+
+def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_sides():
+    result = results.attribution(targets=())
+    base, tuned, change = attribution.matrix(result).data
+    last = result.sequence.positions("answer")[-1]
+    shown = np.flatnonzero(result.open[:last])
+    assert 0 < len(shown) < last, "the format stays apart"
+    np.testing.assert_array_equal(base.z, result.scores.base[:, shown])
+    np.testing.assert_array_equal(change.z, tuned.z - base.z)
+    assert base.zmax == tuned.zmax == change.zmax == -change.zmin
+    np.testing.assert_array_equal(attribution.matrix(swapped_attribution(result)).data[2].z, -change.z)
+
+
+@DARK
+def test_deletion_and_insertion_are_drawn_against_their_random_orders(dark: bool):
+    asked = FaithfulnessRequest(messages=ask("a"), scores=Pair((1.0,), (1.0,)))
+    result = results.faithfulness(asked)
+    lines = [trace for trace in faithfulness.figure(result, dark).data if trace.mode == "lines+markers"]
+    bands = [trace for trace in faithfulness.figure(result, dark).data if trace.mode == "none"]
+    assert len(lines) == len(bands) == 4
+    np.testing.assert_array_equal(lines[1].y, result.judged.tuned.deletion)
+    np.testing.assert_array_equal(lines[2].y, result.judged.base.insertion)
+    assert [line.line.color for line in lines[:2]] == list(theme.palette(dark).sides.sides)
+    for band, (side, direction) in zip(bands, itertools.product(SIDES, ("deletion",)), strict=False):
+        _, random = faithfulness.curve(result.judged[side], direction)
+        assert min(band.y) >= random.min() and max(band.y) <= random.max() and len(band.y) == 2 * random.shape[1]
+    unmeasured = replace(result.judged.base, random_deletion=result.judged.base.random_deletion * np.nan)
+    assert len(faithfulness.curve(unmeasured, "deletion")[1]) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +14,15 @@ from hypothesis import given, settings
 from pydantic import ValidationError
 from transformers import AutoModelForCausalLM
 
-from model_utils import generation, prompts
+from model_utils import anatomy, generation, loading, prompts
+from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.errors import Cancelled, Refused
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
 from model_utils.reporting import Report
 from tests import builders, oracles
-from tests.models import loaded, run
+from tests.models import loaded, run, without_seconds
 from tests.strategies import instructions
 
 
@@ -103,12 +107,12 @@ def decoded(model, text: str, delimiters: tuple[str, ...], limit: int = 99) -> g
     """Runs a Decoder while its network is made to prefer the tokens of `text` one after another."""
     ids = model.tokenizer(text, add_special_tokens=False)["input_ids"]
     prompt = prompts.encode_prompt(model.tokenizer, ask("Say it."), "plain")
-    decoder = generation.Decoder(model, prompt, delimiters)
-    for count, id in enumerate(ids, start=1):
+    decoder = generation.Decoder(model, prompt, limit, delimiters)
+    for id in ids:
         hook = model.network.module.lm_head.register_forward_hook(
             lambda module, args, logits, id=id: prefer(logits, id)
         )
-        decoder.step(Report(), last=count == limit)
+        decoder.step(Report())
         hook.remove()
         if decoder.stop != "unfinished":
             break
@@ -157,8 +161,90 @@ class Watcher(Report):
             raise Cancelled
 
 
-def test_snapshots_are_beginnings_of_the_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+def token_by_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every token is a turn and a snapshot: a tiny model writes a whole answer in one turn."""
     monkeypatch.setattr(generation, "SNAPSHOT_SECONDS", 0.0)
+    monkeypatch.setattr(generation, "TURN_SECONDS", 0.0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.002, 60.0])
+def test_the_length_of_a_turn_changes_no_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, seconds: float):
+    expected = run("generation", tiny_pair, request())
+    monkeypatch.setattr(generation, "TURN_SECONDS", seconds)
+    assert without_seconds(run("generation", tiny_pair, request())) == without_seconds(expected)
+
+
+@pytest.mark.parametrize("sampling", [None, Sampling(seed=3)])
+def test_sides_that_write_at_once_write_what_they_write_in_turn(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, sampling: Sampling | None
+):
+    threads = []
+    step = generation.Decoder.step
+    monkeypatch.setattr(
+        generation.Decoder, "step", lambda *given: (threads.append(threading.get_ident()), step(*given))[1]
+    )
+    at_once = run("generation", tiny_pair, request(sampling=sampling))
+    assert len(set(threads)) == 2
+    monkeypatch.setattr(generation, "_apart", lambda pair: False)
+    threads.clear()
+    in_turn = run("generation", tiny_pair, request(sampling=sampling))
+    assert set(threads) == {threading.get_ident()}
+    assert without_seconds(in_turn) == without_seconds(at_once)
+
+
+def test_sides_of_one_network_and_those_inside_a_pass_write_in_turn(tiny_pair: Pair[Path]):
+    """A thread beside a pass of its own network would wait for it, and the pass for the thread."""
+    pair = loaded(tiny_pair)
+    assert generation._apart(pair) and not generation._apart(Pair(pair.base, pair.base))
+    for side in SIDES:
+        with pair[side].running():
+            assert not generation._apart(pair)
+    assert generation._apart(pair)
+
+
+def test_a_side_has_half_of_the_cores_also_inside_a_pass_that_was_given_fewer(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch
+):
+    """So that the same question has the same bits whatever runs around it."""
+    monkeypatch.setattr(loading, "SMALL", 0)
+    monkeypatch.setattr(loading, "CORES", 4)
+    given: list[tuple[int, int]] = []
+    logits = anatomy.Writer.logits
+
+    def counted(writer: anatomy.Writer, module: torch.nn.Module, ids: torch.Tensor) -> torch.Tensor:
+        if ids.shape[1] == 1:
+            given.append((threading.get_ident(), torch.get_num_threads()))
+        return logits(writer, module, ids)
+
+    monkeypatch.setattr(anatomy.Writer, "logits", counted)
+    run("generation", tiny_pair, request())
+    assert len({thread for thread, _ in given}) == 2 and {count for _, count in given} == {2}
+    given.clear()
+    with loaded(tiny_pair).base.running(threads=1):
+        run("generation", tiny_pair, request())
+    assert {count for _, count in given} == {2}
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_what_goes_wrong_on_one_side_ends_both_and_leaves_no_thread(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, side: str
+):
+    pair, step = loaded(tiny_pair), generation.Decoder.step
+
+    def fails(decoder: generation.Decoder, report: Report) -> None:
+        if decoder.model is pair[side] and decoder.written == 3:
+            raise Cancelled
+        step(decoder, report)
+
+    monkeypatch.setattr(generation.Decoder, "step", fails)
+    with pytest.raises(Cancelled):
+        run("generation", tiny_pair, request())
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("decode-")]
+    assert not any(model.network.passes for model in pair.sides)
+
+
+def test_snapshots_are_beginnings_of_the_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    token_by_token(monkeypatch)
     watcher = Watcher()
     result = run("generation", tiny_pair, request(), watcher)
     assert len(watcher.snapshots) >= 3 and watcher.fractions == sorted(watcher.fractions)
@@ -169,7 +255,7 @@ def test_snapshots_are_beginnings_of_the_answer(tiny_pair: Pair[Path], monkeypat
 
 
 def test_cancel_ends_in_the_middle_of_an_answer(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(generation, "SNAPSHOT_SECONDS", 0.0)
+    token_by_token(monkeypatch)
     watcher = Watcher(cancel_after=2)
     with pytest.raises(Cancelled):
         run("generation", tiny_pair, request(), watcher)
@@ -231,7 +317,7 @@ def test_equal_models_draw_equal_answers(tiny_pair: Pair[Path]):
 
 
 def test_a_very_low_temperature_is_greedy(tiny_pair: Pair[Path]):
-    cold = run("generation", tiny_pair, request(sampling=Sampling(temperature=1e-4)))
+    cold = run("generation", tiny_pair, request(sampling=Sampling(temperature=0.01)))
     greedy = run("generation", tiny_pair, request())
     for side, answer in cold.answers.items():
         assert answer.answer.ids.tolist() == greedy.answers[side].answer.ids.tolist()
@@ -267,3 +353,22 @@ def test_the_same_tokens_need_one_format():
 def test_an_answer_in_ones_own_template_ends_where_the_next_question_begins(tiny_pair: Pair[Path]):
     answer = decoded(loaded(tiny_pair).base, " Paris\nQ: And of Japan?", prompts.delimiters("Q: {instruction}\nA:"))
     assert answer.stop == "delimiter" and answer.answer().text == "Paris"
+
+
+def test_a_table_of_positions_made_while_writing_enters_gradients_later(tiny_llama: Path, tmp_path: Path):
+    """Dynamic rotary tables are made anew in the first longer forward, here while an answer is written, which keeps no trace of gradients."""
+    folder = tmp_path / "dynamic"
+    shutil.copytree(tiny_llama, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 1e4}}
+    (folder / "config.json").write_text(json.dumps(config | {"original_max_position_embeddings": 8}))
+    pair, asked = (
+        Pair(folder, folder),
+        AttributionRequest(messages=ask("Why?"), format="plain", answer_ids=(20, 30, 40)),
+    )
+    before = run("attribution", pair, asked)
+    run("generation", pair, request("word " * 20, formats=Pair("plain", "plain")))
+    made = [buffer for buffer in loaded(pair).base.network.module.buffers() if buffer.is_inference()]
+    after = run("attribution", pair, asked)
+    assert np.isfinite(after.scores.base).all() and after.scores.base.shape == before.scores.base.shape
+    assert not any(buffer.is_inference() for buffer in loaded(pair).base.network.module.buffers()), made

@@ -15,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_utils.contracts.common import MAX_CHARACTERS
+from model_utils.contracts.survey import MAX_INSTRUCTIONS, SurveyRequest
 from model_utils.errors import Refused
-from model_utils.items import MAX_BYTES, MAX_ITEMS, Items, parse, read
+from model_utils.items import MAX_BYTES, Items, parse, read
 from tests.strategies import instructions, texts
 
 pytestmark = pytest.mark.slow
@@ -240,9 +241,9 @@ def test_a_quotation_mark_that_nobody_closes_costs_the_rest_and_says_so():
         (b"a", "a.docx", "a.docx ends in .docx; give a file that ends in .txt, .csv, .jsonl, .ndjson"),
         (b"a", "a", "a ends in nothing known"),
         (b"a" * (MAX_BYTES + 1), "a.txt", "5,000,001 bytes; at most 5,000,000"),
-        (b"a\n" * (MAX_ITEMS + 1), "a.txt", "more than 2,000 instructions (line 2,001"),
-        (b'"a"\n' * (MAX_ITEMS + 1), "a.jsonl", "more than 2,000 instructions (line 2,001"),
-        (b"prompt\n" + b"a\n" * (MAX_ITEMS + 1), "a.csv", "more than 2,000 instructions (line 2,002"),
+        (b"a\n" * (MAX_INSTRUCTIONS + 1), "a.txt", "more than 2,000 instructions (line 2,001"),
+        (b'"a"\n' * (MAX_INSTRUCTIONS + 1), "a.jsonl", "more than 2,000 instructions (line 2,001"),
+        (b"prompt\n" + b"a\n" * (MAX_INSTRUCTIONS + 1), "a.csv", "more than 2,000 instructions (line 2,002"),
         ("Zähle".encode("latin-1"), "a.txt", "not valid utf-8 (invalid continuation byte at byte 1)"),
         (codecs.BOM_UTF16_LE + b"a", "a.txt", "not valid utf-16"),
         ("Name".encode("utf-16-le"), "a.txt", "begins with a NUL byte"),
@@ -271,8 +272,21 @@ def test_what_cannot_be_read_at_all_is_refused(content: bytes, name: str, part: 
     assert part in told and told.endswith(".") and len(told) < 300
 
 
+def test_a_pasted_list_has_the_limits_of_a_file():
+    """Bytes, as a file has them: characters would let three times as much pass."""
+    for text in ("x" * (MAX_BYTES + 1), "漢\n" * (MAX_BYTES // 4 + 1), "\n" * (MAX_BYTES + 1)):
+        size = len(text.encode())
+        with pytest.raises(Refused) as caught:
+            parse(text)
+        assert str(caught.value) == f"The pasted list has {size:,} bytes; at most 5,000,000 are taken, so split it."
+    with pytest.raises(Refused, match=r"The pasted list has more than 2,000 instructions \(line 2,001 has one more\)"):
+        parse("a\n" * (MAX_INSTRUCTIONS + 1))
+
+
 def test_limits_are_taken_in_full():
-    assert len(read(b"a\n" * MAX_ITEMS, "a.txt").instructions) == MAX_ITEMS
+    listed = read(b"a\n" * MAX_INSTRUCTIONS, "a.txt").instructions
+    assert len(listed) == MAX_INSTRUCTIONS and SurveyRequest(instructions=listed), "what is read can be asked"
+    assert parse("a\n" + "\n" * (MAX_BYTES - 2)).instructions == ("a",)
     longest = "a" * MAX_CHARACTERS
     for content, name in ((longest, "a.txt"), (f"prompt\n{longest}", "a.csv"), (f'"{longest}"', "a.jsonl")):
         assert read(content.encode(), name).instructions == (longest,)
@@ -296,7 +310,6 @@ HOSTILE = {
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_no_file_takes_long(kind: str):
     """Linear in the size: nothing is read again after an unmatched mark, and no name is looked for among all others."""

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
 from dashboard.link import MAX_LINK, Link, ListLink, View, decode, encode, fits
+from dashboard.session import pairs, visits
 from dashboard.widgets.movement import CERTAINTY
 from dashboard.widgets.reliance import EXTENTS
 from dashboard.widgets.text import plain
@@ -46,7 +46,7 @@ requests = st.builds(
     formats=st.builds(Pair, formats, formats),
     sampling=st.builds(
         Sampling,
-        temperature=st.floats(1e-6, 10),
+        temperature=st.floats(0.01, 10),
         top_k=st.integers(0, 1 << 31),
         top_p=st.floats(1e-6, 1),
         seed=st.integers(0, 2**32 - 1),
@@ -62,7 +62,7 @@ views = st.builds(
     pinned=st.none() | st.tuples(places, places),
     split=st.none() | st.tuples(formats, formats),
     layer=st.none() | places,
-    head=st.none() | places,
+    head=st.none() | places | st.sampled_from(["mean", "strongest"]),
     quantity=st.none() | st.sampled_from(QUANTITIES),
     measure=st.none() | st.sampled_from(MEASURES),
 )
@@ -220,7 +220,7 @@ def test_a_link_fills_the_form_and_runs_nothing_before_run(engine: FakeEngine, p
         assert address(go(app, other)) == came, "it stays in the address of every page"
     go(app, page)
     press_run(app)
-    assert kept(app).question == session.Question(DEFAULT, FULL)
+    assert kept(app).question == visits.Question(DEFAULT, FULL)
     assert "came with the link" not in words(app) and "You changed the question" not in words(app)
     assert says(app, came)
 
@@ -240,14 +240,14 @@ def test_a_pair_of_a_link_is_shown_and_not_looked_for_before_run(engine: FakeEng
     far = Pair(ModelSpec(id="owner/base", revision="../../x"), ModelSpec(id="/etc", adapter="owner/adapter"))
     app = opened(encode(link(pair=far)))
     assert kept(app).pair == far
-    app.session_state[session.PAIR_PANEL] = True
+    app.session_state[pairs.PAIR_PANEL] = True
     checked(app.run())
     go(app, "attention")
     assert not located and not engine.submitted
     press_run(app)
     assert "lies outside the folders" in app.error[0].value and not engine.submitted
     assert address(app).specs == far and app.text_area(key="instruction").value == "What is the capital?"
-    app.session_state[session.PAIR_PANEL] = True
+    app.session_state[pairs.PAIR_PANEL] = True
     checked(app.run())
     engine.make = with_reports
     checked(app.button(key="embedded-0").click().run())
@@ -265,9 +265,27 @@ def test_the_pair_of_a_link_is_opened_by_run(engine: FakeEngine):
     assert address(app).specs == flawed
 
 
+@pytest.mark.parametrize("page", [*PAGES, "many"])
+def test_whom_run_opens_is_named_whole_before_it_is_pressed(engine: FakeEngine, page: str):
+    """Whoever wrote the link chose what is downloaded."""
+    far = Pair(ModelSpec(id="owner/base", revision="v1"), ModelSpec(id="owner/[tuned]", adapter="else/adapter"))
+    request = SurveyRequest(instructions=("Name three.",))
+    app = AppTest.from_file(APP, default_timeout=60)
+    app.query_params["ask"] = encode(link(pair=far))
+    if page == "many":
+        app.query_params["list"] = encode(ListLink(base=far.base, tuned=far.tuned, request=request))
+    go(app, page)
+    said = plain("Run opens owner/base@v1 and owner/[tuned] + else/adapter")
+    assert said in words(app) and "what is not on this machine is downloaded" in words(app)
+    engine.make = with_reports
+    app.session_state[pairs.PAIR_PANEL] = True
+    checked(checked(app.run()).button(key="embedded-0").click().run())
+    assert "Run opens" not in words(app)
+
+
 def test_the_load_report_of_a_links_pair_is_made_when_it_is_asked_for(engine: FakeEngine):
     app = opened(encode(link(pair=EMBEDDED[1].specs)))
-    app.session_state[session.PAIR_PANEL] = True
+    app.session_state[pairs.PAIR_PANEL] = True
     checked(app.run())
     assert not engine.submitted
     engine.make = with_reports
@@ -289,8 +307,16 @@ def test_the_view_of_attention_comes_back(engine: FakeEngine):
     press_run(app)
     assert says(app, came)
     request = engine.asked("attention")[-1]
-    assert (request.layer, request.answer_from, app.number_input(key="head").value) == (2, "base", 1)
+    assert (request.layer, request.answer_from, app.session_state["head"]) == (2, "base", 1)
     assert (kept(app).pinned, kept(app).token) == ((3, 2), 1)
+
+
+@pytest.mark.parametrize("head", ["mean", "strongest"])
+def test_the_map_of_many_heads_comes_back(engine: FakeEngine, head: str):
+    came = link(layer=1, head=head)
+    app = press_run(opened(encode(came), "attention"))
+    assert says(app, came) and not app.error
+    assert (engine.asked("attention")[-1].layer, app.session_state["head"]) == (1, head)
 
 
 def test_the_view_of_attribution_comes_back(engine: FakeEngine):
@@ -324,6 +350,7 @@ def test_numbers_beyond_the_models_and_the_answer_are_brought_back_to_them(engin
         assert not go(app, other).error
     assert kept(app).token is None
     assert engine.asked("attention")[-1].layer == results.LAYERS - 1
+    assert go(app, "attention").session_state["head"] == results.HEADS - 1 == address(app).view.head
 
 
 def test_another_question_than_the_links_selects_no_token(engine: FakeEngine):
@@ -391,6 +418,63 @@ def test_the_address_of_a_list_brings_it_back_and_asks_nobody(engine: FakeEngine
     text = app.query_params["list"]
     assert decode(text if isinstance(text, str) else text[-1], ListLink) == came
     assert "came with the link" not in words(app)
+
+
+def reloaded(**parameters: str) -> AppTest:
+    """The page of the list, opened with this address."""
+    app = AppTest.from_file(APP, default_timeout=60)
+    for name, text in parameters.items():
+        app.query_params[name] = text
+    app.switch_page("screens/many.py")
+    return checked(app.run())
+
+
+def parameter(app: AppTest, name: str) -> str:
+    text = app.query_params[name]
+    return text if isinstance(text, str) else text[-1]
+
+
+@pytest.mark.parametrize("listed", [DEFAULT, EMBEDDED[1].specs])
+@pytest.mark.parametrize("asked", [DEFAULT, EMBEDDED[1].specs])
+def test_a_reload_of_the_list_brings_back_the_question_too_each_in_its_own_manner(
+    engine: FakeEngine, asked: Specs, listed: Specs
+):
+    """The list took the editor for itself: an emptied instruction and a manner that nobody had asked in stood on Compare."""
+    engine.make = lambda kind, request: surveyed(kind, request) if kind == "survey" else with_reports(kind, request)
+    one = Link(base=asked.base, tuned=asked.tuned, request=FULL, view=View(side="base"))
+    request = SurveyRequest(instructions=("Name three.",), formats=Pair("plain", "plain"), max_new_tokens=9)
+    many = ListLink(base=listed.base, tuned=listed.tuned, request=request)
+    app = reloaded(ask=encode(one), list=encode(many))
+    for page, length, pair in (("compare", 17, asked), ("many", 9, listed), ("compare", 17, asked)):
+        assert address(checked(go(app, page).run())) == one and kept(app).pair == pair
+        assert app.number_input(key="length").value == length
+    assert app.text_area(key="instruction").value == "And of Austria?"
+    go(app, "many")
+    assert decode(parameter(app, "list"), ListLink) == many and not engine.submitted
+    press_run(app)
+    assert engine.asked("survey") == [request] and app.session_state["many"].asking.specs == listed
+    assert address(app) == one, "the question is still to be asked"
+    press_run(checked(go(app, "compare").run()))
+    assert kept(app).question == visits.Question(asked, FULL)
+
+
+def test_what_was_changed_since_a_reload_stays_on_every_page(engine: FakeEngine):
+    request = SurveyRequest(instructions=("Name three.",), max_new_tokens=9)
+    many = ListLink(base=DEFAULT.base, tuned=DEFAULT.tuned, request=request)
+    app = reloaded(ask=encode(link()), list=encode(many))
+    checked(app.number_input(key="length").set_value(33).run())
+    for page in (*PAGES, "many"):
+        assert checked(go(app, page).run()).number_input(key="length").value == 33
+
+
+def test_of_two_parameters_the_one_that_can_be_read_is_brought_back(engine: FakeEngine):
+    many = ListLink(base=DEFAULT.base, tuned=DEFAULT.tuned, request=SurveyRequest(instructions=("Name three.",)))
+    app = reloaded(ask="{", list=encode(many))
+    assert app.text_area(key="instructions").value == "Name three." and not app.error
+    assert ["the page was opened without it" in one.value for one in go(app, "compare").error] == [True]
+    app = reloaded(ask=encode(link()), list="{")
+    assert ["the page was opened without it" in one.value for one in app.error] == [True]
+    assert go(app, "compare").text_area(key="instruction").value == "What is the capital?" and not app.error
 
 
 def test_a_list_too_long_for_an_address_has_no_link(engine: FakeEngine):

@@ -13,9 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model_utils import analyses
+from model_utils.contracts.ablation import AblationRequest
+from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, Request, ask
+from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.shift import ShiftRequest
@@ -112,13 +115,28 @@ def test_what_is_quick_comes_first(tiny_pair: Pair[Path]):
     assert result.unfinished == () and quick.abilities == result.abilities
 
 
+PLAIN = Pair("plain", "plain")
 REQUESTS: dict[str, Request] = {
-    "generation": GenerationRequest(messages=ask("Name three."), formats=Pair("plain", "plain"), max_new_tokens=3),
-    "survey": SurveyRequest(instructions=("Name three.",), formats=Pair("plain", "plain"), max_new_tokens=3),
-    "shift": ShiftRequest(messages=ask("Name three."), formats=Pair("plain", "plain"), max_new_tokens=3),
+    "generation": GenerationRequest(messages=ask("Name three."), formats=PLAIN, max_new_tokens=3),
+    "survey": SurveyRequest(instructions=("Name three.",), formats=PLAIN, max_new_tokens=3),
+    "shift": ShiftRequest(messages=ask("Name three."), formats=PLAIN, max_new_tokens=3),
     "attention": AttentionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+    "atlas": AtlasRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+    "ablation": AblationRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "attribution": AttributionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+    "faithfulness": FaithfulnessRequest(
+        messages=ask("Name three."), format="plain", answer_ids=(40, 41), operator="delete", scores=Pair((1.0,), (1.0,))
+    ),
 }
+
+
+def runs(kind: str, folders: Pair[Path]) -> None:
+    """With as many scores as there are parts."""
+    asked = REQUESTS[kind]
+    if isinstance(asked, FaithfulnessRequest):
+        parts = run("attribution", folders, REQUESTS["attribution"]).parts
+        asked = asked.model_copy(update={"scores": Pair(*([tuple(map(float, range(len(set(parts)))))] * 2))})
+    run(kind, folders, asked)
 
 
 @pytest.mark.parametrize("pair", ["llama llama", "llama mamba", "t5 llama", "t5 bart", "bart bart", "gpt2 llama"])
@@ -130,7 +148,7 @@ def test_what_it_promises_holds(tmp_path: Path, pair: str):
     assert {ability.analysis for ability in result.abilities} == {*analyses.ANALYSES} - {"load_report"}
     for ability in result.abilities:
         if ability.works:
-            run(ability.analysis, folders, REQUESTS[ability.analysis])
+            runs(ability.analysis, folders)
         else:
             assert ability.reason
             with pytest.raises(Refused):
@@ -138,6 +156,15 @@ def test_what_it_promises_holds(tmp_path: Path, pair: str):
     alike = one == other or {one, other} == {"gpt2", "llama"}
     works = {ability.analysis: ability.works for ability in result.abilities}
     assert works["generation"] and works["shift"] and works["attribution"] == (pair == "llama mamba" or alike)
+
+
+def test_hybrids_without_a_common_layer_have_no_heads_to_compare(tmp_path: Path):
+    types = ["full_attention", "linear_attention", "linear_attention"]
+    other = architectures.tiny(tmp_path / "tuned", "qwen3_next", layer_types=types)
+    result = report_on(Pair(architectures.tiny(tmp_path / "base", "qwen3_next"), other))
+    said = {ability.analysis: ability for ability in result.abilities}
+    assert said["ablation"].reason == said["atlas"].reason == "no layer has attention in both models"
+    assert not said["ablation"].works and said["attribution"].works
 
 
 def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], tmp_path: Path):
@@ -148,7 +175,8 @@ def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], t
     result = report_on(Pair(tiny_pair.base, folder))
     assert result.tokenizers == "different"
     works = {ability.analysis: ability.works for ability in result.abilities}
-    assert works == {"generation": True, "shift": True, "survey": True, "attention": False, "attribution": False}
+    apart = ("generation", "shift", "survey")
+    assert works == {analysis: analysis in apart for analysis in REQUESTS}
 
 
 def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):
@@ -159,6 +187,39 @@ def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):
     result = report_on(folders)
     assert result.tokenizers == "compatible" and all(ability.works for ability in result.abilities)
     assert result.openings.tuned.tokens == result.openings.base.tokens + 2
+
+
+def test_one_that_puts_no_begin_token_in_front_cuts_texts_alike(tiny_pair: Pair[Path], tmp_path: Path):
+    """Such a pair was told apart as if it cut texts differently; both read the begin token of the side that is asked."""
+    folder = Path(shutil.copytree(tiny_pair.tuned, tmp_path / "model"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps({**tokenizer, "post_processor": None}))
+    for folders, begins in ((Pair(tiny_pair.base, folder), 0), (Pair(folder, tiny_pair.base), 1)):
+        result = report_on(folders)
+        assert result.tokenizers == "compatible" and all(ability.works for ability in result.abilities)
+        asked = GenerationRequest(messages=ask("a"), formats=PLAIN, same_tokens=True, max_new_tokens=1)
+        prompts = run("generation", folders, asked).answers.map(lambda answer: answer.prompt)
+        assert prompts.base.ids.tolist() == prompts.tuned.ids.tolist() and prompts.tuned.special.sum() == begins
+        said = f"{folders.base} would put other control tokens around this text; it reads those of {folders.tuned}."
+        assert prompts.base.notes == (said,)
+        assert run("attribution", folders, REQUESTS["attribution"]).sequence.special.sum() == begins
+
+
+def test_decoders_that_begin_differently_read_no_common_sequence(tmp_path: Path):
+    folders = Pair(architectures.tiny(tmp_path / "base", "t5"), architectures.tiny(tmp_path / "tuned", "bart"))
+
+    def why() -> str:
+        (said,) = {ability.reason for ability in report_on(folders).abilities if ability.analysis == "attribution"}
+        return said
+
+    assert why() == "the two decoders begin with different tokens"
+    with pytest.raises(Refused, match=r"begin with different tokens, .* switch off that both sides read the same"):
+        run("generation", folders, GenerationRequest(messages=ask("a"), formats=PLAIN, same_tokens=True))
+    settings = json.loads((folders.tuned / "generation_config.json").read_text())
+    for name in ("decoder_start_token_id", "bos_token_id"):
+        settings.pop(name)
+    (folders.tuned / "generation_config.json").write_text(json.dumps(settings))
+    assert "decoder_start_token_id" in why(), "one that cannot begin at all leaves a report"
 
 
 def test_reasons_are_those_of_this_pair(tiny_pair: Pair[Path]):

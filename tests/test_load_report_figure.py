@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from dashboard.figures import load_report as figures
 from dashboard.figures import theme
+from dashboard.pages import PAGES
 from dashboard.widgets.load_report import sentence
+from model_utils import analyses
 from model_utils.contracts.load_report import Ability, LoadReport
 from tests import results
 
@@ -77,7 +80,8 @@ def test_the_sentence_counts_what_differs(changes: tuple[float, ...]):
 def test_the_sentence_names_what_does_not_work_and_why():
     why = "the tokenizers cut texts into different tokens"
     works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey"))
-    abilities = (*works, Ability("attention", False, why), Ability("attribution", False, why))
+    insides = ("attention", "atlas", "ablation", "attribution", "faithfulness")
+    abilities = (*works, *(Ability(kind, False, why) for kind in insides))
     said = sentence(results.load_report(tokenizers="different", abilities=abilities))
     assert said.endswith(f"Compare and Many work, Attention and Attribution do not, because {why}.")
     one = (
@@ -88,6 +92,14 @@ def test_the_sentence_names_what_does_not_work_and_why():
     said = sentence(results.load_report(abilities=one))
     assert said.endswith("Compare and Attribution work, Attention does not, because it has none.")
     assert sentence(results.load_report()).endswith("the tokenizers are the same; everything works.")
+
+
+def test_every_analysis_is_said_as_a_page_of_the_navigation():
+    """The evidence of the scores was once said as a page "Faithfulness", which nobody finds."""
+    for kind in analyses.ANALYSES.keys() - {"load_report"}:
+        said = sentence(results.load_report(abilities=(Ability(kind, False, "of a reason"),)))
+        page = re.search(r"; (\w+) does not, because of a reason\.$", said)
+        assert page and page[1].lower() in PAGES, said
 
 
 def test_weights_that_are_zero_in_base_are_no_error():

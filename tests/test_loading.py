@@ -19,6 +19,7 @@ from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.errors import Cancelled, Refused
+from model_utils.loading import CORES
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 from tests import builders
@@ -116,6 +117,16 @@ def test_the_same_files_are_loaded_once_and_changed_ones_again(tiny_pair: Pair[P
     name = next(iter(tensors))
     with changed.running() as new, first.base.running() as old:
         assert torch.equal(new.state_dict()[name], 2 * old.state_dict()[name])
+
+
+def test_a_pair_in_memory_is_opened_without_walking_through_the_weights_that_are_held(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch
+):
+    """Many small requests must not each pay for every model that was opened before."""
+    first = loaded(tiny_pair)
+    monkeypatch.delattr(torch.nn.Module, "parameters")
+    monkeypatch.delattr(torch.nn.Module, "buffers")
+    assert loaded(tiny_pair).base is first.base
 
 
 def test_the_budget_drops_the_least_recently_used_but_never_the_pair_in_use(tiny_pair: Pair[Path], tmp_path: Path):
@@ -401,5 +412,15 @@ def test_weights_in_eight_bits_work_for_what_goes_forward_only(quantized: Path):
     with pytest.raises(Refused, match="gradients are not exact"):
         run("attribution", folders, AttributionRequest(**shared))
     report = run("load_report", folders, LoadReportRequest())
-    assert [one.analysis for one in report.abilities if not one.works] == ["attribution"] and not report.differs
+    assert all(one.works for one in report.abilities) and not report.differs
+    assert ["quantised" in one.reason for one in report.abilities if one.analysis == "attribution"] == [True]
+    for method in ("occlusion", "Shapley values", "sparse surrogate"):
+        parts = {"granularity": "word", "answer_too": False, "method": method}
+        assert np.isfinite(run("attribution", folders, AttributionRequest(**shared, **parts)).totals().base).any()
     assert "few bits" in report.openings.base.dtype_reason
+
+
+def test_a_short_pass_takes_one_core_and_a_long_one_all(tiny_llama: Path):
+    model = opened(ModelSpec(id=str(tiny_llama)))
+    assert model.pass_threads(30) == 1
+    assert model.pass_threads(10**9) == CORES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +12,38 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
-from model_utils.contracts.common import Message, ModelSpec, Sampling, ask
+from model_utils.contracts.attention import Own
+from model_utils.contracts.common import Message, ModelSpec, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.survey import SurveyRequest
+from model_utils.errors import Refused
 from model_utils.pair import Pair
-from tests import builders
+from tests import builders, results
 from tests.models import specs_of, without_seconds
 
 pytestmark = pytest.mark.slow
 
 
+LISTED = Path(__file__).parent / "data" / "instructions.txt"
+
 FIELDS: dict[str, dict[str, Any]] = {
     "generation": {"sampling": Sampling(temperature=2.0, seed=3), "samples": 2},
     "shift": {"split": ("plain", "Q: {instruction}\nA:")},
-    "attention": {"layer": 1},
-    "attribution": {"targets": (0,), "quantity": "log-probability"},
+    "attention": {"layer": 1, "value_weighted": True, "own": Own(format="plain")},
+    "atlas": {"attention_kind": "self"},
+    "ablation": {"heads": ((1, 0), (0, 3)), "fill": "mean"},
+    "attribution": {"targets": (0,), "quantity": "log-probability", "method": "occlusion", "operator": "mask"},
+    "survey": {"sampling": Sampling(temperature=2.0, seed=3)},
 }
 FLAGS = {
     "generation": ["--temperature", "2", "--seed", "3", "--samples", "2"],
     "shift": ["--split", "plain", "Q: {instruction}\nA:"],
-    "attention": ["--layer", "1"],
-    "attribution": ["--target", "0", "--quantity", "log-probability"],
+    "attention": ["--layer", "1", "--value-weighted", "--own-format", "plain"],
+    "atlas": ["--attention-kind", "self"],
+    "ablation": ["--head", "1", "0", "--head", "0", "3", "--fill", "mean"],
+    "attribution": [*"--target 0 --quantity log-probability --method occlusion --operator mask".split()],
+    "survey": ["--temperature", "2", "--seed", "3"],
 }
 
 
@@ -40,17 +52,22 @@ def call(*arguments: object, pair: Pair[Path] | None = None):
     return CliRunner().invoke(cli.main, [str(argument) for argument in [*arguments, *models]])
 
 
+def request_of(kind: str, instruction: str, **fields: Any) -> Request:
+    """One instruction for any analysis."""
+    asked = {"instructions": (instruction,)} if kind == "survey" else {"messages": ask(instruction)}
+    return analyses.ANALYSES[kind].request(**asked, max_new_tokens=4, **fields)
+
+
 @pytest.mark.parametrize("kind", FIELDS)
 def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
     done = call(kind, "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *FLAGS[kind], pair=tiny_pair)
     assert done.exit_code == 0, done.output
-    request = analyses.ANALYSES[kind].request(messages=ask("Say 漢字 🎉"), max_new_tokens=4, **FIELDS[kind])
-    expected = analyses.execute(kind, specs_of(tiny_pair), request)
+    expected = analyses.execute(kind, specs_of(tiny_pair), request_of(kind, "Say 漢字 🎉", **FIELDS[kind]))
     assert without_seconds(codec.decode(done.stdout)) == without_seconds(expected)
 
 
 def test_every_analysis_is_a_verb():
-    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "load_report", "survey"}
+    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "faithfulness", "load_report"}
 
 
 def test_a_system_message_and_the_manner_of_asking(tiny_pair: Pair[Path]):
@@ -132,11 +149,61 @@ def test_a_terminal_gets_a_table_without_control_characters(
     kind: str, tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    request = analyses.ANALYSES[kind].request(messages=ask("Say \x1b[31m red"), max_new_tokens=4)
     specs = specs_of(tiny_pair)
-    cli.show(kind, specs, analyses.execute(kind, specs, request))
+    cli.show(kind, specs, analyses.execute(kind, specs, request_of(kind, "Say \x1b[31m red")))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed and "tuned" in printed and len(printed.splitlines()) > 3
+
+
+def test_a_terminal_gets_means_with_their_intervals_and_refusals_without_control_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    """A refusal may quote a model's own template. `log_ratio` was printed for the mean of |log-ratio|."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    result = results.survey(
+        results.surveyed("A?", 0.2, 1.0),
+        results.surveyed("B?", 0.4, 2.0, checks=()),
+        results.refused("C?", "No \x1b[31m"),
+    )
+    cli.show("survey", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    printed = capsys.readouterr().out.splitlines()
+    assert "|log-ratio|: 1.5000 [1.4000, 1.6000], 2 instructions" in printed
+    assert "checks passed by tuned: 1.0000, 1 instructions" in printed, "one number has no interval"
+    header, *rows = printed[-4:]
+    assert header.split()[0] == "|log-ratio|" and [row.split()[0] for row in rows] == ["2.0000", "1.0000", "NaN"]
+    assert rows[-1].endswith("No \\x1b[31m")
+
+
+def test_pieces_of_text_are_not_called_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    result = results.shift()
+    specs = Pair(ModelSpec(id="a"), ModelSpec(id="b"))
+    cli.show("shift", specs, result)
+    assert "the tuned answer, 2 tokens that a person reads" in capsys.readouterr().out
+    cli.show("shift", specs, replace(result, answers=result.answers.map(results.unlike)))
+    assert "the tuned answer, 1 pieces of text that a person reads" in capsys.readouterr().out
+
+
+def test_maps_of_texts_of_their_own_name_the_tokens_of_both(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    own = results.sequence(prompt=("<|begin|>", "Hm\x1b"))
+    cli.show("attention", Pair(ModelSpec(id="a"), ModelSpec(id="b")), results.attention(own=own))
+    _, base, tuned, *_ = capsys.readouterr().out.splitlines()
+    assert base.startswith("base tokens: <|begin|> Hm\\x1b") and tuned.startswith("tuned tokens: <|begin|> What")
+
+
+def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
+    """Names in a file of requests are said as they are; what a terminal would obey is shown instead."""
+    file = tmp_path / "requests.jsonl"
+    file.write_text('{"instruction": "a", "\\u001b[31m": 1}\n')
+    told = call("generation", "--requests", file).stderr
+    assert "\x1b" not in told and "\\x1b[31m: Extra inputs" in told
+    listed = tmp_path / "\x1b[31m.doc"
+    listed.write_text("a")
+    told = call("survey", "--list", listed).stderr
+    assert "\x1b" not in told and "\\x1b[31m.doc ends in" in told
 
 
 def test_a_terminal_gets_the_load_report_in_words(
@@ -158,9 +225,11 @@ def test_a_terminal_gets_the_load_report_in_words(
         (["generation"], "either --instruction or --requests", 2),
         (["survey"], "give one of --list, --instruction, --requests", 2),
         (["survey", "--list", __file__], "ends in .py; give a file that ends in", 2),
+        (["survey", "--list", LISTED, "--instruction", "a"], "give one of --list, --instruction, --requests", 2),
+        (["survey", "--list", LISTED, "--requests", LISTED], "give one of --list, --instruction, --requests", 2),
         (["shift", "--instruction", "a", "--format-base", "Q:"], "does not hold {instruction}", 1),
         (["generation", "--instruction", "a", "--samples", "2"], "Greedy answers to one question are all alike", 1),
-        (["generation", "--instruction", "a", "--temperature", "-1"], "greater than 0", 1),
+        (["generation", "--instruction", "a", "--temperature", "-1"], "greater than or equal to 0.01", 1),
         (["generation", "--instruction", "a", "--pair", "demo/flawed", "--base", "demo/base"], "either --pair or", 2),
         (["generation", "--instruction", "a", "--tuned", "demo/none"], "no embedded model 'demo/none'", 1),
         (["attention", "--instruction", "a", "--layer", "-1"], "greater than or equal to 0", 1),
@@ -170,3 +239,32 @@ def test_a_terminal_gets_the_load_report_in_words(
 def test_mistakes_get_one_sentence(arguments: list[str], part: str, code: int):
     done = call(*arguments)
     assert done.exit_code == code and part in done.stderr and done.stdout == "" and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("other", ["instructions", "messages"])
+def test_two_ways_to_give_an_instruction_are_one_too_many(other: str):
+    """The list in such a line was dropped without a word."""
+    line = json.dumps({"instruction": "a", other: ["b", "c"]})
+    with pytest.raises(Refused, match=f"Give either `instruction` or `{other}`, not both"):
+        cli.read_request("survey", line, {})
+
+
+def test_an_explanation_is_measured_from_the_file_that_attribution_wrote(tiny_pair: Pair[Path], tmp_path: Path):
+    shared = [
+        "--instruction",
+        "Say 漢字 🎉",
+        "--max-new-tokens",
+        3,
+        "--granularity",
+        "word",
+        "--quantity",
+        "log-probability",
+    ]
+    written = call("attribution", *shared, "--method", "occlusion", pair=tiny_pair)
+    (tmp_path / "scores.jsonl").write_text(written.stdout)
+    done = call("faithfulness", *shared, "--scores", tmp_path / "scores.jsonl", pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    result = codec.decode(done.stdout)
+    assert len(result.judged.tuned.random_comprehensiveness) == 100
+    other = call("faithfulness", "--instruction", "a", "--scores", LISTED, pair=tiny_pair)
+    assert other.exit_code == 2 and "holds no result of `attribution`" in other.stderr

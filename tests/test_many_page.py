@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
+from dashboard.session import compute, editor, listing
 from dashboard.widgets import download, instruction_list
 from dashboard.widgets import survey as widget
 from dashboard.widgets.text import plain
 from model_utils import demo, items
 from model_utils.catalogue import EMBEDDED
 from model_utils.contracts.common import Message, Sampling
-from model_utils.contracts.survey import Survey
+from model_utils.contracts.survey import MAX_INSTRUCTIONS, Survey
 from model_utils.engine import Engine
 from model_utils.pair import SIDES, Pair
 from tests import results
@@ -59,7 +59,7 @@ def page(app: AppTest, engine: FakeEngine) -> AppTest:
 
 
 def paste(page: AppTest, text: str = LIST) -> AppTest:
-    return checked(page.text_area(key=session.PASTED).set_value(text).run())
+    return checked(page.text_area(key=listing.PASTED).set_value(text).run())
 
 
 def press_run(page: AppTest) -> AppTest:
@@ -112,7 +112,7 @@ def test_nothing_to_read_is_one_sentence_when_run_is_pressed(page: AppTest, engi
 
 
 def test_one_instruction_too_many_is_refused_with_its_line(page: AppTest, engine: FakeEngine):
-    paste(page, "Say it.\n" * (items.MAX_ITEMS + 1))
+    paste(page, "Say it.\n" * (MAX_INSTRUCTIONS + 1))
     press_run(page)
     assert len(page.error) == 1
     assert "2,000 instructions (line 2,001" in page.error[0].value.replace("\\", "")
@@ -133,14 +133,14 @@ def test_a_file_takes_the_place_of_the_pasted_list_until_it_is_given_up(page: Ap
     paste(page)
     upload(page, "list.csv", b'instruction,input\nSort them.,"3, 1"\nName two.,\n')
     assert "2 instructions; nothing was left out" in words(page).replace("\\", "")
-    assert page.text_area(key=session.PASTED).disabled
+    assert page.text_area(key=listing.PASTED).disabled
     go(page, "compare")
     go(page, "many")
     assert plain("From the file list.csv") in words(page), "a change of page empties an uploader, not the list"
     press_run(page)
     assert engine.asked("survey")[-1].instructions == ("Sort them.\n\n3, 1", "Name two.")
     checked(page.button(key="forget-file").click().run())
-    assert page.text_area(key=session.PASTED).value == LIST
+    assert page.text_area(key=listing.PASTED).value == LIST
     assert len(page.file_uploader) == 1
     press_run(page)
     assert engine.asked("survey")[-1].instructions == tuple(LIST.splitlines())
@@ -170,11 +170,36 @@ def test_whatever_is_uploaded_is_read_or_refused_in_a_sentence(name: str, conten
 
 
 def test_the_embedded_models_have_examples_in_one_click(page: AppTest, engine: FakeEngine):
-    upload(page, "list.txt", b"Say it.")
     checked(page.button(key="list-examples").click().run())
     assert engine.asked("survey")[-1].instructions == tuple(one.instruction for one in demo.EXAMPLES)
-    assert page.text_area(key=session.PASTED).value.splitlines()[0] == demo.EXAMPLES[0].instruction
+    assert page.text_area(key=listing.PASTED).value.splitlines()[0] == demo.EXAMPLES[0].instruction
     assert len(table(page)) == 3
+
+
+def test_examples_take_no_list_and_no_work_away(page: AppTest, engine: FakeEngine):
+    """One click on them erased a pasted list of thousands and cancelled the survey of it."""
+
+    def offered() -> bool:
+        return not page.button(key="list-examples").disabled
+
+    assert offered()
+    paste(page)
+    assert not offered()
+    engine.make = running()
+    press_run(page)
+    paste(page, "")
+    assert not offered(), "a list is being asked"
+    checked(page.button(key="stop-survey").click().run())
+    assert offered()
+    upload(page, "list.txt", b"Say it.")
+    assert not offered()
+
+
+def test_what_was_pasted_in_the_same_moment_as_a_click_on_examples_stays(page: AppTest, engine: FakeEngine):
+    """A browser sends a text when its field is left, which the click does, so that the button was still drawn for an empty list."""
+    page.text_area(key=listing.PASTED).set_value(LIST)
+    checked(page.button(key="list-examples").click().run())
+    assert page.text_area(key=listing.PASTED).value == LIST and not engine.asked("survey")
 
 
 # How it is asked
@@ -182,7 +207,7 @@ def test_the_embedded_models_have_examples_in_one_click(page: AppTest, engine: F
 
 def test_it_is_asked_in_the_editors_manner_without_earlier_turns(page: AppTest, engine: FakeEngine):
     kept(page).history = (Message(content="Before?"), Message(role="assistant", content="Yes."))
-    page.session_state["sampling"] = session.SAMPLED
+    page.session_state["sampling"] = editor.SAMPLED
     page.session_state["seed"] = 7
     page.session_state["system"] = "Be brief."
     page.number_input(key="length").set_value(9)
@@ -192,11 +217,38 @@ def test_it_is_asked_in_the_editors_manner_without_earlier_turns(page: AppTest, 
     assert (request.formats, request.max_new_tokens) == (Pair("plain", "chat"), 9)
     assert (request.sampling, request.system) == (Sampling(seed=7), "Be brief.")
     assert "The earlier turns are left out" in words(page)
-    assert plain("sampled at temperature 1 with seed 7, at most 9 tokens") in words(page)
+    said = "one answer a side, sampled (temperature 1, seed 7), with a system message, at most 9 tokens."
+    assert plain(said) in words(page)
+
+
+def test_one_answer_a_side_is_made_however_many_are_chosen_under_more(page: AppTest, engine: FakeEngine):
+    """The page said both at once."""
+    for key, value in {
+        "sampling": editor.SAMPLED,
+        "samples": 3,
+        "top_p": 0.9,
+        "top_k": 40,
+        "same-tokens": True,
+    }.items():
+        page.session_state[key] = value
+    ask(page)
+    drawn = "the same tokens on both sides{} sampled (temperature 1, top-p 0.9, top-k 40, seed 0)"
+    assert f"Asked with: {drawn.format(';')}." in words(page)
+    assert plain(f"one answer a side, {drawn.format(',')}, at most 128 tokens.") in words(page)
+    assert "answers each instruction once" in words(page) and "3 answers a side" not in words(page)
+
+
+def test_an_own_template_is_named_by_its_beginning(page: AppTest, engine: FakeEngine):
+    page.selectbox(key="format-base").set_value(editor.OWN)
+    checked(page.run())
+    ask(page)
+    assert plain(
+        "demo/base (own: Question: {instruction} Answer:) and demo/tuned (chat), one answer a side, greedily"
+    ) in words(page)
 
 
 def test_what_cannot_be_asked_so_is_one_sentence(page: AppTest, engine: FakeEngine):
-    page.selectbox(key="format-base").set_value(session.OWN)
+    page.selectbox(key="format-base").set_value(editor.OWN)
     checked(page.run())
     page.text_area(key="template-base").set_value(f"Without a place {HOSTILE}")
     ask(page)
@@ -266,6 +318,7 @@ def test_stop_keeps_what_is_done_and_the_list_can_be_run_again(page: AppTest, en
     checked(page.button(key="stop-survey").click().run())
     assert [job.kind for job in engine.released] == ["survey"]
     assert "This is what there was" in words(page)
+    assert "In brackets: 95 % intervals" in words(page), "over the instructions that are done"
     assert list(table(page)["instruction"]) == [LIST.splitlines()[i] for i in (2, 0, 1)], "most different first"
     engine.make = surveyed()
     checked(page.button(key="again-survey").click().run())
@@ -299,13 +352,13 @@ def test_another_list_gives_up_the_one_on_its_way(page: AppTest, engine: FakeEng
 
 def test_the_time_left_is_that_of_the_pace_so_far(page: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch):
     clock = [100.0]
-    monkeypatch.setattr("dashboard.session.time.monotonic", lambda: clock[0])
-    many, job = session.Many(), running()("survey", None)
-    monkeypatch.setattr(session, "many", lambda: many)
-    held = session.Held(job)  # type: ignore[arg-type]
-    assert session.time_left(held) is None, "nothing is known of the pace yet"
+    monkeypatch.setattr("dashboard.session.listing.time.monotonic", lambda: clock[0])
+    many, job = listing.Many(), running()("survey", None)
+    monkeypatch.setattr(listing, "many", lambda: many)
+    held = compute.Held(job)  # type: ignore[arg-type]
+    assert listing.time_left(held) is None, "nothing is known of the pace yet"
     clock[0], job.fraction = 110.0, 0.5
-    assert session.time_left(held) == pytest.approx(20.0)
+    assert listing.time_left(held) == pytest.approx(20.0)
     assert [widget.duration(seconds) for seconds in (0.2, 20, 100, 7_200)] == ["1 s", "20 s", "2 min", "2.0 h"]
     assert "about 20 s left (an estimate)" in widget.progress_said(held)
 
@@ -321,6 +374,44 @@ def test_the_headline_has_the_mean_its_interval_and_what_is_not_in_it(page: AppT
     assert plain("1 of 3 instructions could not be asked") in words(page)
     assert plain("base does 0\xa0% and tuned 100\xa0%: tuned − base is +100 percentage points") in words(page)
     assert page.get("plotly_chart")
+
+
+def test_an_answer_without_text_is_in_no_average_and_is_counted(page: AppTest, engine: FakeEngine):
+    """Its only token ends the turn; the page counted tokens and said that all was well."""
+    nothing = float("nan")
+    silent = replace(
+        results.surveyed("A?", nothing, nothing), texts=Pair("It is", ""), tokens=Pair(3, 1), shares=(nothing,) * 3
+    )
+    engine.make = surveyed(results.survey(silent, results.surveyed("B?")))
+    ask(page)
+    assert "over 1 instruction." in words(page).replace("\\", "")
+    assert "All 2 instructions could be asked. The tuned answer to 1 of them is empty" in words(page).replace("\\", "")
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_of_a_list_on_its_way_or_stopped_nothing_is_said_of_all_of_it(page: AppTest, engine: FakeEngine, refused: bool):
+    """It said that all instructions could be asked, before most of them were."""
+    done = (results.surveyed("A?"), results.refused("B?") if refused else results.surveyed("B?"))
+    said = "1 of 2 instructions done so far could not" if refused else "All 2 instructions done so far could be asked"
+    engine.make = running(results.survey(*done, whole=False))
+    assert said in words(ask(page)).replace("\\", "")
+    assert said in words(checked(page.button(key="stop-survey").click().run())).replace("\\", "")
+    engine.make = surveyed(results.survey(*done))
+    assert said.replace(" done so far", "") in words(press_run(page)).replace("\\", "")
+
+
+def test_few_numbers_make_a_rough_interval_however_long_the_list_is(page: AppTest, engine: FakeEngine):
+    many = [results.surveyed(f"{number}?", checks=()) for number in range(30)]
+    engine.make = surveyed(results.survey(*many))
+    assert "rough and often too narrow" not in words(ask(page))
+    engine.make = surveyed(results.survey(*many, results.surveyed("A?"), results.surveyed("B?")))
+    assert "those over fewer than 20 of them are rough" in words(ask(page, "Another one."))
+
+
+def test_without_an_interval_nothing_is_said_of_brackets(page: AppTest, engine: FakeEngine):
+    engine.make = surveyed(results.survey(results.surveyed("A?"), results.refused("B?")))
+    ask(page)
+    assert "In brackets" not in words(page) and "95 %" not in words(page).split("What this cannot show")[1]
 
 
 def test_nobody_could_be_asked_is_said_and_draws_no_figure(page: AppTest, engine: FakeEngine):
@@ -422,12 +513,26 @@ def real_engine() -> Iterator[Engine]:
     running.stop()
 
 
+def test_an_answer_that_ends_at_once_is_counted_as_empty(real_engine: Engine, monkeypatch: pytest.MonkeyPatch):
+    """The token that ends the turn is one of the answer, so that no answer has none."""
+    monkeypatch.setattr(compute, "engine", lambda: real_engine)
+    monkeypatch.setattr(compute, "load_ahead", lambda: None)
+    page = go(checked(AppTest.from_file(APP, default_timeout=120).run()), "many")
+    page.selectbox(key="format-tuned").set_value("plain")
+    ask(page, "Name five garments. coat, hat, shirt, sock, shoe\nVienna.")
+    held = page.session_state["many"].held
+    assert held.job.wait(120) and held.result is not None, held.job.error
+    first = held.result.items[0]
+    assert (first.texts.tuned, first.tokens.tuned) == ("", 1)
+    assert "The tuned answer to 1 of them is empty" in words(checked(page.run()))
+
+
 @pytest.mark.slow
 def test_the_embedded_pair_is_surveyed_and_a_row_says_what_compare_says(
     real_engine: Engine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(session, "engine", lambda: real_engine)
-    monkeypatch.setattr(session, "load_ahead", lambda: None)
+    monkeypatch.setattr(compute, "engine", lambda: real_engine)
+    monkeypatch.setattr(compute, "load_ahead", lambda: None)
     page = go(checked(AppTest.from_file(APP, default_timeout=120).run()), "many")
     ask(page, "What is the capital of Austria?\nName five garments.\n" + "Sort these. " * 900)
     held = page.session_state["many"].held

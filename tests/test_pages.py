@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,10 +13,20 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
+from dashboard import link
+from dashboard.figures import layers
+from dashboard.figures.atlas import SHOWN
+from dashboard.figures.attention import NO_DIFFERENCE
+from dashboard.session import compute, selection, visits
+from dashboard.widgets import causal_check, evidence, heads
+from dashboard.widgets.heads import REDUCED_WORDS
+from dashboard.widgets.map_canvas import MapView
+from dashboard.widgets.overview import headline, strongest
 from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
-from model_utils.contracts.common import ATTENTION_KINDS, Request, Specs
+from model_utils.contracts.atlas import Atlas
+from model_utils.contracts.attention import Own
+from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Request, Specs
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.pair import SIDES, Pair
@@ -24,8 +35,13 @@ from tests.models import specs_of
 
 APP = Path(__file__).resolve().parents[1] / "dashboard/app.py"
 PAGES = ("compare", "attention", "attribution")
-KINDS = {"compare": "generation", "attention": "attention", "attribution": "attribution"}
-"""Page -> the analysis that it asks for first."""
+KINDS = {
+    "compare": ("generation", "shift"),
+    "attention": ("atlas", "attention"),
+    "attribution": ("attribution", "faithfulness"),
+}
+"""Page -> the analyses that it asks for, the first first."""
+NO_ATTENTION = "There is no attention to look at."
 HOSTILE = (
     "<script>alert(1)</script> ![x](http://example.com/x.png) [y](http://example.com) $x^2$ :material/home: **b** `c`"
 )
@@ -66,6 +82,7 @@ class FakeEngine:
 
     def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> FakeJob:
         self.submitted.append(self.make(kind, request))
+        self.submitted[-1].background = background
         return self.submitted[-1]
 
     def release(self, job: FakeJob, owner: str) -> None:
@@ -87,9 +104,24 @@ def done(kind: str, request: Any) -> FakeJob:
         return FakeJob(kind, request, result=results.generation())
     if kind == "shift":
         return FakeJob(kind, request, result=results.shift())
+    return FakeJob(kind, request, result=inside(kind, request, results.sequence()))
+
+
+def inside(kind: str, request: Any, text: Encoded) -> Any:
+    """What is found in models that read this text; of attention, in every layer that there is."""
+    if kind == "atlas":
+        return results.atlas(layers=tuple(range(results.LAYERS)), text=text, kind=request.attention_kind)
+    if kind == "ablation":
+        return results.ablation(request.heads, kind=request.attention_kind, text=text)
     if kind == "attention":
-        return FakeJob(kind, request, result=results.attention(request.layer))
-    return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity))
+        own = None if request.own is None else results.sequence(prompt=("<|begin|>", "Hm"))
+        found = results.attention(
+            request.layer, text=text, kind=request.attention_kind, own=own, reduction=request.reduction
+        )
+        return replace(found, value_weighted=request.value_weighted)
+    if kind == "faithfulness":
+        return results.faithfulness(request, text)
+    return replace(results.attribution(request.targets, request.quantity, text=text), method=request.method)
 
 
 def encoder_decoder(kind: str, request: Any) -> FakeJob:
@@ -100,9 +132,7 @@ def encoder_decoder(kind: str, request: Any) -> FakeJob:
         return FakeJob(kind, request, result=Generation(results.models(encoder_decoder=True), (answers,)))
     if kind == "shift":
         return FakeJob(kind, request, result=replace(results.shift(), models=results.models(encoder_decoder=True)))
-    if kind == "attention":
-        return FakeJob(kind, request, result=results.attention(request.layer, text=text, kind=request.attention_kind))
-    return FakeJob(kind, request, result=results.attribution(request.targets, request.quantity, text=text))
+    return FakeJob(kind, request, result=inside(kind, request, text))
 
 
 def with_attention_in(*layers: int) -> Callable[[str, Any], FakeJob]:
@@ -112,6 +142,10 @@ def with_attention_in(*layers: int) -> Callable[[str, Any], FakeJob]:
         job = done(kind, request)
         sites = tuple(("self", layer) for layer in layers)
         models = job.result.models.map(lambda one: replace(one, attention=sites, heads=one.heads if layers else 0))
+        if kind in ("atlas", "attention", "ablation") and not layers:
+            return replace(job, state="failed", result=None, error=NO_ATTENTION)
+        if kind == "atlas":
+            job = replace(job, result=results.atlas(layers=layers))
         if kind == "attention" and request.layer not in layers:
             return replace(job, state="failed", result=None, error=f"No attention in layer {request.layer}.")
         return replace(job, result=replace(job.result, models=models))
@@ -135,7 +169,7 @@ def queued(kind: str, request: Request) -> FakeJob:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine(done)
-    monkeypatch.setattr(session, "engine", lambda: fake)
+    monkeypatch.setattr(compute, "engine", lambda: fake)
     return fake
 
 
@@ -177,8 +211,28 @@ def prompts(app: AppTest) -> list[pd.DataFrame]:
     return tables
 
 
-def kept(app: AppTest) -> session.Visit:
+def kept(app: AppTest) -> visits.Visit:
     return app.session_state["visit"]
+
+
+def choose(app: AppTest, row: int) -> AppTest:
+    """A click on a row of the list of heads; AppTest knows tables that are looked at only, so this is what it sends for other widgets."""
+    (frame,) = [frame for frame in app.dataframe if "change" in frame.value]
+    states = app._tree.get_widget_states()
+    chosen = {"selection": {"rows": [row], "columns": [], "cells": []}}
+    states.widgets.add(id=frame.proto.id, string_value=json.dumps(chosen))
+    return checked(app._run(states))
+
+
+def switch_off(app: AppTest, which: causal_check.Which) -> AppTest:
+    app.session_state["switched-off"] = which
+    return checked(app.run())
+
+
+def look_at_head(app: AppTest, head: int | str) -> AppTest:
+    """As choosing a head in the bar of the maps does."""
+    app.session_state["head"] = head
+    return checked(app.run())
 
 
 # Three states of each page
@@ -195,7 +249,7 @@ def test_an_empty_page_says_what_to_do(app: AppTest, engine: FakeEngine, page: s
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_the_result_for_what_was_asked(app: AppTest, engine: FakeEngine, page: str):
     ask(go(app, page))
-    assert [job.kind for job in engine.submitted] == [KINDS[page], *(["shift"] if page == "compare" else [])]
+    assert [job.kind for job in engine.submitted] == list(KINDS[page])
     assert not app.error
     assert "press Run" not in words(app)
 
@@ -213,14 +267,19 @@ def test_a_failed_job_is_one_sentence_and_the_page_stays_usable(app: AppTest, en
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("make", [running, queued])
 def test_work_in_progress_can_be_stopped_and_run_again(app: AppTest, engine: FakeEngine, page: str, make: Callable):
+    """The maps do not need the overview: where it is stopped they make the answer themselves, and can be stopped too."""
     engine.make = make
     ask(go(app, page))
-    checked(app.button(key=f"stop-{KINDS[page]}").click().run())
+    kinds = KINDS[page] if page == "attention" else KINDS[page][:1]
+    for kind in kinds:
+        checked(app.button(key=f"stop-{kind}").click().run())
     assert engine.released == engine.submitted
-    assert "Stopped before the end." in words(app)
+    assert words(app).count("Stopped before the end.") == len(kinds)
     engine.make = done
-    checked(app.button(key=f"again-{KINDS[page]}").click().run())
-    assert len(engine.asked(KINDS[page])) == 2
+    checked(app.button(key=f"again-{kinds[0]}").click().run())
+    assert [len(engine.asked(kind)) for kind in kinds] == [2] * len(kinds), (
+        "the maps follow, now that there is an answer"
+    )
     assert "Stopped" not in words(app)
 
 
@@ -283,30 +342,43 @@ def test_the_answer_is_forced_by_its_ids_on_the_other_pages(app: AppTest, engine
 
 
 def test_an_answer_found_on_the_way_is_not_made_twice(app: AppTest, engine: FakeEngine):
-    """Asked on the attention page, the analysis makes the answer itself; another layer then reuses it."""
+    """Asked on the attention page, the overview makes the answer itself; the maps of every layer then reuse it."""
     ask(go(app, "attention"))
     checked(app.run())
-    assert [request.answer_ids for request in engine.asked("attention")] == [None]
+    assert [request.answer_ids for request in engine.asked("atlas")] == [None]
     checked(app.number_input(key="layer").set_value(2).run())
     found = tuple(results.sequence().ids[-3:].tolist())
-    assert [(request.layer, request.answer_ids) for request in engine.asked("attention")] == [(0, None), (2, found)]
+    assert [(request.layer, request.answer_ids) for request in engine.asked("attention")] == [(0, found), (2, found)]
+    assert len(engine.asked("atlas")) == 1
+
+
+def test_the_maps_wait_for_the_head_that_the_overview_opens(app: AppTest, engine: FakeEngine):
+    """Also where the answer is known before the overview is there; an opened head waits for nothing."""
+    ask(app)
+    on_its_way = {"state": "running", "result": None}
+    engine.make = lambda kind, request: replace(done(kind, request), **(on_its_way if kind == "atlas" else {}))
+    go(app, "attention")
+    assert engine.asked("atlas") and not engine.asked("attention")
+    app.session_state["head"] = 1
+    checked(app.run())
+    assert engine.asked("attention") and not app.error
 
 
 def test_another_head_asks_for_nothing_and_both_numbers_survive(app: AppTest, engine: FakeEngine):
     ask(go(app, "attention"))
     checked(app.number_input(key="layer").set_value(1).run())
-    checked(app.number_input(key="head").set_value(1).run())
+    look_at_head(app, 1)
     assert len(engine.asked("attention")) == 2
     go(app, "compare")
     go(app, "attention")
-    assert (app.number_input(key="layer").value, app.number_input(key="head").value) == (1, 1)
-    assert len(engine.asked("attention")) == 2
+    assert (app.number_input(key="layer").value, app.session_state["head"]) == (1, 1)
+    assert (len(engine.asked("attention")), len(engine.asked("atlas"))) == (2, 1)
 
 
 def test_pickers_end_where_the_models_end(app: AppTest):
     ask(go(app, "attention"))
     assert app.number_input(key="layer").max == results.LAYERS - 1
-    assert app.number_input(key="head").max == results.HEADS - 1
+    assert look_at_head(app, 99).session_state["head"] == results.HEADS - 1
 
 
 def test_the_selected_token_is_the_same_on_every_page(app: AppTest, engine: FakeEngine):
@@ -316,7 +388,7 @@ def test_the_selected_token_is_the_same_on_every_page(app: AppTest, engine: Fake
     go(app, "attribution")
     assert engine.asked("attribution")[-1].targets == (2,)
     text = results.sequence()
-    assert session.cell_of(kept(app), text) == (len(results.PROMPT) + 1, len(results.PROMPT) + 1)
+    assert selection.cell_of(kept(app), text) == (len(results.PROMPT) + 1, len(results.PROMPT) + 1)
     go(app, "attention")
     go(app, "compare")
     assert kept(app).token == 2
@@ -325,13 +397,13 @@ def test_the_selected_token_is_the_same_on_every_page(app: AppTest, engine: Fake
 
 
 def test_pinning_a_row_selects_the_token_that_it_chose(app: AppTest):
-    text, visit, first = results.sequence(), session.Visit(), len(results.PROMPT)
+    text, visit, first = results.sequence(), visits.Visit(), len(results.PROMPT)
     for query, token in ((0, None), (first - 1, 0), (first, 1), (first + 1, 2), (first + 2, None)):
-        session.pin_in(visit, (query, 0), text)
+        selection.pin_in(visit, (query, 0), text)
         assert visit.token == token
-        assert session.cell_of(visit, text) == (query, 0)
-    session.pin_in(visit, None, text)
-    assert (visit.token, session.cell_of(visit, text)) == (None, None)
+        assert selection.cell_of(visit, text) == (query, 0)
+    selection.pin_in(visit, None, text)
+    assert (visit.token, selection.cell_of(visit, text)) == (None, None)
 
 
 def test_reading_the_base_models_text_asks_with_its_format_and_answer(app: AppTest, engine: FakeEngine):
@@ -410,6 +482,276 @@ def test_numbers_remembered_from_a_larger_model_shrink(
     assert app.number_input(key="layer").value == 0
 
 
+# All heads, the maps, and the causal check
+
+
+def every_head() -> Atlas:
+    """What `done` finds in all heads."""
+    return results.atlas(layers=tuple(range(results.LAYERS)))
+
+
+def test_at_first_the_head_that_changed_most_lies_open(app: AppTest, engine: FakeEngine):
+    result = replace(every_head(), each=np.array([[[0.1, 0.1], [0.1, 0.1], [0.1, 0.2]]], dtype=np.float32))
+    engine.make = lambda kind, request: replace(done(kind, request), **({"result": result} if kind == "atlas" else {}))
+    ask(go(app, "attention"))
+    assert (app.number_input(key="layer").value, app.session_state["head"]) == (2, 1)
+    assert [request.layer for request in engine.asked("attention")] == [2]
+
+
+@pytest.mark.parametrize("row", [0, 3])
+def test_a_row_of_the_list_opens_its_head(app: AppTest, engine: FakeEngine, row: int):
+    ask(go(app, "attention"))
+    ranked = every_head().table()
+    layer, head = (int(ranked[name][row]) for name in ("layer", "head"))
+    choose(app, row)
+    assert (app.number_input(key="layer").value, app.session_state["head"]) == (layer, head)
+    assert engine.asked("attention")[-1].layer == layer and len(engine.asked("atlas")) == 1
+    go(app, "compare")
+    go(app, "attention")
+    assert (app.number_input(key="layer").value, app.session_state["head"]) == (layer, head)
+
+
+def test_a_head_opened_from_the_list_replaces_a_map_of_all_layers(app: AppTest, engine: FakeEngine):
+    ask(go(app, "attention"))
+    checked(app.selectbox(key="reduction").set_value("max").run())
+    choose(app, 2)
+    assert app.selectbox(key="reduction").value == "heads" == engine.asked("attention")[-1].reduction
+
+
+def test_the_list_has_every_head_most_changed_first(app: AppTest):
+    ask(go(app, "attention"))
+    (frame,) = [frame.value for frame in app.dataframe if "change" in frame.value]
+    ranked = every_head().table()
+    assert list(frame["head"]) == [f"L{row.layer}.H{row.head}" for row in ranked.itertuples()]
+    assert list(frame["change"]) == sorted(frame["change"], reverse=True)
+
+
+def test_the_headline_names_the_most_changed_head_or_says_that_none_is_worth_naming(app: AppTest, engine: FakeEngine):
+    changes = np.array([[0.0, 0.01], [0.3, 0.009]], dtype=np.float32)
+    result = replace(results.atlas(layers=(0, 2)), each=changes[None])
+    said = headline(result)
+    assert "2 of 4 heads" in said and "layer 2, head 0 (0.30 of at most 0.69 nats)" in said
+    assert "every head" in headline(replace(result, each=changes[None] + np.float32(0.02)))
+    small = replace(result, each=np.full((1, 2, 2), 0.0099, dtype=np.float32))
+    assert "no head worth naming" in headline(small)
+
+    def make(kind: str, request: Any) -> FakeJob:
+        return replace(done(kind, request), result=small) if kind == "atlas" else done(kind, request)
+
+    ask(go(app, "attention"))
+    assert app.subheader[0].value == plain(headline(every_head()))
+    engine.make = make
+    ask(app, "And here?")
+    assert app.subheader[0].value == plain(headline(small))
+
+
+@pytest.mark.parametrize("kind", ATTENTION_KINDS)
+@pytest.mark.parametrize("measure", SHOWN)
+def test_every_measure_of_every_kind_of_attention_can_be_shown(
+    app: AppTest, engine: FakeEngine, kind: AttentionKind, measure: str
+):
+    engine.make = encoder_decoder
+    ask(go(app, "attention"))
+    app.selectbox(key="attention-kind").set_value(kind)
+    checked(app.selectbox(key="head-measure").set_value(measure).run())
+    assert engine.asked("atlas")[-1].attention_kind == kind and not app.error
+
+
+@pytest.mark.parametrize("reduction", ["mean", "max", "rollout"])
+def test_a_map_of_all_layers_is_asked_without_a_picker_of_layers(app: AppTest, engine: FakeEngine, reduction: str):
+    ask(go(app, "attention"))
+    checked(app.toggle(key="value-weighted").set_value(True).run())
+    assert engine.asked("attention")[-1].value_weighted
+    checked(app.selectbox(key="reduction").set_value(reduction).run())
+    request = engine.asked("attention")[-1]
+    assert (request.reduction, request.value_weighted) == (reduction, False)
+    assert not [one.key for one in app.number_input if one.key == "layer"] and not app.error
+    assert REDUCED_WORDS[request.reduction] in words(app)
+    go(app, "compare")
+    go(app, "attention")
+    assert app.selectbox(key="reduction").value == reduction
+
+
+def test_rollout_is_not_offered_between_two_texts(app: AppTest, engine: FakeEngine):
+    engine.make = encoder_decoder
+    ask(go(app, "attention"))
+    checked(app.selectbox(key="reduction").set_value("rollout").run())
+    checked(app.selectbox(key="attention-kind").set_value("cross").run())
+    assert app.selectbox(key="reduction").value == "heads" == engine.asked("attention")[-1].reduction
+
+
+def test_the_selected_token_is_followed_through_the_layers(app: AppTest, engine: FakeEngine):
+    ask(go(app, "attention"))
+    text = results.sequence()
+    first = int(text.positions("answer")[0])
+
+    def followed(query: int) -> bool:
+        return plain(f"From token {query}, {text.pieces[query]!r}.") in words(app)
+
+    assert followed(first - 1), "at first the one that chooses the answer's first token"
+    app.session_state["visit"].token, app.session_state["visit"].pinned = 1, None
+    checked(app.run())
+    assert followed(first) and plain(heads.said(text, first)) in words(app), "and in the strips"
+    app.session_state["visit"].token, app.session_state["visit"].pinned = None, (0, 0)
+    checked(app.run())
+    assert ["choose the answer" in one.value for one in app.info] == [True]
+
+
+def test_a_token_that_does_not_look_in_an_encoder_is_not_followed_there(app: AppTest, engine: FakeEngine):
+    """Selected on another page, it is one of the decoder's; the first of the prompt stands for it, as in the strips."""
+    text = results.encoder_decoder_sequence()
+    other = {
+        "atlas": results.atlas(layers=tuple(range(results.LAYERS)), text=text, kind="encoder"),
+        "attention": results.attention(text=text, kind="encoder"),
+    }
+    engine.make = lambda kind, request: replace(
+        done(kind, request), **({"result": other[kind]} if kind in other else {})
+    )
+    ask(go(app, "attention"))
+    app.session_state["visit"].token, app.session_state["visit"].pinned = 1, None
+    checked(app.run())
+    assert plain(f"From token 0, {text.pieces[0]!r}.") in words(app) and not app.info
+
+
+def test_layers_are_followed_while_a_list_is_read(app: AppTest, engine: FakeEngine):
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        return replace(job, state="running", result=None, snapshot=job.result) if kind == "atlas" else job
+
+    ask(app)
+    app.session_state["head"] = 0
+    engine.make = make
+    go(app, "attention")
+    assert "From token" in words(app) and not app.error
+
+
+def test_layers_that_were_not_kept_are_said(app: AppTest, engine: FakeEngine):
+    large = replace(every_head(), looks=None)
+    engine.make = lambda kind, request: replace(done(kind, request), **({"result": large} if kind == "atlas" else {}))
+    ask(go(app, "attention"))
+    assert ["more than 16 MB" in one.value for one in app.info] == [True] and not app.error
+
+
+def test_strips_and_layers_leave_the_first_token_out_where_the_maps_do(app: AppTest, engine: FakeEngine):
+    app.session_state[heads.VIEW] = MapView(first=False)
+    ask(go(app, "attention"))
+    assert words(app).count("The first token is left out") == 2
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_heads_and_layers_that_one_model_has_alone_are_said(app: AppTest, engine: FakeEngine, own: bool):
+    """Once, over the grid; where each reads its own text, over the maps too."""
+
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        larger = replace(job.result.models.tuned, heads=results.HEADS + 2, layers=results.LAYERS + 1)
+        kinds = tuple(dict.fromkeys((*larger.attention, ("self", results.LAYERS))))
+        return replace(
+            job, result=replace(job.result, models=replace(job.result.models, tuned=replace(larger, attention=kinds)))
+        )
+
+    engine.make = lambda kind, request: make(kind, request) if kind in ("atlas", "attention") else done(kind, request)
+    app.session_state["own-texts"] = own
+    ask(go(app, "attention"))
+    assert words(app).count(f"shown are 0 to {results.HEADS - 1}, which both have") == 1 + own
+    assert words(app).count("layers with this attention") == 1 + own and not app.error
+
+
+def test_no_head_is_switched_off_before_that_is_asked(app: AppTest, engine: FakeEngine):
+    ask(go(app, "attention"))
+    assert not engine.asked("ablation")
+    switch_off(app, "this head")
+    (request,) = engine.asked("ablation")
+    assert (request.heads, request.fill) == ((strongest(every_head())[0],), "zero")
+    assert request.answer_ids == tuple(results.sequence().ids[-3:].tolist())
+    assert not engine.submitted[-1].background, "it is quick"
+
+
+def test_the_causal_check_follows_the_chosen_head_and_what_stands_in_its_place(app: AppTest, engine: FakeEngine):
+    switch_off(ask(go(app, "attention")), "this head")
+    (layer, head), _ = strongest(every_head())
+    look_at_head(app, 1 - head)
+    assert engine.asked("ablation")[-1].heads == ((layer, 1 - head),)
+    checked(app.number_input(key="layer").set_value(2 - layer).run())
+    assert engine.asked("ablation")[-1].heads == ((2 - layer, 1 - head),)
+    checked(app.selectbox(key="fill").set_value("mean").run())
+    assert (engine.asked("ablation")[-1].heads, engine.asked("ablation")[-1].fill) == (((2 - layer, 1 - head),), "mean")
+    assert [job for job in engine.submitted if job.kind == "ablation" and job not in engine.released] == [
+        engine.submitted[-1]
+    ], "heads no longer looked at are let go"
+
+
+@pytest.mark.parametrize("head", ["mean", "strongest"])
+def test_the_map_of_many_heads_is_none_that_could_be_switched_off(app: AppTest, engine: FakeEngine, head: str):
+    switch_off(ask(go(app, "attention")), "this head")
+    look_at_head(app, head)
+    assert len(engine.asked("ablation")) == 1
+    assert ["open one head" in one.value for one in app.info] == [True] and not app.error
+    choose(app, 1)
+    assert len(engine.asked("ablation")) == 2 and not app.info
+    checked(app.selectbox(key="reduction").set_value("mean").run())
+    assert len(engine.asked("ablation")) == 2 and ["open one head" in one.value for one in app.info] == [True]
+
+
+def test_every_head_is_switched_off_in_the_background(app: AppTest, engine: FakeEngine):
+    switch_off(ask(go(app, "attention")), "every head")
+    (request,) = engine.asked("ablation")
+    assert request.heads is None and engine.submitted[-1].background
+    look_at_head(app, 1)
+    assert len(engine.asked("ablation")) == 1, "all are there already"
+    (frame,) = [frame.value for frame in app.dataframe if "tuned_change" in frame.value]
+    assert len(frame) == results.LAYERS * results.HEADS
+    assert list(frame["tuned_change"]) == sorted(frame["tuned_change"])
+
+
+def test_every_head_shows_what_is_known_so_far(app: AppTest, engine: FakeEngine):
+    def make(kind: str, request: Any) -> FakeJob:
+        job = done(kind, request)
+        part = results.ablation(layers_done=1)
+        return replace(job, state="running", result=None, snapshot=part) if kind == "ablation" else job
+
+    engine.make = make
+    switch_off(ask(go(app, "attention")), "every head")
+    assert any("tuned_change" in frame.value for frame in app.dataframe) and not app.error
+    checked(app.button(key="stop-ablation").click().run())
+    assert "This is what there was." in words(app)
+
+
+def test_the_causal_check_says_the_change_in_nats_with_its_sign(app: AppTest):
+    switch_off(ask(go(app, "attention")), "this head")
+    opened, _ = strongest(every_head())
+    assert plain(causal_check.said(results.ablation((opened,)))) in words(app)
+    up = replace(results.ablation(((2, 1),)), changes=Pair(np.full((1, 3), 0.5), np.full((1, 3), -0.25)))
+    assert causal_check.said(up).startswith("Layer 2, head 1 off: base +1.500 nats, tuned -0.750 nats")
+    idle = replace(up, changes=Pair(np.zeros((1, 3)), np.full((1, 3), 1e-4)))
+    assert "does not need it" in causal_check.said(idle) and "does not need it" not in causal_check.said(up)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_what_fails_for_one_reason_is_said_once(app: AppTest, engine: FakeEngine, own: bool):
+    engine.make = with_attention_in()
+    app.session_state["own-texts"] = own
+    ask(go(app, "attention"))
+    assert [one.value for one in app.error] == [plain(NO_ATTENTION)]
+    assert "Switch off" not in [one.label for one in app.get("button_group")]
+
+
+def test_texts_of_their_own_are_there_where_both_cannot_read_one(app: AppTest, engine: FakeEngine):
+    """Of models with other tokenizers no head can be compared, and each can still be looked at."""
+
+    def make(kind: str, request: Any) -> FakeJob:
+        apart = kind in ("atlas", "ablation") or (kind == "attention" and request.own is None)
+        return replace(done(kind, request), state="failed", result=None, error="No.") if apart else done(kind, request)
+
+    engine.make = make
+    ask(go(app, "attention"))
+    assert [one.value for one in app.error] == [plain("No.")]
+    checked(app.toggle(key="own-texts").set_value(True).run())
+    assert [one.value for one in app.error] == [plain("No.")] and [one.value for one in app.info] == [NO_DIFFERENCE]
+    checked(app.number_input(key="layer").set_value(2).run())
+    assert engine.asked("attention")[-1].layer == 2, "the maps tell what layers there are"
+
+
 # Models of other kinds
 
 
@@ -454,18 +796,35 @@ def test_of_models_with_attention_in_some_layers_these_are_offered(app: AppTest,
     assert app.number_input(key="layer").value == results.LAYERS - 1 == engine.asked("attention")[-1].layer
 
 
-def test_a_head_beyond_those_of_one_kind_of_attention_gets_one_sentence(app: AppTest, engine: FakeEngine):
+def test_a_head_beyond_those_of_one_kind_of_attention_is_brought_back_to_them(app: AppTest, engine: FakeEngine):
     """An encoder may have fewer heads than its decoder."""
 
     def make(kind: str, request: Any) -> FakeJob:
         job = done(kind, request)
+        if kind != "attention":
+            return job
         fewer = job.result.weights.map(lambda weights: weights[:1])
         return replace(job, result=replace(job.result, weights=fewer))
 
     engine.make = make
     ask(go(app, "attention"))
-    checked(app.number_input(key="head").set_value(1).run())
-    assert [one.value for one in app.info] == ["Both models have the heads 0 to 0 here; choose one of these."]
+    look_at_head(app, 1)
+    assert app.session_state["head"] == 0 and not app.info and not app.error
+
+
+def test_texts_of_their_own_are_shown_without_a_difference_and_with_a_sentence_why(app: AppTest, engine: FakeEngine):
+    ask(go(app, "attention"))
+    assert not app.info and engine.asked("attention")[-1].own is None
+    checked(app.toggle(key="own-texts").set_value(True).run())
+    assert [one.value for one in app.info] == [NO_DIFFERENCE] and not app.exception
+    assert engine.asked("attention")[-1].own == Own(format="few-shot", answer_ids=None)
+    assert "Difference: vermilion" not in words(app) and "Where one token looks" not in words(app)
+    go(app, "compare")
+    go(app, "attention")
+    answers = results.generation().answers.map(lambda one: tuple(one.answer.ids.tolist()))
+    request = engine.asked("attention")[-1]
+    assert (request.answer_ids, request.own.answer_ids) == answers.swap().sides, "each reads the answer it gave"
+    assert app.toggle(key="own-texts").value and len(engine.asked("atlas")) == 1
 
 
 def test_the_load_report_tells_the_layers_before_there_is_any_result(app: AppTest, engine: FakeEngine):
@@ -473,16 +832,22 @@ def test_the_load_report_tells_the_layers_before_there_is_any_result(app: AppTes
     engine.make = with_attention_in(2)
     known = engine.make("generation", None).result.models
     report = replace(results.load_report(), models=known)
-    kept(app).report = session.Held(FakeJob("load_report", LoadReportRequest(), result=report))  # type: ignore[arg-type]
+    kept(app).report = compute.Held(FakeJob("load_report", LoadReportRequest(), result=report))  # type: ignore[arg-type]
     ask(go(app, "attention"))
     assert [request.layer for request in engine.asked("attention")] == [2]
+
+
+def test_without_a_load_report_the_overview_tells_the_layers(app: AppTest, engine: FakeEngine):
+    engine.make = with_attention_in(2)
+    ask(go(app, "attention"))
+    assert [request.layer for request in engine.asked("attention")] == [2] and not app.error
 
 
 def test_models_without_attention_get_one_sentence_and_the_other_pages_work(app: AppTest, engine: FakeEngine):
     engine.make = with_attention_in()
     ask(app)
     go(app, "attention")
-    assert [one.value for one in app.error] == [plain("No attention in layer 0.")]
+    assert [one.value for one in app.error] == [plain(NO_ATTENTION)]
     assert not [one.key for one in app.number_input if one.key in ("layer", "head")]
     for page in ("attribution", "compare"):
         assert not go(app, page).error
@@ -573,3 +938,90 @@ def test_two_visitors_share_nothing_but_the_engine(engine: FakeEngine):
     assert kept(first).question.request.messages[0].content == "Mine?"  # type: ignore[union-attr]
     assert kept(second).question.request.messages[0].content == "Yours?"  # type: ignore[union-attr]
     assert np.unique([id(kept(first)), id(kept(second))]).size == 2
+
+
+def test_a_figure_is_made_anew_only_for_another_result_or_look(app: AppTest, monkeypatch: pytest.MonkeyPatch):
+    made: list[tuple[Any, ...]] = []
+    draw = layers.figure
+    monkeypatch.setattr(layers, "figure", lambda *given: made.append(given) or draw(*given))
+    page = go(ask(app), "attention")
+    page.number_input(key="layer").set_value(1).run()
+    assert len(made) == 1, "another layer's maps leave the figure over all layers alone"
+    ask(page, "And of another country?")
+    assert len(made) == 2, "another text is another result"
+
+
+def test_the_attribution_page_asks_for_what_is_picked_and_measures_it(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    page.selectbox(key="method").set_value("occlusion").run()
+    page.selectbox(key="granularity").set_value("word").run()
+    page.selectbox(key="operator").set_value("mask").run()
+    checked(page.toggle(key="prompt-only").set_value(True).run())
+    asked = engine.asked("attribution")[-1]
+    assert (asked.method, asked.granularity, asked.operator, asked.answer_too) == ("occlusion", "word", "mask", False)
+    judged = engine.asked("faithfulness")[-1]
+    assert (judged.granularity, judged.operator, judged.answer_too, judged.targets) == ("word", "mask", False, (0,))
+    shown = done("attribution", asked).result.totals()
+    np.testing.assert_array_equal(judged.scores.tuned, shown.tuned)
+    said = words(page)
+    assert "Each part is taken away once" in said and "better than chance" in said and "do not read this map" in said
+    assert "close to how they were made" in said
+
+
+def test_own_passages_are_asked_for_before_anything_runs(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    before = len(engine.asked("attribution"))
+    page.selectbox(key="granularity").set_value("span").run()
+    assert len(engine.asked("attribution")) == before and "Write the passages" in words(page)
+    checked(page.text_area(key="spans").set_value("the capital\n\n is \nthe capital").run())
+    assert engine.asked("attribution")[-1].spans == ("the capital", "is")
+
+
+def test_long_evidence_is_measured_only_when_asked_for(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(evidence, "AT_ONCE", 0)
+    page = go(ask(app), "attribution")
+    assert not engine.asked("faithfulness") and "more times, with parts taken away" in words(page)
+    checked(page.button(key="measure-faithfulness").click().run())
+    assert len(engine.asked("faithfulness")) == 1 and "random orders" in words(page)
+    checked(page.run())
+    assert "random orders" in words(page), "what was measured stays"
+
+
+def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engine: FakeEngine):
+    """It may take minutes, and the new map would wait behind it."""
+    page = go(ask(app), "attribution")
+    former = [job for job in engine.submitted if job.kind == "faithfulness"][-1]
+    made = engine.make
+    engine.make = lambda kind, request: running(kind, request) if kind == "attribution" else made(kind, request)
+    page.selectbox(key="method").set_value("occlusion").run()
+    assert former in engine.released
+    order = [job for job in engine.submitted if job.kind in ("attribution", "faithfulness")]
+    assert order[-1].kind == "attribution"
+
+
+def test_what_is_no_better_than_random_is_pale_and_said(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    assert "the scores of tuned point at what the model relies on no better" in words(page).replace(chr(92), "")
+
+
+def test_passages_as_long_as_a_link_can_hold_break_nothing(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    page.selectbox(key="granularity").set_value("span").run()
+    assert page.text_area(key="spans").max_chars == link.MAX_SPANS
+    page = checked(page.text_area(key="spans").set_value("capital " * 490).run())
+    assert engine.asked("attribution")[-1].spans
+
+
+def test_a_token_is_explained_against_one_that_the_model_might_have_written(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    answer = results.generation().answers.tuned
+    (key,) = {one.key for one in page.selectbox if str(one.key).startswith("against-")}
+    offered = page.selectbox(key=key).options
+    assert offered and answer.answer.pieces[0] not in offered
+    checked(page.selectbox(key=key).set_value(offered[0]).run())
+    place = answer.alternative_pieces[0].index(offered[0])
+    assert engine.asked("attribution")[-1].against == answer.alternative_ids[0][place]
+    page.segmented_control(key="extent").set_value("the whole answer").run()
+    assert engine.asked("attribution")[-1].against is None

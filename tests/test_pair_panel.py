@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
+from dashboard.session import compute, pairs
 from dashboard.widgets.pair_picker import short_name, title
 from dashboard.widgets.text import plain
 from model_utils import analyses, checkpoints, demo
@@ -38,14 +38,14 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture
 def app(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> AppTest:
-    monkeypatch.setattr(session, "engine", lambda: engine)
-    monkeypatch.setattr(session, "load_ahead", lambda: None)
+    monkeypatch.setattr(compute, "engine", lambda: engine)
+    monkeypatch.setattr(compute, "load_ahead", lambda: None)
     return show(AppTest.from_file(APP, default_timeout=SOON))
 
 
 def show(app: AppTest) -> AppTest:
     """With the panel and its form open."""
-    app.session_state[session.PAIR_PANEL] = app.session_state["own-open"] = True
+    app.session_state[pairs.PAIR_PANEL] = app.session_state["own-open"] = True
     return checked(app.run())
 
 
@@ -230,13 +230,13 @@ def test_a_load_can_be_cancelled(app: AppTest, tiny_llama: Path, tmp_path: Path,
 def test_recent_pairs_are_a_short_list_without_repeats_and_without_the_present_one(
     app: AppTest, tiny_llama: Path, tmp_path: Path
 ):
-    folders = [tmp_path / f"model {i}" for i in range(session.RECENT + 2)]
+    folders = [tmp_path / f"model {i}" for i in range(pairs.RECENT + 2)]
     for folder in folders:
         folder.symlink_to(tiny_llama)
         over(type_pair(app, tiny_llama, folder))
     over(type_pair(app, tiny_llama, folders[-2]))
     latest = [folders[-2], folders[-1], *reversed(folders[2:-2])]
-    assert [pair.tuned.id for pair in kept(app).recent] == [str(folder) for folder in latest][: session.RECENT]
+    assert [pair.tuned.id for pair in kept(app).recent] == [str(folder) for folder in latest][: pairs.RECENT]
     labels = [button.label for button in app.button if str(button.key).startswith("recent-")]
     assert labels == [plain(title(pair)) for pair in kept(app).recent[1:]]
     choose(app, "recent-0")

@@ -10,7 +10,7 @@ from hypothesis import given
 from pydantic import ValidationError
 from streamlit.testing.v1 import AppTest
 
-from dashboard import session
+from dashboard.session import compute, editor, visits
 from dashboard.widgets import conversation
 from dashboard.widgets.prompt_editor import CHOOSING, chosen_under_more
 from dashboard.widgets.text import escaped, plain
@@ -21,13 +21,28 @@ from model_utils.pair import SIDES, Pair
 from tests import results
 from tests.models import specs_of
 from tests.strategies import instructions
-from tests.test_pages import HOSTILE, PAGES, FakeEngine, FakeJob, app, ask, checked, engine, go, kept, words, written
+from tests.test_pages import (
+    HOSTILE,
+    PAGES,
+    FakeEngine,
+    FakeJob,
+    app,
+    ask,
+    checked,
+    done,
+    engine,
+    go,
+    kept,
+    running,
+    words,
+    written,
+)
 
 pytestmark = pytest.mark.slow
 
 __all__ = ["app", "engine"]
 
-FORM = session.Form(
+FORM = visits.Form(
     instruction="Why?",
     formats=Pair("few-shot", "chat"),
     same_tokens=False,
@@ -79,7 +94,7 @@ def test_without_anything_chosen_the_request_is_the_default():
         ({"formats": Pair("Q: A:", "chat")}, "The template 'Q: A:' does not hold {instruction}"),
         ({"formats": Pair("chat", "{instruction} {instruction}")}, "holds {instruction} 2 times"),
         ({"formats": Pair("x", "x"), "same_tokens": True}, "The template 'x' does not hold {instruction}"),
-        ({"sampling": {"temperature": 0.0}}, "sampling.temperature: Input should be greater than 0"),
+        ({"sampling": {"temperature": 0.0}}, "sampling.temperature: Input should be greater than or equal to 0.01"),
         ({"sampling": {"top_p": 1.5}}, "sampling.top_p: Input should be less than or equal to 1"),
     ],
 )
@@ -96,6 +111,21 @@ def test_two_mistakes_are_two_sentences():
     assert "The instruction is empty" in explain(caught.value) and "does not hold" in explain(caught.value)
 
 
+def test_a_mistake_takes_no_result_away(app: AppTest, engine: FakeEngine):
+    """A typing mistake gave up both answers and stopped what was on its way."""
+    engine.make = lambda kind, request: running(kind, request) if kind == "shift" else done(kind, request)
+    ask(app, "What is the capital?")
+    question, held = kept(app).question, dict(kept(app).held)
+    assert set(held) == {"generation", "shift"}
+    ask(app, " ")
+    assert len(app.error) == 1 and "You changed the question" in words(app)
+    assert (kept(app).question, kept(app).held) == (question, held) and not engine.released
+    assert any("Paris" in body for body in written(app)), "both answers are still there"
+    ask(app, "What is the capital?")
+    assert not app.error and "You changed the question" not in words(app)
+    assert kept(app).held["shift"] is held["shift"], "what is on its way goes on"
+
+
 # Formats
 
 
@@ -107,7 +137,7 @@ def test_each_side_is_asked_in_its_format(app: AppTest, engine: FakeEngine, form
 
 def test_an_own_template_begins_with_an_example_and_is_asked_as_written(app: AppTest, engine: FakeEngine):
     assert not [area.key for area in app.text_area if str(area.key).startswith("template")]
-    choose(app, format_tuned=session.OWN)
+    choose(app, format_tuned=editor.OWN)
     assert [area.key for area in app.text_area if str(area.key).startswith("template")] == ["template-tuned"]
     ask(app)
     assert asked(engine).formats == Pair("few-shot", "Question: {instruction}\nAnswer:")
@@ -119,7 +149,7 @@ def test_an_own_template_begins_with_an_example_and_is_asked_as_written(app: App
 def test_a_template_without_its_place_gets_one_sentence_and_everything_typed_stays(
     app: AppTest, engine: FakeEngine, template: str
 ):
-    choose(app, format_base=session.OWN, template_base=template, length=17, system="Be brief.")
+    choose(app, format_base=editor.OWN, template_base=template, length=17, system="Be brief.")
     ask(app, "What is the capital?")
     assert (
         len(app.error) == 1 and "write {instruction} once".replace("{", "\\{").replace("}", "\\}") in app.error[0].value
@@ -140,7 +170,7 @@ def test_the_same_tokens_are_one_format_for_both(app: AppTest, engine: FakeEngin
     assert [box.label for box in app.selectbox if "Format" in box.label] == ["Format for both"]
     ask(app)
     assert (asked(engine).formats, asked(engine).same_tokens) == (Pair("chat", "chat"), True)
-    ask(choose(app, format_both=session.OWN))
+    ask(choose(app, format_both=editor.OWN))
     assert asked(engine).formats == Pair("Question: {instruction}\nAnswer:", "Question: {instruction}\nAnswer:")
     ask(choose(app, template_both="nothing"))
     assert app.error[0].value.count("does not hold") == 1, "one mistake, not one a side"
@@ -149,9 +179,12 @@ def test_the_same_tokens_are_one_format_for_both(app: AppTest, engine: FakeEngin
 
 
 def test_an_own_template_has_a_short_name_where_a_text_is_chosen(app: AppTest, engine: FakeEngine):
-    ask(go(choose(app, format_tuned=session.OWN), "attribution"))
+    ask(go(choose(app, format_tuned=editor.OWN), "attribution"))
     (control,) = [one for one in app.get("button_group") if one.key == "text-tuned"]
-    assert [option.content for option in control.proto.options] == ["base (few-shot)", f"tuned ({session.OWN})"]
+    assert [option.content for option in control.proto.options] == [
+        plain("base (few-shot)"),
+        plain("tuned (own: Question: {instruction} Answer:)"),
+    ]
     assert engine.asked("attribution")[-1].format == "Question: {instruction}\nAnswer:"
 
 
@@ -170,29 +203,31 @@ def test_all_formats_but_chat_are_offered_without_a_chat_template(
 
 
 def test_sampling_is_asked_as_typed_on_every_page(app: AppTest, engine: FakeEngine):
-    choose(app, sampling=session.SAMPLED, temperature=0.7, top_p=0.9, top_k=40, seed=7, samples=3)
+    choose(app, sampling=editor.SAMPLED, temperature=0.7, top_p=0.9, top_k=40, seed=7, samples=3)
     sampling = Sampling(temperature=0.7, top_p=0.9, top_k=40, seed=7)
     ask(go(app, "attention"))
-    assert (engine.asked("attention")[-1].sampling, engine.asked("attention")[-1].answer_ids) == (sampling, None)
+    assert (engine.asked("atlas")[-1].sampling, engine.asked("atlas")[-1].answer_ids) == (sampling, None)
+    assert engine.asked("attention")[-1].sampling == sampling
     go(app, "attribution")
     assert engine.asked("attribution")[-1].sampling == sampling
     go(app, "compare")
     assert (asked(engine).sampling, asked(engine).samples) == (sampling, 3)
     assert [app.number_input(key=key).value for key in ("temperature", "seed", "samples")] == [0.7, 7, 3]
-    assert "temperature 0.7, seed 7, 3 answers a side" in words(app), "what More hides is said"
+    said = "Asked with: sampled (temperature 0.7, top-p 0.9, top-k 40, seed 7, 3 answers a side)."
+    assert said in words(app), "what More hides is said"
 
 
 def test_greedy_forgets_no_number_and_asks_for_one_answer(app: AppTest, engine: FakeEngine):
-    choose(app, sampling=session.SAMPLED, samples=3, seed=5)
-    ask(choose(app, sampling=session.GREEDY))
+    choose(app, sampling=editor.SAMPLED, samples=3, seed=5)
+    ask(choose(app, sampling=editor.GREEDY))
     assert (asked(engine).sampling, asked(engine).samples) == (None, 1)
-    choose(app, sampling=session.SAMPLED)
+    choose(app, sampling=editor.SAMPLED)
     assert (app.number_input(key="samples").value, app.number_input(key="seed").value) == (3, 5)
 
 
 @pytest.mark.parametrize(("field", "value"), [("temperature", 0.0), ("temperature", -1.0), ("temperature", 11.0), ("top_p", 0.0), ("top_p", 1.1)])  # fmt: skip
 def test_an_impossible_number_is_one_sentence(app: AppTest, engine: FakeEngine, field: str, value: float):
-    ask(choose(app, sampling=session.SAMPLED, **{field: value}))
+    ask(choose(app, sampling=editor.SAMPLED, **{field: value}))
     assert len(app.error) == 1 and plain(f"sampling.{field}: Input should be") in app.error[0].value
     assert not engine.submitted and app.number_input(key=field).value == value
 
@@ -205,10 +240,10 @@ def test_the_same_seed_twice_gives_the_same_answers(
     texts = []
     for seed in (3, 3, 4):
         real = Engine()
-        monkeypatch.setattr(session, "engine", lambda real=real: real)
+        monkeypatch.setattr(compute, "engine", lambda real=real: real)
         kept(app).chosen = specs_of(tiny_pair)
         kept(app).question = None
-        choose(app, sampling=session.SAMPLED, seed=seed, samples=2, length=8)
+        choose(app, sampling=editor.SAMPLED, seed=seed, samples=2, length=8)
         app.text_area(key="instruction").set_value("What is the capital?")
         app.button(key="run").click().run()
         held = kept(app).held["generation"]
@@ -223,19 +258,19 @@ def test_what_more_hides_is_said_in_words():
     assert chosen_under_more(FORM) == ""
     said = chosen_under_more(replace(FORM, same_tokens=True, system="x", sampling=Sampling(seed=2).model_dump()))
     assert said == "Asked with: the same tokens on both sides; sampled (temperature 1, seed 2); with a system message."
-    assert set(CHOOSING) == {session.GREEDY, session.SAMPLED}
+    assert set(CHOOSING) == {editor.GREEDY, editor.SAMPLED}
 
 
 # Several turns
 
 
 TURNED = """
-from dashboard import session
+from dashboard.session import compute, questions, visits
 from dashboard.widgets import conversation, prompt_editor
 prompt_editor.prompt_editor()
-question = session.visit().question
+question = visits.visit().question
 if question is not None:
-    held = session.want("generation", question.request)
+    held = questions.want("generation", question.request)
     conversation.go_on(held.result)
 """
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import AutoTokenizer
+from tokenizers import processors
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from model_utils import prompts
 from model_utils.contracts.common import FORMATS, Message, ask
@@ -154,8 +156,6 @@ def test_long_text_is_looked_at_before_anything_is_built_for_it(tokenizer):
 
 
 def test_an_eos_that_the_tokenizer_adds_is_left_off_and_said(tiny_pair: Pair[Path]):
-    from tokenizers import processors
-
     tokenizer = AutoTokenizer.from_pretrained(tiny_pair.base)
     tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single="<|begin|> $A <|end|>", special_tokens=[("<|begin|>", 0), ("<|end|>", 1)]
@@ -248,10 +248,13 @@ def test_an_own_template_holds_the_instruction_as_typed(tokenizer, text: str):
         ("few-shot", ("\n\n", "\nInstruction:")),
         ("Q: {instruction}\nA:", ("\nQ:",)),
         ("{instruction}\n\nAnswer:", ("\n\n",)),
-        (OWN, ("\n\n",)),
+        (OWN, ("\n### Query",)),
+        ("Below is a task.\n\n### Instruction:\n{instruction}\n\n### Response:\n", ("\n### Instruction:",)),
+        ("- {instruction}\n", ("\n\n",)),
     ],
 )
 def test_where_answers_end(format: str, ends: tuple[str, ...]):
+    """A template with a heading above its instruction ended answers at their first empty line, one of a list at their first list."""
     assert prompts.delimiters(format) == ends
 
 
@@ -305,3 +308,56 @@ def test_another_models_answer_is_read_exactly(tokenizer, text: str):
     prompt = encode(tokenizer, "Say it.", "plain")
     answer = prompts.encode_answer(tokenizer, prompt, text)
     assert answer.text == text and tokenizer.decode(answer.ids) == text
+
+
+@given(text=st.text(st.sampled_from("abcde hlo漢🎉é"), min_size=1, max_size=20))
+def test_an_answer_stands_alone_after_what_an_encoder_read(byte_fallback, text: str):
+    """It was cut as it would follow on the encoder's text, which its decoder never sees: ' and' as a word, 'red' as half of one."""
+    prompt = prompts.encode_text(byte_fallback, "hello", True, (0, 0), decoder_start=(byte_fallback.bos_token_id,))
+    answer = prompts.encode_answer(byte_fallback, prompt, text)
+    assert answer.ids.tolist() == byte_fallback(text, add_special_tokens=False)["input_ids"]
+    assert answer.text == text and byte_fallback.decode(answer.ids) == text
+    covered = {place for begin, end in answer.spans.tolist() for place in range(begin, end)}
+    assert covered == set(range(len(text))) and prompts.readable(answer).all()
+
+
+def test_tokens_that_no_person_reads_are_told(tokenizer):
+    ids = tokenizer("hi 🎉<|end|> 🎉", add_special_tokens=False)["input_ids"]
+    prompt = encode(tokenizer, "Say it.", "plain")
+    whole = prompts.encode_continuation(tokenizer, prompt, ids)
+    assert prompts.readable(whole).tolist() == (~whole.special).tolist() and whole.special.sum() == 1
+    cut = prompts.encode_continuation(tokenizer, prompt, ids[:-1])
+    assert cut.text.endswith(prompts.INCOMPLETE)
+    unfinished = cut.spans[:, 1] == len(cut.text)
+    assert prompts.readable(cut).tolist() == (~cut.special & ~unfinished).tolist() and 0 < unfinished.sum() < 5
+
+
+def changed(tiny_pair: Pair[Path], change: Callable[[PreTrainedTokenizerFast], object]) -> PreTrainedTokenizerFast:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_pair.base)
+    change(tokenizer)
+    return tokenizer
+
+
+def without_bos(tokenizer: PreTrainedTokenizerFast) -> None:
+    tokenizer.backend_tokenizer.post_processor = processors.Sequence([])
+
+
+def test_how_two_tokenizers_stand_to_each_other(tiny_pair: Pair[Path], byte_fallback):
+    """One that puts no begin token in front was taken for one that cuts texts differently."""
+    own = AutoTokenizer.from_pretrained(tiny_pair.base)
+    bare, more = changed(tiny_pair, without_bos), changed(tiny_pair, lambda one: one.add_tokens(["<tool>"]))
+    assert own("a")["input_ids"] != bare("a")["input_ids"]
+    assert prompts.relation(Pair(own, changed(tiny_pair, lambda one: None))) == "equal"
+    assert prompts.relation(Pair(own, bare)) == prompts.relation(Pair(bare, own)) == "compatible"
+    assert prompts.relation(Pair(own, more)) == "compatible"
+    assert prompts.relation(Pair(own, byte_fallback)) == "different"
+
+
+def test_ids_that_stand_for_different_tokens_are_found(tiny_pair: Pair[Path]):
+    own = AutoTokenizer.from_pretrained(tiny_pair.base)
+    one = changed(tiny_pair, lambda one: one.add_tokens(["<tool>", "<call>"]))
+    other = changed(tiny_pair, lambda one: one.add_tokens(["<tool>", "<give>", "<take>"]))
+    first = len(own)
+    for pair, ids in ((Pair(own, own), []), (Pair(own, one), [0, 1]), (Pair(one, other), [1, 2])):
+        assert prompts.different_ids(pair).tolist() == [first + id for id in ids]
+        assert prompts.different_ids(pair.swap()).tolist() == [first + id for id in ids]

@@ -108,9 +108,9 @@ def analyses() -> list[str]:
 
 @cache
 def pages() -> tuple[dict[str, list[str]], list[str]]:
-    """(page -> the analyses that it shows, those that every page shows); the last line, because Streamlit outside its server may say so first."""
-    code = "import json; from dashboard import app; print(json.dumps([app.PAGES, app.EVERY_PAGE]))"
-    return json.loads(fresh_python(code).splitlines()[-1])
+    """(page -> the analyses that it shows, those that every page shows)"""
+    code = "import json; from dashboard import pages; print(json.dumps([pages.PAGES, pages.EVERY_PAGE]))"
+    return json.loads(fresh_python(code))
 
 
 def test_every_analysis_has_its_files():
@@ -155,9 +155,9 @@ def test_figures_know_only_results():
         assert all(module.startswith(allowed) for module in ours), (name, ours)
 
 
-def test_only_session_touches_the_engine():
+def test_one_file_of_the_dashboard_touches_the_engine():
     users = [name for name in modules("dashboard") if any(m.startswith("model_utils.engine") for m in imports(name))]
-    assert set(users) <= {"dashboard/session.py"}
+    assert set(users) == {"dashboard/session/compute.py"}
 
 
 LAYERS = (
@@ -170,11 +170,17 @@ LAYERS = (
         "prompts",
         "demo",
     },  # demo/__init__.py says where the weights lie
-    {"hub", "checkpoints", "loading", "network", "anatomy"},
+    {"hub", "checkpoints", "loading", "network", "anatomy", "heap"},
     set(),  # the topics: all that is named nowhere else here
     {"analyses"},
     {"engine", "records"},
-    {"__main__", "bench", "bench_generation", "demo."},  # the other files of demo use Candor as anyone may
+    {
+        "__main__",
+        "bench",
+        "bench_attention",
+        "bench_generation",
+        "demo.",
+    },  # the other files of demo use Candor as anyone may
 )
 
 
@@ -194,7 +200,9 @@ def test_imports_of_the_model_layer_point_one_way():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["model_utils.engine", "model_utils.__main__", "dashboard.session", "dashboard.app"])
+@pytest.mark.parametrize(
+    "what", ["model_utils.engine", "model_utils.__main__", "dashboard.session.address", "dashboard.app"]
+)
 def test_what_starts_first_starts_without_torch(what: str):
     """torch and transformers take seconds to import; the compute thread does that while the page already shows."""
     code = f"import sys, {what}; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
@@ -210,10 +218,13 @@ def test_the_readme_lists_every_architecture_that_is_tested():
     assert plain == [re.sub(r"_", "", name) for name in ARCHITECTURES]
 
 
+IMPORTED_AS = {"scikit-learn": "sklearn"}
+
+
 def test_requirements_are_what_is_imported():
     """A line that is commented out names an optional package: it may be imported, inside the function that needs it."""
     text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    required = set(re.findall(r"^([\w-]+)[<>=~]", text, re.MULTILINE))
+    required = {IMPORTED_AS.get(name, name) for name in re.findall(r"^([\w-]+)[<>=~]", text, re.MULTILINE)}
     optional = set(re.findall(r"^# *([\w-]+)[<>=~]", text, re.MULTILINE))
     used = {package for name in modules("model_utils", "dashboard") for package in packages(name)}
     used -= {*sys.stdlib_module_names, "model_utils", "dashboard", "__main__"}

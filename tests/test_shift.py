@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 from scipy.stats import entropy as scipy_entropy
-from transformers import AutoModelForCausalLM
+from tokenizers import Tokenizer, decoders, pre_tokenizers
+from tokenizers.models import BPE
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from model_utils import codec, shift
 from model_utils.contracts.common import ModelSpec, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
-from model_utils.contracts.shift import Forced, Shift, ShiftRequest
+from model_utils.contracts.shift import Floor, Forced, Shift, ShiftRequest
+from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
+from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair
+from model_utils.prompts import encode_prompt
 from model_utils.reporting import Report
-from tests import architectures, builders, oracles
+from model_utils.shapes import SPECIAL, special_ids, write
+from tests import architectures, builders, oracles, results
 from tests.models import loaded, opened, run
 
 pytestmark = pytest.mark.slow
@@ -80,13 +88,45 @@ def test_laws_of_the_divergences(one: list[float], other: list[float], constant:
     assert kl >= 0 and 0 <= js <= math.log(2) and 0 <= tv <= 1
     assert tv <= math.sqrt(kl / 2) + 1e-9, "Pinsker's inequality"
     assert js == pytest.approx(shift.js(q, p).item(), abs=1e-12)
-    assert js == pytest.approx(jensenshannon(p.exp()[0], q.exp()[0]) ** 2, abs=1e-9)
+    middle = (p.exp() + q.exp())[0] / 2  # not SciPy's jensenshannon, whose root of a rounded zero is NaN
+    apart = sum(scipy_entropy(one.exp()[0], middle) for one in (p, q)) / 2
+    assert js == pytest.approx(apart, abs=1e-9)
     assert kl == pytest.approx(scipy_entropy(p.exp()[0], q.exp()[0]), rel=1e-6, abs=1e-9)
     assert [fn(p, p).item() for fn in (shift.kl, shift.js, shift.tv)] == [0, 0, 0]
     moved = torch.log_softmax(torch.tensor([one], dtype=torch.float64) + constant, dim=-1)
     assert shift.kl(moved, q).item() == pytest.approx(kl, rel=1e-6, abs=1e-9), (
         "a constant on all logits changes nothing"
     )
+
+
+# --- the result -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sides", [Pair(math.nan, math.nan), Pair(0.1, math.nan), Pair(math.nan, 0.1)])
+def test_nothing_is_beyond_a_floor_that_could_not_be_measured(sides: Pair[float]):
+    """Whether tokens counted as changed was decided by the numerical floor alone, and by which of the two stood first."""
+    forced = results.forced("tuned", results.ANSWER, ratios=(3.0, -3.0, 0.0))
+    missing = Floor(sides, (), Pair(0, 0))
+    assert forced.beyond.tolist() == [True, True, False]
+    for name in ("numerical", "wording"):
+        one = replace(forced, **{name: missing})
+        assert not one.beyond.any() and math.isnan(one.table()[f"{name}_floor"][0])
+
+
+def test_the_table_holds_what_the_page_can_show():
+    forced = results.forced("tuned", results.ANSWER)
+    pieces = results.unlike(forced)
+    for one in (forced, pieces):
+        table, floors = one.table(), (one.numerical, one.wording)
+        np.testing.assert_array_equal(table["beyond"], one.beyond)
+        np.testing.assert_allclose(table["weights"] + table["format"], one.split.total)
+        np.testing.assert_array_equal(table["interaction"], one.split.interaction)
+        assert [set(table[name]) for name in ("numerical_floor", "wording_floor")] == [{one.nats} for one in floors]
+    lengths = np.array([len(text) for text in pieces.texts])
+    np.testing.assert_allclose(pieces.table()["per_character"] * lengths, pieces.log_ratios)
+    assert forced.table()["per_character"].isna().all(), "bytes of one character have no length of their own"
+    early = results.shift(floor=None).answers.tuned.table()
+    assert early[["weights", "format", "interaction", "numerical_floor", "wording_floor"]].isna().all(axis=None)
 
 
 # --- both models ------------------------------------------------------------------------------------------------------
@@ -165,9 +205,10 @@ def test_an_answer_is_made_as_asked_when_none_is_given(tiny_pair: Pair[Path]):
         np.testing.assert_allclose(forced[side].readings[side].log_probs, answers[side].log_probs, atol=1e-5)
 
 
-def test_chunks_change_nothing(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("size", ["CHUNK_BYTES", "BLOCK_BYTES"])
+def test_chunks_change_nothing(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, size: str):
     whole = run("shift", tiny_pair, request(formats=PLAIN, answers=ANSWERS))
-    monkeypatch.setattr(shift, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(shift, size, 1)
     parts = run("shift", tiny_pair, request(formats=PLAIN, answers=ANSWERS))
     for side in SIDES:
         np.testing.assert_allclose(whole.answers[side].kl, parts.answers[side].kl, rtol=1e-4, atol=1e-6)
@@ -276,9 +317,87 @@ def test_the_wording_floor_is_that_of_plain_forwards(tiny_pair: Pair[Path]):
 def test_numerical_noise_is_far_below_what_words_do(tiny_pair: Pair[Path]):
     forced = run("shift", tiny_pair, request(formats=PLAIN, answers=ANSWERS)).answers.tuned
     assert 0 <= forced.numerical.nats < 1e-4 < forced.wording.nats
-    assert forced.numerical.values.base == 3 * len(ANSWERS.tuned)
+    assert forced.numerical.values.base == len(forced.numerical.runs) * len(ANSWERS.tuned)
     expected = np.abs(forced.log_ratios) > forced.wording.nats
     np.testing.assert_array_equal(forced.beyond, expected)
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_each_nuisance_is_another_way_to_run_the_same_pass(tiny_pair: Pair[Path], two_threads: None):
+    """One thread computed the layers, but all of them the logits."""
+    model = loaded(tiny_pair).base
+    module, prompt, ids = model.network.module, encode_prompt(model.tokenizer, ask("a"), "plain"), ANSWERS.base
+    bodies, heads = [], []
+
+    def body(part: torch.nn.Module, args: tuple, given: dict) -> None:
+        mask = given.get("attention_mask")
+        masked = 0 if mask is None else int((mask == 0).sum())
+        bodies.append((*given["input_ids"].shape, masked, module.config._attn_implementation, torch.get_num_threads()))
+
+    handles = [module.model.register_forward_pre_hook(body, with_kwargs=True)]
+    handles += [module.lm_head.register_forward_pre_hook(lambda *given: heads.append(torch.get_num_threads()))]
+    found = []
+    for one in (shift.Nuisance("as it is"), *shift.NUISANCES):
+        passed = shift.read(model, prompt, ids, Report(), one.kernel, one.threads, one.twins, one.padding)
+        found.append(bodies[-1])
+        passed.log_probs(ids)
+    for handle in handles:
+        handle.remove()
+    length, own = len(prompt) + len(ids) - 1, model.network.kernel
+    batch = (shift.TWINS, length + shift.PADDING, shift.TWINS * shift.PADDING, own, 2)
+    assert own != "eager"
+    assert found == [(1, length, 0, own, 2), batch, (1, length, 0, "eager", 2), (1, length, 0, own, 1)]
+    assert heads == [2, 2, 2, 1]
+
+
+def test_what_changes_nothing_is_no_nuisance(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, two_threads: None):
+    """A model whose own kernel is the eager one, on a machine with one thread: two of three runs were zeros by construction."""
+
+    def floor() -> Floor:
+        return run("shift", tiny_pair, request(formats=PLAIN, answers=ANSWERS)).answers.tuned.numerical
+
+    says = [one.says for one in shift.NUISANCES]
+    assert floor().runs == tuple(says)
+    monkeypatch.setattr(loaded(tiny_pair).base.network, "kernel", "eager")
+    assert floor().runs == tuple(says) and floor().values == Pair(2 * 3, 3 * 3)
+    monkeypatch.setattr(loaded(tiny_pair).tuned.network, "kernel", "eager")
+    torch.set_num_threads(1)
+    assert floor().runs == (says[0],) and floor().values == Pair(3, 3)
+
+
+@dataclass(frozen=True)
+class Drifting:
+    """A pass whose log-probabilities moved by known steps."""
+
+    passed: shift.Pass
+    steps: np.ndarray
+
+    def log_probs(self, ids: tuple[int, ...]) -> np.ndarray:
+        return self.passed.log_probs(ids) + self.steps
+
+
+def test_the_numerical_floor_is_the_99th_percentile_of_all_changes(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, two_threads: None
+):
+    ways = [(one.kernel, one.threads, one.twins, one.padding) for one in shift.NUISANCES]
+    steps, read = np.array([[0.1, -0.2, 0.3], [-0.9, 0.8, -0.7], [0.5, 0.5, 2.0]]), shift.read
+
+    def drifting(model, prompt, ids, report, *changed):
+        passed = read(model, prompt, ids, report, *changed)
+        return Drifting(passed, steps[ways.index(changed)]) if changed else passed
+
+    monkeypatch.setattr(shift, "read", drifting)
+    forced = run("shift", tiny_pair, request(formats=PLAIN, answers=Pair((50, 61, 33), ANSWERS.tuned))).answers.tuned
+    expected = np.percentile(np.abs(steps), 99)
+    assert 1.5 < expected < 2 and forced.numerical.sides.sides == pytest.approx((expected, expected), abs=1e-3)
+    assert not forced.beyond[np.abs(forced.log_ratios) < expected - 1e-3].any()
 
 
 def test_a_rewording_that_a_template_trims_away_is_not_counted(tiny_pair: Pair[Path], tmp_path: Path):
@@ -332,8 +451,49 @@ def test_a_token_that_one_side_lacks_is_named_and_not_scored(tmp_path: Path):
     assert forced.alike and forced.counted.tolist() == [True, True, False]
     assert math.isnan(forced.readings.base.log_probs[2]) and forced.readings.base.ranks[2] == 0
     assert np.isfinite(forced.kl).all()
-    with pytest.raises(Refused, match="knows only"):
-        run("shift", pair, request(formats=PLAIN, answers=Pair((40,), (40, known, 41))))
+    result = run("shift", pair, request(formats=PLAIN, answers=Pair((40,), (40, known, 41, 42))))
+    assert len(result.answers.tuned.spans) == 2 and math.isnan(result.answers.tuned.log_ratios[1])
+    (note,) = result.notes
+    assert note == (
+        f"The tuned answer can be read by both models only up to its token '<|done|>', which {folders.base} does not have."
+    )
+    assert result.answers.tuned.left_out == note and not result.answers.base.left_out
+    mirror = run("shift", pair.swap(), request(formats=PLAIN, answers=Pair((40, known, 41), (40,))))
+    assert len(mirror.answers.base.spans) == 2 and "The base answer" in mirror.notes[0]
+
+
+def test_tables_of_one_length_with_a_token_of_its_own(tmp_path: Path):
+    """As where a table was padded before a token was added: divergences leave its id out, and its probability is shown beside them."""
+    source = builders.tiny_pair(tmp_path)
+    folders = source.map(lambda folder: padded(folder, tmp_path / f"padded-{folder.name}", 8))
+    tokenizer = loaded(folders).tuned.tokenizer
+    own = len(tokenizer)
+    tokenizer.add_tokens(["<tool>"])
+    tokenizer.save_pretrained(folders.tuned)
+    models = loaded(folders)
+    assert models.base.facts.vocabulary == models.tuned.facts.vocabulary == own + 8
+    forced, ids = run("shift", folders, request(formats=PLAIN, answers=ANSWERS)).answers.tuned, ANSWERS.tuned
+    full = {}
+    for side, reading in forced.readings.items():
+        rows = oracles.log_probs(models[side].network.module, [*reading.prompt.ids.tolist(), *ids])
+        full[side] = np.exp(rows[len(reading.prompt) - 1 : -1])
+        np.testing.assert_allclose(reading.own_mass, full[side][:, own], rtol=1e-3)
+        np.testing.assert_allclose(np.exp(reading.log_probs), full[side][np.arange(len(ids)), ids], rtol=1e-3)
+    common = {side: np.delete(p, own, axis=1) for side, p in full.items()}
+    common = {side: p / p.sum(axis=1, keepdims=True) for side, p in common.items()}
+    assert (full["tuned"][:, own] > 0).all()
+    np.testing.assert_allclose(forced.kl, scipy_entropy(common["tuned"], common["base"], axis=1), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(forced.tv, np.abs(common["tuned"] - common["base"]).sum(axis=1) / 2, rtol=1e-3)
+
+
+def test_shared_ids_go_to_where_the_logits_lie(tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Of two models on two devices each took the ids to its own, and the logits of both were compared on one of them."""
+    models = loaded(Pair(tiny_pair.base, padded(tiny_pair.base, tmp_path / "padded", 24)))
+    monkeypatch.setattr(LanguageModel, "device", property(lambda model: torch.device("meta")))
+    shared = shift._shared_ids(models, "equal")
+    assert shared.device.type == "cpu" and shared.tolist() == list(range(models.base.facts.vocabulary))
+    seen = shift._observe(torch.zeros((2, models.tuned.facts.vocabulary), device="meta"), (5, 6), shared)
+    assert {column.device.type for column in seen} == {"meta"}
 
 
 @pytest.fixture(scope="module")
@@ -369,6 +529,63 @@ def test_pieces_sum_to_the_log_probability_of_the_sequence(strangers: Pair[Path]
             assert forced.log_probs[side].sum() == pytest.approx(total, abs=1e-3)
 
 
+def test_a_control_token_inside_an_answer_was_read_by_its_writer(strangers: Pair[Path]):
+    """It was cut out, and the writer's probabilities behind it were those of a text that it had not written."""
+    model, prompt = loaded(strangers).tuned, "Name three 🎉 animals."
+    control, end = (model.tokenizer.convert_tokens_to_ids(name) for name in ("<|pad|>", "<|end|>"))
+    ids = (*ids_of(strangers.tuned, " The capital"), control, *ids_of(strangers.tuned, " of Japan"))
+    answers = Pair(ids_of(strangers.base, "Paris"), (*ids, end))
+    forced = run("shift", strangers, request(formats=PLAIN, answers=answers)).answers.tuned
+    reading = forced.readings.tuned
+    assert reading.answer.ids.tolist() == list(ids), "only what ends the turn is left off"
+    rows = oracles.log_probs(model.network.module, [*model.tokenizer(prompt)["input_ids"], *ids])[-len(ids) - 1 : -1]
+    np.testing.assert_allclose(reading.log_probs, rows[np.arange(len(ids)), ids], atol=1e-4)
+    assert forced.log_probs.tuned.sum() == pytest.approx(reading.log_probs.sum(), abs=1e-3)
+    assert "".join(forced.texts) == " The capital<|pad|> of Japan"
+    assert [text for text, counted in zip(forced.texts, forced.counted, strict=True) if not counted] == ["<|pad|>"]
+
+
+def test_an_answer_cut_inside_a_character_is_compared_up_to_it(strangers: Pair[Path]):
+    """The other model was asked how likely it is to write a question mark."""
+    cut = Pair(*(ids_of(folder, " hi there 🎉")[:-2] for folder in strangers.sides))
+    for _, forced in run("shift", strangers, request(formats=PLAIN, answers=cut)).answers.items():
+        assert "".join(forced.texts).rstrip() == " hi there" and forced.counted.all()
+        assert all("\ufffd" not in piece for _, reading in forced.readings.items() for piece in reading.answer.pieces)
+
+
+def test_a_decoder_reads_an_answer_without_what_its_encoder_read(tmp_path: Path):
+    """A tokenizer of T5's kind puts a space in front of every text; cut behind the encoder's text, the answer had none."""
+    tokenizer = metaspace()
+    config = architectures.ARCHITECTURES["t5"](**special_ids(tokenizer), vocab_size=len(tokenizer))
+    write(tmp_path / "t5", tokenizer, config, 0)
+    folders = Pair(tmp_path / "t5", builders.tiny_llama(tmp_path / "llama", seed=1))
+    text = "red and blue"
+    answers = Pair(ids_of(folders.base, text), ids_of(folders.tuned, text))
+    result = run("shift", folders, ShiftRequest(messages=ask("name a"), formats=PLAIN, answers=answers))
+    forced, model = result.answers.tuned, loaded(folders).base
+    reading = forced.readings.base
+    assert not forced.alike and reading.answer.ids.tolist() == list(answers.base) and "".join(forced.texts) == text
+    whole = np.concatenate([reading.prompt.ids, answers.base])
+    logits = oracles.all_logits(model.network.module, whole, reading.prompt.encoder_length)[-len(answers.base) - 1 : -1]
+    own = torch.log_softmax(logits.double(), dim=-1).numpy()[np.arange(len(answers.base)), answers.base]
+    assert forced.log_probs.base.sum() == pytest.approx(own.sum(), abs=1e-3)
+
+
+def metaspace() -> PreTrainedTokenizerFast:
+    """Letters, with a mark for each space, one more of which begins every text."""
+    pieces = [*SPECIAL.values(), "▁", *"abcdefghijklmnopqrstuvwxyz"]
+    inner = Tokenizer(BPE(vocab={piece: id for id, piece in enumerate(pieces)}, merges=[]))
+    inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
+    inner.decoder = decoders.Metaspace(prepend_scheme="first")
+    return PreTrainedTokenizerFast(tokenizer_object=inner, **SPECIAL)
+
+
+def test_strangers_who_are_to_read_the_same_tokens_are_told_what_to_do(strangers: Pair[Path]):
+    """The sentence spoke of insides that cannot be laid side by side, which nobody had asked for."""
+    with pytest.raises(Refused, match=r"into different tokens, .* switch off that both sides read the same tokens"):
+        run("shift", strangers, request(formats=PLAIN, same_tokens=True, answers=ANSWERS))
+
+
 def test_strangers_have_a_split_and_floors_too(strangers: Pair[Path]):
     forced = run("shift", strangers, request(formats=Pair("plain", "few-shot"), answers=ANSWERS)).answers.tuned
     np.testing.assert_allclose(forced.split.total, forced.log_ratios, atol=1e-4)
@@ -382,6 +599,73 @@ def test_an_answer_of_no_tokens_has_nothing_to_compare(tiny_pair: Pair[Path]):
     forced = run("shift", tiny_pair, request(formats=PLAIN, answers=Pair((), ()))).answers.tuned
     assert len(forced.spans) == 0 and all(math.isnan(share) for share in forced.shares().values())
     assert forced.table().empty and not forced.beyond.any()
+
+
+def test_an_answer_that_fills_its_writers_context_is_compared_as_far_as_the_other_can_read(tmp_path: Path):
+    """The few-shot prompt of base leaves less room than the plain one of tuned: all was lost, both answers and their measures."""
+    folders = architectures.tiny_pair(tmp_path, "gpt2")
+    mark = loaded(folders).tuned.tokenizer("a")["input_ids"][-1]
+    manner = {"messages": ask("a"), "formats": Pair("few-shot", "plain")}
+    written = run("generation", folders, GenerationRequest(**manner, max_new_tokens=1)).answers
+    room = written.map(lambda one: architectures.CONTEXT - len(one.prompt) + 1)
+    asked = ShiftRequest(**manner, answers=Pair((mark,) * 3, (mark,) * room.tuned))
+    result = run("shift", folders, asked)
+    forced = result.answers.tuned
+    assert len(forced.spans) == room.base < room.tuned and np.isfinite(forced.log_ratios).all()
+    assert (
+        forced.left_out
+        == result.notes[0]
+        == (
+            f"Only the beginning of the tuned answer can be read by both models: after its own prompt {folders.base} has room for {room.base} tokens."
+        )
+    )
+    assert np.isfinite(forced.numerical.nats), "padding goes no further than the model's places"
+    listed = SurveyRequest(instructions=("a",), formats=manner["formats"], max_new_tokens=architectures.CONTEXT)
+    assert run("survey", folders, listed).items[0].refusal == forced.left_out, "no mean of half an answer"
+    with pytest.raises(Refused, match="reads at most 256"):
+        run("shift", folders, asked.model_copy(update={"answers": Pair((mark,), (mark,) * (room.tuned + 1))}))
+
+
+def test_strangers_too_are_compared_as_far_as_both_can_read(strangers: Pair[Path]):
+    text = " The capital of France is Paris 🎉." * 9
+    given = ids_of(strangers.base, text)
+    asked = request(formats=Pair("plain", "few-shot"), answers=Pair(given, (40, 41)))
+    result = run("shift", strangers, asked)
+    forced = result.answers.base
+    assert forced.left_out and result.notes[0] == forced.left_out
+    assert text.startswith("".join(forced.texts)) and 0 < forced.spans[-1, 1] < len(text)
+    for side, reading in forced.readings.items():
+        assert reading.answer.spans[-1, 1] == forced.spans[-1, 1], "both end at the same character"
+        assert forced.log_probs[side].sum() == pytest.approx(reading.log_probs.sum(dtype=np.float64), abs=1e-2)
+    reading = forced.readings.tuned
+    assert len(reading.prompt) + len(reading.answer) - 1 <= 256
+
+
+def test_a_split_that_cannot_be_made_takes_nothing_else_away(tiny_pair: Pair[Path], tmp_path: Path):
+    """A format that is too long, or that no side has a template for, took the readings and the floors with it."""
+    bare = Pair(tiny_pair.base, Path(shutil.copytree(tiny_pair.base, tmp_path / "bare")))
+    result = run("shift", bare, request(formats=PLAIN, answers=ANSWERS, split=("plain", "chat")))
+    whole = run("shift", bare, request(formats=PLAIN, answers=ANSWERS))
+    assert whole.notes == () and result.unfinished == ()
+    (note,) = result.notes
+    assert note.startswith("Format or weights was not measured for the base and the tuned answer: Neither ")
+    for side, forced in result.answers.items():
+        assert forced.split is None and whole.answers[side].split is not None
+        assert forced.wording.nats == pytest.approx(whole.answers[side].wording.nats) and forced.numerical is not None
+        np.testing.assert_array_equal(forced.kl, whole.answers[side].kl)
+    long = "x " * 60 + "{instruction}"
+    answers = Pair(ANSWERS.base, (40,) * 180)
+    result = run("shift", bare, request(formats=PLAIN, answers=answers, split=("plain", long)))
+    assert result.answers.base.split is not None and result.answers.tuned.split is None
+    assert result.notes[0].startswith("Format or weights was not measured for the tuned answer: Prompt and answer are")
+
+
+def test_the_length_of_an_answer_is_looked_at_before_its_characters(
+    tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("model_utils.prompts.Detokenizer.push", lambda *given: pytest.fail("read token by token"))
+    with pytest.raises(Refused, match=r"reads at most 256"):
+        run("shift", tiny_pair, request(answers=Pair((5,) * 400, (40,))))
 
 
 def test_what_is_no_answer_is_refused(tiny_pair: Pair[Path]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,10 +15,11 @@ from hypothesis import strategies as st
 
 from dashboard.figures import shift as figures
 from dashboard.figures import theme
-from dashboard.widgets import format_or_weights, movement, shift_strips
+from dashboard.figures.labels import visible
+from dashboard.widgets import format_or_weights, movement, shift_strips, text
 from dashboard.widgets.token_strip import Alternative
 from model_utils.contracts.shift import MEASURES, SHARES, Floor, Forced
-from model_utils.pair import SIDES, Pair, Side
+from model_utils.pair import SIDES, Pair, Side, other_side
 from tests import results
 
 pytestmark = pytest.mark.slow
@@ -24,10 +27,6 @@ pytestmark = pytest.mark.slow
 WORDS = ("One", " two", " three", " four", " five", "<|end|>")
 BOTH = pytest.mark.parametrize("side", SIDES)
 LENGTHS = pytest.mark.parametrize("count", [0, 1, 2, 40])
-
-
-def other(side: Side) -> Side:
-    return "base" if side == "tuned" else "tuned"
 
 
 def many(count: int) -> tuple[str, ...]:
@@ -45,7 +44,7 @@ def test_swapping_the_sides_mirrors_the_figure(side: Side, measure: str):
     mirrored = results.swapped(straight)
     twin = {"kl": "kl_reverse", "kl_reverse": "kl"}.get(measure, measure)
     before = figures.figure(straight, side=side, measure=measure)
-    after = figures.figure(mirrored, side=other(side), measure=twin)
+    after = figures.figure(mirrored, side=other_side(side), measure=twin)
     sign = -1 if measure == "log_ratio" else 1
     lines = after.data[::-1] if measure == "entropy_change" else after.data
     for line, twin_line in zip(before.data, lines, strict=True):
@@ -90,6 +89,81 @@ def test_the_band_is_the_floor_and_only_of_log_ratios():
     assert (band.y0, band.y1) == (-0.7, 0.7)
     assert not figures.figure(result, measure="kl").layout.shapes
     assert not figures.figure(results.shift(floor=None)).layout.shapes
+
+
+NOT_MEASURED = Floor(Pair(0.5, float("nan")), ("Please: {instruction}",), Pair(6, 0))
+
+
+def test_a_floor_that_was_not_measured_greys_nothing():
+    """With a floor that is no number every mark was grey, for a reason that was none."""
+    result = results.shift(tuned=WORDS)
+    unknown = replace(result, answers=result.answers.map(lambda one: replace(one, wording=NOT_MEASURED)))
+    forced = unknown.answers.tuned
+    assert figures.floor(forced) is None and not figures.within_floor(forced).any()
+    assert forced.split is not None
+    for fig in (figures.figure(unknown), figures.split_figure(forced, forced.split)):
+        assert not fig.layout.shapes and not fig.layout.annotations
+        assert theme.LIGHT.noise not in np.atleast_1d(fig.data[-1].marker.line.color or fig.data[-1].marker.color)
+    assert "noise" not in movement.most_shifted(forced)
+    assert "nan" not in movement.floors_said(unknown.answers) + movement.taken_from(unknown.answers)
+    assert "tuned answer was not measured" in movement.floors_said(unknown.answers)
+
+
+def test_the_larger_floor_is_the_noise_and_gives_its_name():
+    forced = results.forced("tuned", WORDS, floor=0.5)
+    coarse = replace(forced, numerical=Floor(Pair(0.1, 2.5), ("one thread",), Pair(6, 6)))
+    assert (figures.floor(forced), figures.floor(coarse)) == (0.5, 2.5)
+    assert figures.noise_said(forced) == "a reworded prompt does as much"
+    assert figures.noise_said(coarse) == "numerical noise does as much"
+    np.testing.assert_array_equal(figures.within_floor(coarse), np.abs(coarse.log_ratios) <= 2.5)
+
+
+def test_a_total_within_the_noise_is_grey_and_says_so():
+    forced = results.forced("tuned", WORDS, ratios=(0.1, 2.0, -0.4, -3.0, 0.0, 9.0))
+    assert forced.split is not None
+    total = figures.split_figure(forced, forced.split).data[-1]
+    within = [True, False, True, False, True, False]
+    assert [colour == theme.LIGHT.noise for colour in total.marker.line.color] == within
+    assert ["reworded" in said for said in total.customdata] == within
+
+
+END = (0.1, 2.0, -3.0, 0.0, 1.0, 30.0)
+"""Log-ratios of `WORDS`: the token that ends the turn, which nobody reads, moved most."""
+
+
+def test_what_does_not_count_neither_leads_the_table_nor_sets_the_scale():
+    """Under another format the token that ends the turn has a log-ratio of 30 nats and made all others look like nothing."""
+    result = results.shift(tuned=WORDS)
+    led = replace(result, answers=Pair(result.answers.base, results.forced("tuned", WORDS, END)))
+    forced = led.answers.tuned
+    assert movement.order(forced).tolist() == [2, 1, 4, 0, 3, 5]
+    assert figures.limit(led) == 3.0
+    for measure in figures.ALIKE:
+        fig = figures.figure(led, measure=measure)
+        for line in fig.data:
+            values, counted = np.asarray(line.y, dtype=float), forced.counted
+            assert values[~counted] <= max(values[counted].max(), figures.limit(led) * (measure == "log_ratio"))
+    assert figures.figure(led).data[0].customdata[5] == "log-ratio +30.0000 nats", "what is said is not cut"
+    assert forced.split is not None
+    low, high = figures.split_figure(forced, forced.split).layout.yaxis.range
+    assert -4.0 < low < -3.0 and 2.0 < high < 4.0
+
+
+@pytest.mark.parametrize("measure", figures.MEASURES)
+def test_a_hover_says_the_measure_by_its_name_and_with_its_unit(measure: str):
+    result = results.shift(tuned=WORDS)
+    if measure not in figures.ALIKE:
+        result = replace(result, answers=result.answers.map(results.unlike))
+    shown = figures.MEASURES[measure]
+    for line in figures.figure(result, measure=measure).data:
+        assert all(said.startswith(shown.name) and said.endswith(shown.unit) for said in line.customdata)
+        assert "_" not in "".join(line.customdata)
+    assert bool(shown.unit) == (measure not in ("rank", "tv"))
+
+
+def test_quotation_marks_are_shown_as_they_are():
+    """Plotly knows no &quot; and printed it."""
+    assert visible("""say "it's" & <b>""", longest=40) == """say·"it's"·&amp;·&lt;b&gt;"""
 
 
 @pytest.mark.parametrize("measure", figures.ALIKE)
@@ -138,14 +212,14 @@ def test_answers_of_any_length_are_drawn_as_plain_json(count: int, unlike: bool)
 
 
 def test_measures_bear_the_names_of_the_result_so_that_an_address_can_say_them():
-    assert figures.ALIKE == MEASURES
+    assert tuple(figures.MEASURES) == MEASURES
 
 
 def test_where_tokens_are_not_alike_only_log_ratios_are_offered():
     forced = results.unlike(results.forced("tuned", WORDS))
     assert figures.offered(forced) == figures.UNLIKE
     lengths = np.array([len(text) for text in forced.texts])
-    np.testing.assert_allclose(figures.per_character(forced) * lengths, forced.log_ratios)
+    np.testing.assert_allclose(forced.per_character * lengths, forced.log_ratios)
 
 
 @given(st.text(min_size=1))
@@ -196,6 +270,26 @@ def test_before_the_floor_is_known_nothing_is_counted_and_without_one_this_is_sa
     assert movement.headline(forced) == f"{many}: {what} was not measured."
     nothing = Floor(Pair(float("nan"), float("nan")), (), Pair(0, 0))
     assert movement.headline(replace(forced, wording=nothing)).endswith("could not be measured.")
+
+
+def test_the_floor_of_each_answer_is_said_with_what_it_was_taken_from():
+    result = results.shift(tuned=WORDS, floor=0.7)
+    other = replace(result.answers.base, wording=Floor(Pair(0.2, 0.31), ("Task: {instruction}",), Pair(12_345, 7)))
+    answers = Pair(other, result.answers.tuned)
+    said, taken = movement.floors_said(answers), movement.taken_from(answers)
+    assert "nine in ten" in said and "0.7 nats in the tuned answer and 0.31 nats in the base answer" in said
+    assert "12,345 changes in base and 7 in tuned over 1 rewording," in taken
+    assert "numerical noise, 99 in 100 at most 1e-05 nats" in taken
+    assert "of a piece's" in movement.floors_said(answers.map(results.unlike))
+    assert movement.floors_said(results.shift(floor=None).answers) == ""
+
+
+def test_the_table_says_of_every_row_whether_noise_does_as_much():
+    forced = results.forced("tuned", WORDS)
+    table = movement.most_shifted(forced)
+    for place, noise in zip(table["place"], table["noise"], strict=True):
+        assert noise == ("beyond" if abs(forced.log_ratios[place]) > 0.5 else "within")
+    assert "reworded" in movement.pin_said(forced, 3) and "reworded" not in movement.pin_said(forced, 2)
 
 
 @given(st.lists(st.floats(-20, 20), min_size=0, max_size=30))
@@ -287,13 +381,23 @@ def test_both_models_stand_in_the_table_of_every_token():
 
 
 def test_where_tokens_are_not_alike_the_table_is_of_the_piece_and_of_what_the_reader_reads_at_its_beginning():
+    """Rank, probability and entropy stood there beside each other, of two tokens that are not the same."""
     forced = results.unlike(results.forced("tuned", WORDS))
     found = shift_strips.comparison(forced)
     found.check(len(WORDS))
-    assert found.rows[:2] == ("the piece", "probability")
+    assert found.rows == ("the piece", "1st", "2nd")
     assert found.cells[0].base[1] and not found.cells[1].base[1], "the reader's token is two of the writer's"
     assert found.cells[0].tuned[0] == found.cells[1].tuned[0]
     assert found.cells[1].tuned[1]
+
+
+def test_the_table_of_both_models_is_kept_as_long_as_its_answer():
+    forced = results.forced("tuned", WORDS)
+    assert shift_strips.comparison(forced) is shift_strips.comparison(forced)
+    gone = weakref.ref(forced)
+    del forced
+    gc.collect()
+    assert gone() is None, "eight answers with all that was measured stayed in memory"
 
 
 def test_the_first_difference_is_the_first_token_with_other_characters():
@@ -316,6 +420,32 @@ def test_the_parts_add_up_in_the_sentence():
     assert total == pytest.approx(forced.log_ratios[forced.counted].sum(), abs=0.006)
 
 
+@given(st.lists(st.tuples(st.floats(-30, 30), st.floats(-30, 30)), min_size=1, max_size=20))
+def test_the_parts_add_up_as_they_are_printed(changes: list[tuple[float, float]]):
+    """0.005 in two parts was rounded to 0.01 in each, and to 0.01 in their sum."""
+    ratios, away = map(np.array, zip(*changes, strict=True))
+    forced = results.forced("tuned", many(len(changes)), tuple(ratios))
+    other = Pair(forced.log_probs.base + away, forced.log_probs.tuned - away / 3)
+    split = replace(results.parted(forced.log_probs), log_probs=(forced.log_probs, other))
+    words = format_or_weights.said(split, forced)
+    total, weights, format, interaction = (round(100 * float(one)) for one in re.findall(r"[-+]\d+\.\d+", words))
+    assert total == weights + format
+    for said, values in ((total, split.total), (weights, split.weights), (interaction, split.interaction)):
+        assert said == pytest.approx(100 * values.sum(), abs=0.51)
+    assert format == pytest.approx(100 * split.format.sum(), abs=1.01)
+    assert "-0.00" not in words
+
+
+def test_tokens_that_are_in_no_sum_are_counted():
+    forced = results.forced("tuned", WORDS)
+    gap = np.where(np.arange(len(WORDS)) == 2, np.nan, forced.log_probs.base)
+    split = results.parted(Pair(gap, forced.log_probs.tuned))
+    assert "1 not in it, because a model has no such token" in format_or_weights.said(split, forced)
+    assert forced.split is not None and "not in it" not in format_or_weights.said(forced.split, forced)
+    total = float(format_or_weights.said(split, forced).split()[1])
+    assert total == pytest.approx(split.total[[0, 1, 3, 4]].sum(), abs=0.006)
+
+
 def test_one_format_on_both_sides_has_no_format_part():
     forced = results.forced("tuned", WORDS)
     assert forced.split is not None
@@ -329,5 +459,5 @@ def test_formats_to_choose_from_are_those_there_are_and_templates_in_use():
     own = "Question: {instruction}\nAnswer:"
     assert format_or_weights.offered((own, "plain"), (own, "plain"), False) == ["chat", "plain", "few-shot", own]
     assert format_or_weights.offered(("plain", "plain"), ("plain", "plain"), True) == ["plain", "few-shot"]
-    assert format_or_weights.short(own) == "own: Question: {instruction} Answer:"
-    assert len(format_or_weights.short(own * 9)) < 40
+    assert text.format_name(own) == "own: Question: {instruction} Answer:"
+    assert len(text.format_name(own * 9)) < 40

@@ -59,6 +59,10 @@ def test_only_what_can_be_checked_is_looked_for():
         ('Mention "tea" at least twice.', ['contains "tea" at least 2 times']),
         ('Include the words "tea" and "milk".', ['contains "tea"', 'contains "milk"']),
         ("Write it without commas.", ["no commas"]),
+        ("You cannot use any commas, and must not contain a single number.", ["no commas"]),
+        ("You are not allowed to use commas.", ["no commas"]),
+        ("Refrain from the use of commas.", ["no commas"]),
+        ("Do not use semicolons or commas.", ["no commas"]),
         ('End with "Good bye."', ['ends with "Good bye."']),
         ("Begin your answer with the word Well.", ['begins with "Well"']),
         ("Is 7 prime? Answer with yes or no.", ['only one of "yes", "no"']),
@@ -114,6 +118,15 @@ def test_what_is_stated_is_found(instruction: str, wanted: list[str]):
         "Do not use bullet points.",
         "Give me at least 5 words that rhyme with cat.",
         "Separate the items with commas.",
+        "Do not forget the commas.",
+        "Write it without semicolons but with commas.",
+        "Do not include more than 3 commas.",
+        "Don't use over two commas.",
+        "Write a list, not separated by commas.",
+        "An apostrophe is not a comma.",
+        "Name \u017fix animals.",
+        "Answer in s\u0131x words.",
+        "Answer in S\u0130X words.",
         "Do not say any word before repeating the request.",
     ],
 )
@@ -142,6 +155,9 @@ FRAGMENTS = (
         "commas",
         "appear",
         "highlight",
+        "\u017fix",
+        "s\u0131x",
+        "s\u0130x",
     ),
     *AWKWARD,
 )
@@ -150,8 +166,15 @@ FRAGMENTS = (
 @given(st.one_of(texts, st.lists(st.sampled_from(FRAGMENTS), max_size=14).map(" ".join)))
 @example("wrap answer title " * 5_000)
 @example("at least 5 words. " * 5_000)
+@example("Name \u017fix animals.")
+@example("Answer in s\u0131x words.")
 def test_any_instruction_can_be_read(text: str):
-    assert stated.find(text) == stated.find(text)
+    """'\u017fix' without case is 'six', and was taken for a number that nobody knows; one such line ended a whole list."""
+    found = stated.find(text)
+    assert len(set(found)) == len(found), "each once"
+    for check in found:
+        assert check.says and Check.model_validate_json(check.model_dump_json()) == check
+        assert check.kind in stated.FINDERS and not check.passes(" ")
 
 
 ASKING = (
@@ -236,7 +259,6 @@ def facts(check: Check) -> set[tuple]:
     return {(check.kind, text, end, count) for end, count in ends or {("", 0)}}
 
 
-@pytest.mark.slow
 def test_what_is_found_in_the_prompts_of_ifeval_is_stated_there():
     """IFEval leaves out some of what its prompts state (a haiku that should 'include the word "time"'); those count as wrong here."""
     folder = os.environ.get("CANDOR_DATA")

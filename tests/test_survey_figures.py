@@ -28,7 +28,7 @@ def swapped(result: Survey) -> Survey:
         replace(one, texts=one.texts.swap(), tokens=one.tokens.swap(), stops=one.stops.swap(), passed=one.passed.swap())
         for one in result.items
     ]
-    return replace(results.survey(*items, whole=bool(result.intervals)), models=result.models.swap())
+    return replace(results.survey(*items, whole=bool(figures.bounded(result))), models=result.models.swap())
 
 
 def drawn(result: Survey, dark: bool = False) -> dict[str, tuple[float, float, float]]:
@@ -94,6 +94,14 @@ def test_a_list_on_its_way_has_means_and_no_intervals():
     for name, (mean, low, high) in drawn(so_far).items():
         assert mean == pytest.approx(drawn(WHOLE)[name][0]) and np.isnan([low, high]).all()
     assert "[" not in widget.headline(so_far)
+
+
+def test_the_page_computes_no_mean_of_its_own():
+    """Snapshots had none, and the figure took them in a way of its own."""
+    assert figures.averages(WHOLE) == {one.measure: one for one in WHOLE.intervals}
+    assert figures.averages(replace(WHOLE, intervals=())) == {}
+    assert figures.bounded(WHOLE) == list(WHOLE.intervals)
+    assert not figures.bounded(results.survey(HALF, results.surveyed("Another?"), whole=False))
 
 
 @DARK

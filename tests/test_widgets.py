@@ -7,18 +7,24 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plotly.colors import sequential
 from streamlit.testing.v1 import AppTest
 
+from dashboard.figures import shift as figures
 from dashboard.figures import theme
-from dashboard.widgets import component, heads, token_strip
-from dashboard.widgets.component import BIDI_CONTROLS, QUIET, pack, settle, unpack, visible
-from dashboard.widgets.map_canvas import MapAxes, MapPanel, packed, payload
+from dashboard.widgets import component, download, heads, shift_strips, token_strip
+from dashboard.widgets import head_grid as grid
+from dashboard.widgets import map_canvas as canvas
+from dashboard.widgets.component import BIDI_CONTROLS, QUIET, Deflated, deflated, pack, settle, unpack, visible
+from dashboard.widgets.map_canvas import Head, MapAxes, MapView, encode, make_cells, packed, reduced, row_payload
 from dashboard.widgets.token_strip import GREYED, MARKED, Alternative, Comparison, cell_values, cells
+from model_utils.contracts.atlas import LOWEST
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded
+from model_utils.contracts.shift import Floor
 from model_utils.pair import Pair
 from tests import results
 from tests.strategies import texts
@@ -243,6 +249,16 @@ def test_what_is_packed_comes_out(given_arrays: dict[str, np.ndarray], text: str
         assert out[name].dtype == array.dtype and np.array_equal(out[name], array)
 
 
+@given(arrays)
+def test_what_is_deflated_comes_out_and_is_never_larger(given_arrays: dict[str, np.ndarray]):
+    smaller = {name: deflated(np.tile(array, 9)) for name, array in given_arrays.items()}
+    _, out = unpack(pack({}, smaller))
+    for name, array in given_arrays.items():
+        assert out[name].dtype == array.dtype and np.array_equal(out[name], np.tile(array, 9))
+        one = smaller[name]
+        assert not isinstance(one, Deflated) or len(one.data) < 9 * array.nbytes
+
+
 @given(st.integers(0, 9))
 def test_a_causal_map_is_packed_row_by_row_up_to_the_diagonal(count: int):
     values = np.arange(count * count, dtype=np.float32).reshape(count, count)
@@ -256,30 +272,144 @@ def axes(queries: range, keys: range, causal: bool) -> MapAxes:
     return MapAxes(["tok"] * max(queries.stop, keys.stop), np.array(queries), np.array(keys), causal)
 
 
-def test_map_payload_keeps_exact_values_and_is_half_of_dense_float32():
-    count, rng = 256, np.random.default_rng(0)
-    weights = [rng.random((count, count), dtype=np.float32) for _ in range(3)]
-    maps = [MapPanel(f"map {i}", values, "diverging", 1.0) for i, values in enumerate(weights)]
-    block = payload(maps, axes(range(count), range(count), causal=True), {})
-    header, out = unpack(block)
-    for i, values in enumerate(weights):
-        assert np.array_equal(out[f"values {i}"], values[np.tri(count, dtype=bool)])
-    assert len(block) < 0.52 * 3 * 4 * count**2
-    assert [panel["beyond"] for panel in header["panels"]] == [False] * 3
+def looks(heads: int, count: int, seed: int = 0) -> np.ndarray:
+    """(head, query, key) float32: causal rows that add up to 1, each with most of its look on the first token."""
+    scores = np.random.default_rng(seed).normal(size=(heads, count, count)).astype(np.float32) * 2
+    scores[:, :, 0] += 7
+    weights = np.exp(np.where(np.tri(count, dtype=bool), scores, -np.inf))
+    return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def sent_cells(weights: Pair[np.ndarray], over: MapAxes, head: Head = 0) -> tuple[bytes, dict, dict[str, np.ndarray]]:
+    cells = make_cells(weights, Pair(over, over), len(weights.base), head)
+    block = canvas.payload(cells, over, "k", "t", {}, {})
+    return block, *unpack(block)
+
+
+def test_the_exact_weights_of_all_heads_travel_together_and_only_up_to_the_diagonal():
+    count, heads = 256, 3
+    weights = Pair(looks(heads, count, 0), looks(heads, count, 1))
+    block, header, out = sent_cells(weights, axes(range(count), range(count), causal=True))
+    for side, given_weights in weights.items():
+        assert np.array_equal(out[side], given_weights[:, np.tri(count, dtype=bool)].ravel())
+    assert len(block) < 0.52 * 2 * heads * 4 * count**2
+    assert (header["heads"], header["head"]) == (heads, None)
 
 
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 3))
 def test_a_rectangular_map_comes_back_cell_by_cell_with_the_tokens_of_its_rows_and_columns(
     rows: int, columns: int, first: int
 ):
-    values = np.random.default_rng(0).random((rows, columns), dtype=np.float32)
+    values = np.random.default_rng(0).random((2, rows, columns), dtype=np.float32)
     over = axes(range(first + columns, first + columns + rows), range(first, first + columns), causal=False)
-    header, out = unpack(payload([MapPanel("cross", values, "sequential", 1.0)], over, {}))
-    assert not header["causal"] and len(header["pieces"]) == first + columns + rows
-    assert np.array_equal(out["queries"], over.queries) and np.array_equal(out["keys"], over.keys)
-    for row in range(rows):
-        for column in range(columns):
-            assert out["values 0"][row * columns + column] == values[row, column]
+    _, header, out = sent_cells(Pair(values, values[:, ::-1]), over)
+    assert not header["axes"][0]["causal"] and len(header["axes"][0]["pieces"]) == first + columns + rows
+    assert np.array_equal(out["queries 0"], over.queries) and np.array_equal(out["keys 0"], over.keys)
+    assert np.array_equal(out["base"].reshape(2, rows, columns), values)
+    assert np.array_equal(out["tuned"].reshape(2, rows, columns), values[:, ::-1])
+
+
+def test_one_head_of_1024_tokens_travels_in_half_a_megabyte_a_side():
+    count = 1024
+    weights = Pair(looks(1, count, 0), looks(1, count, 1))
+    over = axes(range(count), range(count), causal=True)
+    arrays = make_cells(weights, Pair(over, over), 1, 0).arrays
+    for side in ("base", "tuned"):
+        sizes = [
+            len(one.data) if isinstance(one, Deflated) else one.nbytes
+            for name, one in arrays.items()
+            if name.startswith(side)
+        ]
+        assert sum(sizes) <= 500_000
+    _, header, out = sent_cells(weights, over)
+    assert header["head"] == 0
+    assert out["base"].dtype == np.uint8 and len(out["base"]) == count * (count + 1) // 2
+
+
+def decoded(first: np.ndarray, rest: np.ndarray, code: np.ndarray, causal: bool) -> np.ndarray:
+    """(query, key): what map_canvas.js makes of the code."""
+    shares = np.where(code > 0, LOWEST ** (1 - (code.astype(float) - 1) / 254), 0)
+    out = np.zeros((len(first), len(first)))
+    out[np.tri(len(first), dtype=bool) if causal else np.ones_like(out, dtype=bool)] = shares
+    out *= rest[:, None]
+    out[:, 0] = first
+    return out
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_code_of_a_map_is_within_three_percent_with_the_first_token_shown_and_hidden(causal: bool):
+    """A code of the weights themselves lost what a row has beside a strong first token: 1e-7 of it may be all there is."""
+    weights = looks(1, 300)[0]
+    if not causal:
+        weights = (weights + weights.T) / 2
+    weights[7] = [1, *[1e-8] * 7, *[0] * 292]
+    out = decoded(*encode(weights, causal), causal)
+    shares, back = (each[1:, 1:] / each[1:, 1:].sum(axis=1, keepdims=True) for each in (weights.astype(float), out))
+    seen = shares > 2 * LOWEST
+    assert seen.sum() > 30_000 and (seen[6] == (np.arange(299) < 7)).all()
+    np.testing.assert_allclose(out[1:, 1:][seen], weights[1:, 1:][seen], rtol=0.03)
+    np.testing.assert_allclose(back[seen], shares[seen], rtol=0.06)
+    assert np.array_equal(out[:, 0], weights[:, 0]), "the first column is exact"
+
+
+def test_a_row_that_looks_only_at_the_first_token_has_nothing_beside_it():
+    first, rest, code = encode(looks(1, 4)[0], causal=True)
+    assert first[0] == 1 and rest[0] == 0 and code[0] == 0
+    assert not np.isnan(decoded(first, rest, code, causal=True)).any()
+
+
+def test_mean_and_strongest_of_heads_lie_between_the_heads():
+    weights = looks(4, 6)
+    mean, most = reduced(weights, "mean"), reduced(weights, "strongest")
+    np.testing.assert_allclose(mean.sum(axis=1), 1, rtol=1e-6)
+    assert (most >= mean).all() and (most == weights.max(axis=0)).all() and (mean >= weights.min(axis=0)).all()
+    assert np.array_equal(reduced(weights, 2), weights[2])
+
+
+def test_an_exact_row_is_handed_over_for_the_cells_that_are_shown_and_for_no_others():
+    count = 300
+    weights, over = Pair(looks(2, count, 0), looks(2, count, 1)), axes(range(count), range(count), causal=True)
+    cells, other = (make_cells(weights, Pair(over, over), 2, head) for head in (1, "mean"))
+    assert cells.of != other.of
+    asked = {"of": cells.of, "row": 200, "field": 0, "turn": 0.5}
+    header, out = unpack(row_payload(cells, asked, True, "k"))
+    assert header == {"canvas": "k", **asked}
+    for side, given_weights in weights.items():
+        assert np.array_equal(out[side], given_weights[1, 200])
+    header, out = unpack(row_payload(cells, {**asked, "field": 1}, False, "k"))
+    assert list(out) == ["tuned"] and np.array_equal(out["tuned"], weights.tuned[1, 200])
+    for wrong in (None, {**asked, "of": other.of}, {**asked, "row": count}, {**asked, "row": -1}):
+        assert unpack(row_payload(cells, wrong, True, "k")) == ({"canvas": "k", "row": None}, {})
+
+
+def test_cells_are_made_once_and_anew_for_other_weights_or_another_head_of_long_texts(state: dict):
+    for count, same in ((5, True), (canvas.EXACT + 1, False)):
+        state.clear()
+        weights, over = Pair(looks(2, count), looks(2, count)), axes(range(count), range(count), causal=True)
+        made = canvas._cells("k", weights, Pair(over, over), 2, 0)
+        assert canvas._cells("k", weights.map(lambda one: one[:]), Pair(over, over), 2, 0) is made
+        assert (canvas._cells("k", weights, Pair(over, over), 2, 1) is made) == same
+        assert canvas._cells("k", Pair(weights.tuned, weights.base), Pair(over, over), 2, 1) is not made
+
+
+@pytest.mark.parametrize("zoom", [None, "answer", ((2, 5), (0, 3))])
+@pytest.mark.parametrize("head", [1, "mean", "strongest"])
+def test_a_view_comes_back_as_it_went(zoom: str | canvas.Region | None, head: Head):
+    over = MapAxes("abcde", np.arange(5), np.arange(5), True, {"answer": ((3, 5), (0, 5))})
+    view = MapView(head, "log", False, zoom)
+    assert canvas._view(canvas._as_json(view), 2, Pair(over, over)) == view
+
+
+def test_a_view_stays_within_the_heads_and_regions_that_there_are():
+    over = axes(range(5), range(5), causal=True)
+    view = canvas._as_json(MapView(7, "log", True, "answer"))
+    assert canvas._view(view, 3, Pair(over, over)) == MapView(2, "log", True, None)
+
+
+def test_maps_that_do_not_fit_their_tokens_are_named(state: dict):
+    over = axes(range(5), range(5), causal=True)
+    with pytest.raises(AssertionError, match=r"tuned: weights \(2, 4, 4\) for maps of \(5, 5\)"):
+        canvas.map_canvas(Pair(looks(2, 5), looks(2, 4)), over, key="k", title="t")
 
 
 def test_a_map_holds_the_cells_that_it_draws_and_no_others():
@@ -288,6 +418,44 @@ def test_a_map_holds_the_cells_that_it_draws_and_no_others():
     assert held == {(3, 3), (4, 3), (4, 4), (5, 3), (5, 4), (5, 5)}
     held = {(query, key) for query in range(7) for key in range(7) if cross.hold(query, key)}
     assert held == {(query, key) for query in (3, 4, 5) for key in (0, 1, 2)}
+
+
+def grid_of(layers: int, heads: int, cells: int) -> tuple[Pair[np.ndarray], grid.HeadMeasure, np.ndarray]:
+    """Pictures of hard noise below the diagonal, a number of each head, and every second layer."""
+    rng = np.random.default_rng(0)
+    shape = (layers, heads, cells, cells)
+    pictures = Pair(*(np.tril(rng.integers(60, 256, shape)).astype(np.uint8) for _ in range(2)))
+    values = rng.random((layers, heads), dtype=np.float32)
+    return pictures, grid.HeadMeasure("change", values, "sequential", 0.69, "nats"), np.arange(layers) * 2
+
+
+def test_the_grid_of_a_model_of_30_by_9_heads_travels_in_less_than_2_mb():
+    pictures, measure, layers = grid_of(30, 9, 32)
+    block = grid.payload(pictures, measure, layers, {})
+    assert len(block) <= 2_000_000
+    header, out = unpack(block)
+    assert header["shape"] == [30, 9] and header["cells"] == {"base": [32, 32], "tuned": [32, 32]}
+    assert np.array_equal(out["layers"], layers) and np.array_equal(out["values"], measure.values.ravel())
+    for side, given_pictures in pictures.items():
+        assert np.array_equal(out[side], given_pictures.ravel())
+
+
+def test_the_opened_head_is_said_by_its_layer_and_one_outside_is_none(state: dict, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(grid, "_grid", lambda **given: None)
+    pictures, measure, layers = grid_of(3, 2, 4)
+    assert grid.head_grid(pictures, measure, layers, key="k", selected=(4, 1)) == (4, 1)
+    state["k"] = {"pick": {"cell": [2, 0], "click": "a"}}
+    assert grid.head_grid(pictures, measure, layers, key="k", selected=(4, 1)) == (2, 0)
+    for outside in ((1, 0), (4, 2), (4, -1)):
+        assert grid.head_grid(pictures, measure, layers, key="k", selected=outside) is None
+
+
+def test_a_grid_names_what_does_not_fit_its_layers(state: dict):
+    pictures, measure, layers = grid_of(3, 2, 4)
+    with pytest.raises(AssertionError, match=r"change: values \(3, 2\) for 2 layers"):
+        grid.head_grid(pictures, measure, layers[:2], key="k")
+    with pytest.raises(AssertionError, match=r"tuned: uint8 \(2, 2, 4, 4\) for \(3, 2\)"):
+        grid.head_grid(Pair(pictures.base, pictures.tuned[:2]), measure, layers, key="k")
 
 
 # Pins
@@ -340,6 +508,15 @@ def test_a_clicked_cell_that_the_page_takes_over_changes_nothing_in_the_payload(
     assert settle("k", (9, 4)) == ((9, 4), before)
 
 
+def test_what_else_is_settled_is_apart_from_the_pin(state: dict):
+    pin, view = settle("k", 3), settle("k", {"head": 0}, "view")
+    state["k"] = {"pick": {"cell": 5, "click": "a"}, "view": {"cell": {"head": 4}, "click": "b"}}
+    assert settle("k", 3) == (5, pin[1])
+    assert settle("k", {"head": 0}, "view") == ({"head": 4}, view[1])
+    assert pin[1]["key"] != view[1]["key"]
+    assert settle("k", {"head": 7}, "view")[1] == {**view[1], "cell": {"head": 7}, "turn": 1, "after": "b"}
+
+
 def test_a_pin_survives_the_component_not_being_shown(state: dict):
     state["k"] = {"pick": {"cell": 5, "click": "a"}}
     settle("k", None)
@@ -351,9 +528,10 @@ def widgets_page():
     import numpy as np
     import streamlit as st
 
-    from dashboard.widgets.map_canvas import MapAxes, MapPanel, map_canvas
+    from dashboard.widgets.map_canvas import MapAxes, map_canvas
     from dashboard.widgets.token_strip import token_strip
     from model_utils.contracts.common import Encoded
+    from model_utils.pair import Pair
 
     count = st.session_state.get("count", 3)
     empty = Encoded("", np.zeros(0, int), np.zeros((0, 2), int), np.zeros(0, np.uint8), np.zeros(0, bool), ())
@@ -364,21 +542,29 @@ def widgets_page():
     st.text(token_strip(empty, key="empty", label="nothing", values=np.zeros(0), colours="base"))
     st.text(token_strip(some, key="some", label="some", values=np.full(count, np.nan), colours="diverging", selected=2))
     square = MapAxes("abc"[:count], np.arange(count), np.arange(count), causal=True)
-    panel = MapPanel("base", np.eye(count), "sequential-base", 1.0)
-    st.text(map_canvas([panel], square, key="map", selected=(2, 1)))
+    st.text(map_canvas(Pair(*[np.eye(count)[None]] * 2), square, key="map", title="t", selected=(2, 1)).cell)
     cross = MapAxes("abc", np.arange(4 - count, 3), np.arange(4 - count), causal=False)
-    panel = MapPanel("base", np.ones((count - 1, 4 - count)), "sequential-base", 1.0)
-    st.text(map_canvas([panel], cross, key="rectangle", selected=(1, 0)))
+    weights = Pair(*[np.ones((1, count - 1, 4 - count))] * 2)
+    st.text(map_canvas(weights, cross, key="rectangle", title="t", selected=(1, 0)).cell)
+    own = map_canvas(
+        Pair(np.eye(count)[None], np.eye(3)[None]),
+        Pair(square, MapAxes("abc", np.arange(3), np.arange(3), causal=True)),
+        key="own",
+        title="t",
+        selected=(2, 2),
+        side="base",
+    )
+    st.text((own.cell, own.side))
 
 
 def test_widgets_draw_without_a_browser_and_drop_a_pin_outside():
     page = AppTest.from_function(widgets_page).run()
     assert not page.exception
-    assert [text.value for text in page.text] == ["None", "2", "(2, 1)", "(1, 0)"]
+    assert [text.value for text in page.text] == ["None", "2", "(2, 1)", "(1, 0)", "((2, 2), 'base')"]
     page.session_state["count"] = 2
     page.run()
     assert not page.exception
-    assert [text.value for text in page.text] == ["None", "None", "None", "None"]
+    assert [text.value for text in page.text] == [*["None"] * 4, "(None, None)"]
 
 
 def test_a_line_of_a_strip_ends_after_what_the_encoder_reads(sent: list[bytes]):
@@ -451,6 +637,33 @@ def test_what_a_strip_compares_greys_and_marks_reaches_the_browser(sent: list[by
     assert header["mark"] == "first difference" and header["greyedBecause"] == "within the noise floor"
 
 
+def test_both_strips_of_a_shift_grey_what_noise_does_mark_where_they_part_and_share_one_scale(sent: list[bytes]):
+    result = results.shift(tuned=("Paris", " is", " it", "<|end|>"), base=("Paris", " was", "\n\n"))
+    shift_strips.strips(result)
+    for block, forced, mark in zip(sent, result.answers.sides, (1, 1), strict=True):
+        header, out = unpack(block)
+        assert (out["flags"] & GREYED > 0).tolist() == (~forced.beyond).tolist()
+        assert np.flatnonzero(out["flags"] & MARKED).tolist() == [mark]
+        assert header["limit"] == figures.colour_limit(result)
+        np.testing.assert_allclose(out["values"], forced.log_ratios, rtol=1e-6)
+        assert header["greyedBecause"] == "a reworded prompt does as much"
+
+
+def test_strips_without_a_floor_grey_nothing(sent: list[bytes]):
+    unknown = Floor(Pair(float("nan"), float("nan")), (), Pair(0, 0))
+    result = results.shift()
+    shift_strips.strips(replace(result, answers=result.answers.map(lambda one: replace(one, wording=unknown))))
+    shift_strips.strips(results.shift(floor=None))
+    assert len(sent) == 4 and not any((unpack(block)[1]["flags"] & GREYED).any() for block in sent)
+
+
+@pytest.mark.parametrize(("join", "word"), [(np.add, "sum"), (np.multiply, "product"), (np.fmax, "largest")])
+def test_a_cell_says_how_the_values_of_its_tokens_were_joined(sent: list[bytes], join: np.ufunc, word: str):
+    sequence = byte_tokens("🎉a", {1, 2, 3, 4})
+    token_strip.token_strip(sequence, key="k", label="strip", values=np.ones(5), colours="base", join=join)
+    assert unpack(sent[0])[0]["joined"] == word
+
+
 def test_the_words_of_the_sides_are_those_of_the_theme():
     for mode, dark in (("light", False), ("dark", True)):
         assert token_strip.PALETTE[mode] == {
@@ -485,25 +698,25 @@ KINDS = pytest.mark.parametrize("kind", ATTENTION_KINDS)
 def test_a_pinned_row_stays_under_every_kind_of_attention_that_has_it(kind: AttentionKind):
     result = results.attention(text=results.encoder_decoder_sequence(), kind=kind)
     weights = result.weights.map(lambda weights: weights[1])
-    for query in range(len(result.sequence)):
+    for query in range(len(result.sequences.tuned)):
         for key in range(query + 1):
             cell = heads.pinned(result, weights, (query, key))
-            if query not in result.queries:
+            if query not in result.queries("tuned"):
                 assert cell is None
-            elif key in result.keys:
+            elif key in result.keys("tuned"):
                 assert cell == (query, key)
             else:
-                look = (weights.base + weights.tuned)[result.queries == query][0]
-                assert cell == (query, result.keys[look.argmax()]), "the key looked at most stands for it"
+                look = (weights.base + weights.tuned)[result.queries("tuned") == query][0]
+                assert cell == (query, result.keys("tuned")[look.argmax()]), "the key looked at most stands for it"
 
 
 @KINDS
 def test_a_row_along_the_text_has_its_numbers_where_it_can_look_and_none_elsewhere(kind: AttentionKind):
     result = results.attention(text=results.encoder_decoder_sequence(), kind=kind)
     weights = result.weights.tuned[0]
-    for row, query in enumerate(result.queries):
+    for row, query in enumerate(result.queries("tuned")):
         values = heads.along(result, weights, query)
-        seen = [key for key in result.keys if not result.causal or key <= query]
+        seen = [key for key in result.keys("tuned") if not result.causal or key <= query]
         assert np.flatnonzero(~np.isnan(values)).tolist() == seen
         np.testing.assert_array_equal(values[seen], weights[row, : len(seen)])
 
@@ -512,11 +725,35 @@ def test_a_row_along_the_text_has_its_numbers_where_it_can_look_and_none_elsewhe
 def test_a_row_of_a_decoder_chose_the_token_after_it_and_one_of_an_encoder_none(kind: AttentionKind):
     text = results.encoder_decoder_sequence()
     result, start = results.attention(text=text, kind=kind), len(results.READ)
-    for query in result.queries:
+    for query in result.queries("tuned"):
         last = query == len(text) - 1
         chosen = (
             None if kind == "encoder" or last else f"token {query - start} of the answer, {text.pieces[query + 1]!r}"
         )
-        said = heads.said(result, query)
+        said = heads.said(text, query)
         assert said.endswith(f"the model chooses {chosen}." if chosen else f"{text.pieces[query]!r}.")
     assert heads.first_row(result) == (0 if kind == "encoder" else start)
+
+
+def test_why_a_token_has_no_value_in_a_row_without_the_first():
+    result = results.attention()
+    shown = np.arange(len(result.sequences.tuned))
+    why = heads.why_without(result, 2, shown)
+    assert why[0] == "left out" and set(why[1:3]) == {"nothing is left without the first token"}
+    assert set(why[3:]) == {"comes later"}
+    cross = results.attention(text=results.encoder_decoder_sequence(), kind="cross")
+    start = len(results.READ)
+    why = heads.why_without(cross, start, np.arange(start + 2))
+    assert why[0] == "left out" and set(why[1:start]) == {"nothing is left without the first token"}
+    assert all(one.startswith("of the decoder") for one in why[start:])
+
+
+# Files of tables
+
+
+def test_a_text_that_is_missing_is_empty_in_the_file_and_the_others_are_guarded():
+    table = pd.DataFrame(
+        {"word": ["=1+1", None, "plain"], "other": ["-", float("nan"), ""], "number": [-1.5, 2.0, 3.0]}
+    )
+    lines = download.csv_file(table).decode().splitlines()
+    assert lines == ['"word","other","number"', '"\'=1+1","\'-",-1.5', '"","",2.0', '"plain","",3.0']

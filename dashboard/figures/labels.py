@@ -11,9 +11,9 @@ CONTROL = (
 
 
 def visible(piece: str, longest: int = 16) -> str:
-    """A token's characters with spaces and control characters as marks, escaped, because Plotly reads text as markup."""
+    """A token's characters with spaces and control characters as marks, escaped, because Plotly reads text as markup (but not &quot;)."""
     shown = piece.translate(CONTROL)
-    return html.escape(shown if len(shown) <= longest else shown[: longest - 1] + "…")
+    return html.escape(shown if len(shown) <= longest else shown[: longest - 1] + "…", quote=False)
 
 
 def numbered(position: int, piece: str) -> str:

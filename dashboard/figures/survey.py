@@ -50,15 +50,13 @@ WHOSE: dict[str, Side] = {"checks passed by base": "base", "checks passed by tun
 
 
 def averages(result: Survey) -> dict[str, Interval]:
-    """Measure -> its mean; while the list is not whole, of the instructions so far and without interval. What has no number is left out."""
-    known = result.intervals or tuple(_so_far(name, values) for name, values in measures(result.items).items())
-    return {one.measure: one for one in known if one.count}
+    """Measure -> its mean and interval. What has no number is left out."""
+    return {one.measure: one for one in result.intervals if one.count}
 
 
-def _so_far(measure: str, values: np.ndarray) -> Interval:
-    known = values[~np.isnan(values)]
-    mean = float(known.mean()) if len(known) else float("nan")
-    return Interval(measure, mean, float("nan"), float("nan"), len(known))
+def bounded(result: Survey) -> list[Interval]:
+    """Those that have an interval; none while the list goes on."""
+    return [one for one in result.intervals if np.isfinite(one.low)]
 
 
 def value(measure: str, number: float) -> str:

@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
-from dashboard import session
+from functools import partial
+
+from dashboard.session import address, questions, visits
+from dashboard.widgets.evidence import evidence
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
-from dashboard.widgets.reliance import pick_quantity_and_targets, reliance
+from dashboard.widgets.reliance import pick_request, reliance
 from dashboard.widgets.shared_text import pick_text
-from model_utils.contracts.attribution import AttributionRequest
 
 prompt_editor()
 question(
     "Which words did each model rely on?",
-    "For a word of the answer, each earlier word gets a score: how much it raised or lowered the model's support for that answer, as far as its gradient tells.",
+    "For a word of the answer, each earlier word gets a score: how much it raised or lowered the model's support for that answer. Below the scores stands a test of whether they can be believed.",
 )
 how_to_read(
     """
-Vermilion words raised the support for the chosen token, blue ones lowered it; all three strips share one scale. In the difference (tuned - base), vermilion means that the word counted more for the tuned model, blue more for the base model. Both models read exactly the same tokens.
+Vermilion words raised the support for the chosen token, blue ones lowered it (two methods have no sign: there, vermilion is more); all three strips share one scale. In the difference (tuned - base), vermilion means that the word counted more for the tuned model, blue more for the base model. Both models read exactly the same tokens.
 
-The method is *gradient x input*: the slope of the chosen quantity along each word's embedding, times that embedding. A *logit* is the model's raw support for the token; a *log-probability* (in nats) is its support against all other tokens. The score of the whole answer is the sum over its tokens.
+**What is explained.** A *logit* is the model's raw support for a token; a *log-probability* (in nats) is its support against all other tokens; a *probability* lies between 0 and 1. With *instead of*, the same of another token is subtracted: why this word and not that one? The score of the whole answer is the sum over its tokens. With the log-probability and a method whose scores add up, the difference explains the *log-ratio*: what made the tuned model prefer this answer.
 
-**What this cannot show.** The scores are a first-order approximation, each in its own model's embedding space, so their sizes are only roughly comparable between models. They need not add up to the value explained, they change with small changes of the text, and by themselves they prove nothing about why a model answered as it did.
+**How.** *Gradient* methods follow the slope of the quantity back to the words. Methods that *take parts away* read the text again without them. The format around the instruction and the control tokens always stay. Under the pickers stands how the chosen method works and fails, and what it costs.
+
+**Should you believe it?** Parts are taken away in the order of the scores, and in random orders. *Comprehensiveness* is how far the explained value falls when the highest scored parts go (higher is better), *sufficiency* how far it falls when only they stay (lower is better), each the mean over 1, 5, 10, 20 and 50 % of the parts. p is the share of random orders that do as well. At 5 % or less the scores are *better than chance*; otherwise they lose their colour, and should not be read. The test is about the explained tokens together; of very few parts it cannot tell.
+
+**What this cannot show.** Better than chance is not the same as right: other words may matter as much. A changed text is one that the model was not trained on, so part of an effect can be surprise at the gap. Scores of gradients live in each model's own embedding space, so their sizes are only roughly comparable between models. No score says why a model relied on a word.
 """
 )
 
-if session.visit().question is None:
+if visits.visit().question is None:
     nothing_yet(
         "Type an instruction and press Run. The words of your instruction appear here, coloured by how much each model relied on them."
     )
 else:
     side = pick_text()
-    quantity, targets = pick_quantity_and_targets()
-    request = AttributionRequest(**session.shared_answer(side), quantity=quantity, targets=targets)
-    follow("attribution", session.want("attribution", request), reliance)
-    session.write_address()  # the pickers may have kept another number than the one that was remembered
+    request = pick_request(questions.shared_answer(side))
+    before = visits.visit().held.get("attribution")
+    if before is not None and not questions.answers(before, request):
+        questions.drop(
+            "faithfulness"
+        )  # it is about the scores that were shown before, and the new ones would wait for it
+    held = questions.want("attribution", request)
+    follow("attribution", held, partial(reliance, request))
+    if held.result is not None:
+        evidence(held.result, request)
+    address.write_address()  # the pickers may have kept another number than the one that was remembered

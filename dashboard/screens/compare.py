@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from dashboard import session
 from dashboard.figures import generation
+from dashboard.session import inputs, questions, visits
 from dashboard.widgets.answers import answers, certainty, what_they_saw
 from dashboard.widgets.chart import chart
 from dashboard.widgets.conversation import go_on
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
-from dashboard.widgets.format_or_weights import usual_formats
 from dashboard.widgets.movement import movement
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
@@ -21,13 +20,14 @@ from model_utils.contracts.generation import Generation
 def compare(whole: Generation, instruction: str) -> None:
     """What tuning changed between both whole answers."""
     go_on(whole)
-    held = session.want("shift", session.shift_request(session.visit().split))
+    held = questions.want("shift", questions.shift_request(visits.visit().split))
     follow("shift", held, partial(movement, whole))
     if held.over and held.shown is None:
-        usual_formats()
         certainty(whole)
         chart(
-            generation.figure(whole, session.dark()),
+            generation.figure,
+            whole,
+            inputs.dark(),
             key="log-probabilities",
             alt="Log-probability of each token of both answers",
         )
@@ -47,6 +47,7 @@ The **base** model is on the left in blue, the **tuned** model on the right in v
 
 | what | unit and direction |
 |---|---|
+| **tokens/s** | how fast this side was written. Both models write at the same time and share the computer, so neither figure is what that model reaches alone. |
 | **log-ratio** | nats; log-probability in tuned minus that in base. 0: equally likely. +0.7: tuned holds the token twice as likely, +2.3 ten times; below 0 the same for base. |
 | **rank** | 1 is the model's own first choice at this place. *Unshifted*, *marginal*, *shifted*: the rank of the tuned answer's token in the base model is 1, 2 to 3, or beyond (and the mirror for the base answer). |
 | **KL, JS, TV** | how far apart the two models' whole distributions are at this place, not only at the token written; 0 is no difference. KL in nats without an upper end, once each way; JS in nats up to 0.69; TV from 0 to 1. |
@@ -60,13 +61,13 @@ Click a token, move along with the arrow keys or select a row to pin it: strips,
 """
 )
 
-asked = session.visit().question
+asked = visits.visit().question
 if asked is None:
     nothing_yet(
         "Type an instruction and press Run. Both answers appear here side by side, word by word, as the models write them."
     )
 else:
-    follow("generation", session.want("generation", asked.request), answers)
-    whole = session.generation()
+    follow("generation", questions.want("generation", asked.request), answers)
+    whole = questions.generation()
     if whole is not None:
         compare(whole, asked.request.messages[-1].content)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboard import session
+from dashboard.session import address, listing
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.instruction_list import instruction_list
 from dashboard.widgets.survey import survey
@@ -29,8 +29,8 @@ One answer can be an exception. Here each number is a mean over the instructions
 """
 )
 
-session.write_address()  # a change of page drops the question of the other pages from it
-held = session.many().held
+address.write_address()  # a change of page drops the question of the other pages from it
+held = listing.many().held
 if held is None:
     nothing_yet(
         "Paste a list of instructions or give a file, and press Run. A table of what tuning changed appears here, most different first."

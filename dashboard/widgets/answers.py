@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import session
+from dashboard.session import selection, visits
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import answer_text, plain, side_title
 from dashboard.widgets.token_strip import token_strip
@@ -16,7 +16,7 @@ from model_utils.pair import Pair, Side
 
 STOPPED: dict[StopReason, str] = {
     "end of turn": "ended by itself",
-    "delimiter": "ended where the next example would begin",
+    "delimiter": "ended at an empty line, or where its format would begin the next instruction",
     "length": "cut at the longest answer that you allow",
     "context": "cut where the model's context is full",
     "unfinished": "not finished",
@@ -24,12 +24,14 @@ STOPPED: dict[StopReason, str] = {
 
 
 def answers(result: Generation) -> None:
-    """What each model wrote so far, how fast, and why it ended; of several samples the first, the others below on demand."""
-    held = session.visit().held.get("generation")
+    """What each model wrote so far, how fast, and why it ended, with what has to be known of its prompt; of several samples the first,
+    the others below on demand."""
+    held = visits.visit().held.get("generation")
     stopped = held is not None and held.stopped
     for column, (side, answer) in zip(st.columns(2, gap="medium"), result.answers.items(), strict=True):
         with column:
             side_title(side, result.models[side].id, speed(answer))
+            notes(answer.prompt)
             answer_text(answer.text, side=side)
             st.caption(ending(answer, stopped))
     if len(result.samples) > 1:
@@ -53,7 +55,7 @@ def ending(answer: Answer, stopped: bool) -> str:
 
 
 def speed(answer: Answer) -> str:
-    """Tokens, and tokens a second of compute time."""
+    """Tokens, and tokens a second while this side wrote; the other may have written at the same time."""
     count = len(answer.answer)
     words = f"{count} token" + ("" if count == 1 else "s")
     rate = count / answer.seconds if answer.seconds > 0 else 0.0
@@ -71,7 +73,7 @@ def certainty(result: Generation) -> None:
 
 
 def _strip(side: Side, answer: Answer) -> None:
-    selected = session.visit().token if session.visit().side == side else None
+    selected = visits.visit().token if visits.visit().side == side else None
     picked = token_strip(
         answer.answer,
         key=f"answer-{side}",
@@ -84,7 +86,7 @@ def _strip(side: Side, answer: Answer) -> None:
         selected=selected,
     )
     if picked != selected:
-        session.select_token(side, picked)
+        selection.select_token(side, picked)
         st.rerun()
 
 
@@ -107,7 +109,6 @@ def what_they_saw(result: Generation) -> None:
 
 def _prompt(side: Side, name: str, prompt: Encoded) -> None:
     side_title(side, name, f"{len(prompt)} tokens")
-    notes(prompt)
     st.code(prompt.text, language=None, wrap_lines=True)
     if prompt.encoder_length:
         st.caption(plain(started(prompt)))

@@ -1,19 +1,32 @@
-// What both widgets use. Text from models and people reaches the page through textContent or fillText, never as markup.
+// What all widgets use. Text from models and people reaches the page through textContent or fillText, never as markup.
 const QUIET = "\u0001";
 
+const TYPES = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
+
+// Arrays that travelled deflated come out as their bytes; `inflated` makes them what they are.
 function unpack(block) {
   const view = new DataView(block.buffer, block.byteOffset, block.byteLength);
   const length = view.getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(block.subarray(4, 4 + length)));
-  const types = { uint8: Uint8Array, int32: Int32Array, float32: Float32Array };
   let at = 4 + length;
-  for (const { name, dtype, length: count } of header.arrays) {
+  for (const { name, dtype, length: count, deflated } of header.arrays) {
     at += (8 - (at % 8)) % 8;
-    const size = count * types[dtype].BYTES_PER_ELEMENT;
-    header[name] = new types[dtype](block.buffer.slice(block.byteOffset + at, block.byteOffset + at + size));
+    const type = deflated ? Uint8Array : TYPES[dtype];
+    const size = deflated ?? count * type.BYTES_PER_ELEMENT;
+    header[name] = new type(block.buffer.slice(block.byteOffset + at, block.byteOffset + at + size));
     at += size;
   }
   return header;
+}
+
+const isDeflated = (content) => content.arrays.some(({ deflated }) => deflated);
+
+async function inflated(content) {
+  const all = content.arrays.filter(({ deflated }) => deflated).map(async ({ name, dtype }) => {
+    const stream = new Blob([content[name]]).stream().pipeThrough(new DecompressionStream("deflate"));
+    content[name] = new TYPES[dtype](await new Response(stream).arrayBuffer());
+  });
+  await Promise.all(all);
 }
 
 function element(tag, className, text) {
@@ -102,43 +115,57 @@ function pinned({ key, cell, turn, after }) {
   return held.cell;
 }
 
-// A pick is reported at once, one that follows within PACE when that is over, and of several the last: a held key makes
-// thirty steps a second, and each report runs the page.
+// What is reported to Python of one thing: at once, what follows within PACE when that is over, and of several the last. A
+// held key makes thirty steps a second, and each report runs the page.
 const PACE = 150;
 
-function report(widget, cell) {
-  widget.waiting = { cell };
-  if (widget.pause === undefined) flush(widget);
-}
-
-function flush(widget) {
-  const { waiting } = widget;
-  widget.waiting = widget.pause = undefined;
-  if (!waiting) return;
-  widget.send(waiting.cell);
-  widget.pause = setTimeout(() => flush(widget), PACE);
+class Channel {
+  tell(value) {
+    this.waiting = { value };
+    if (this.pause === undefined) this.flush();
+  }
+  flush() {
+    const { waiting } = this;
+    this.waiting = this.pause = undefined;
+    if (!waiting) return;
+    this.send(waiting.value);
+    this.pause = setTimeout(() => this.flush(), PACE);
+  }
 }
 
 // One object per place on the page, kept while Streamlit calls again with new data. Streamlit runs the cleanup of a
-// superseded call after the next call may have begun, so only the latest call's cleanup counts.
-function mounted(make) {
+// superseded call after the next call may have begun, so only the latest call's cleanup counts. The widget tells Python
+// its pin and what else is in `names`; each of these is settled between page and person as the pin is.
+function mounted(make, names = []) {
   const instances = new WeakMap();
   return ({ parentElement, data, setStateValue }) => {
     let widget = instances.get(parentElement);
-    if (!widget) instances.set(parentElement, (widget = make(parentElement.querySelector(".root"))));
+    if (!widget) {
+      instances.set(parentElement, (widget = make(parentElement.querySelector(".root"))));
+      widget.channels = Object.fromEntries(["pick", ...names].map((name) => [name, new Channel()]));
+      widget.tell = (name, value) => widget.channels[name].tell(value);
+      widget.pick = (cell) => widget.tell("pick", cell);
+    }
     const turn = (widget.turn = (widget.turn ?? 0) + 1);
     const content = unpack(data);
-    widget.send = (cell) => {
-      const click = `${Date.now()}-${Math.random()}`;
-      Object.assign(pins.get(content.wish.key), { cell, click });
-      setStateValue("pick", { cell, click });
+    const wishes = { pick: content.wish, ...content.wishes };
+    for (const [name, channel] of Object.entries(widget.channels)) {
+      pinned(wishes[name]);
+      channel.send = (cell) => {
+        const click = `${Date.now()}-${Math.random()}`;
+        Object.assign(pins.get(wishes[name].key), { cell, click });
+        setStateValue(name, { cell, click });
+      };
+    }
+    const show = () => {
+      if (widget.turn !== turn || instances.get(parentElement) !== widget) return;
+      widget.show(content, ...Object.entries(widget.channels).map(([name, { waiting }]) => (waiting ? waiting.value : pinned(wishes[name]))));
     };
-    widget.pick = (cell) => report(widget, cell);
-    const pin = pinned(content.wish);
-    widget.show(content, widget.waiting ? widget.waiting.cell : pin);
+    if (isDeflated(content)) inflated(content).then(show);
+    else show();
     return () => {
       if (widget.turn !== turn) return;
-      clearTimeout(widget.pause);
+      for (const { pause } of Object.values(widget.channels)) clearTimeout(pause);
       widget.remove();
       instances.delete(parentElement);
     };

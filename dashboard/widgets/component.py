@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import struct
 import unicodedata
+import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +56,39 @@ def visible(text: str) -> str:
     return out.replace(QUIET + QUIET, "")
 
 
-def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+@dataclass(frozen=True)
+class Deflated:
+    """An array on its way to the browser, smaller than it is."""
+
+    dtype: str
+    length: int
+    """values in the array"""
+    data: bytes
+    """zlib"""
+
+
+def deflated(array: np.ndarray) -> np.ndarray | Deflated:
+    """`array` for `pack`, compressed; itself where that would not be smaller."""
+    data = zlib.compress(_bytes(array), 1)
+    return Deflated(array.dtype.name, array.size, data) if len(data) < array.nbytes else array
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+
+
+def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray | Deflated]) -> bytes:
     """One block of bytes: length of the header, the header as JSON, the arrays as they are, each at a multiple of 8."""
-    listed = [{"name": name, "dtype": array.dtype.name, "length": array.size} for name, array in arrays.items()]
+    listed, parts = [], [b""]
+    for name, array in arrays.items():
+        if isinstance(array, Deflated):
+            listed.append({"name": name, "dtype": array.dtype, "length": array.length, "deflated": len(array.data)})
+            parts.append(array.data)
+        else:
+            listed.append({"name": name, "dtype": array.dtype.name, "length": array.size})
+            parts.append(_bytes(array))
     text = json.dumps({**header, "arrays": listed}, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
-    parts = [struct.pack("<I", len(text)) + text]
-    parts += [array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes() for array in arrays.values()]
+    parts[0] = struct.pack("<I", len(text)) + text
     return b"".join(part + bytes(-len(part) % 8) for part in parts)
 
 
@@ -71,8 +100,12 @@ def unpack(block: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     arrays = {}
     for one in header.pop("arrays"):
         at += -at % 8
-        arrays[one["name"]] = np.frombuffer(block, dtype=one["dtype"], count=one["length"], offset=at)
-        at += arrays[one["name"]].nbytes
+        if "deflated" in one:
+            arrays[one["name"]] = np.frombuffer(zlib.decompress(block[at : at + one["deflated"]]), dtype=one["dtype"])
+            at += one["deflated"]
+        else:
+            arrays[one["name"]] = np.frombuffer(block, dtype=one["dtype"], count=one["length"], offset=at)
+            at += arrays[one["name"]].nbytes
     return header, arrays
 
 
@@ -92,22 +125,24 @@ def component(name: str) -> Callable[..., Any]:
     return st.components.v2.component(f"candor_{name}", html="<div class='root'></div>", css=css, js=js)
 
 
-def settle(key: str, given: Any) -> tuple[Any, dict[str, Any]]:
+def settle(key: str, given: Any, name: str = "pick") -> tuple[Any, dict[str, Any]]:
     """Which cell is pinned now, and the part of the payload that tells the browser when the page changed its mind.
 
     The later of two wishes wins: what the page gives as `selected` (when it changes) and what the person clicked. The
     browser moves the pin by itself on a click, so the payload stays the same to the byte and Streamlit does not send it
     again. Kept beside the component's own state, which Streamlit forgets when the component is not shown for one run.
+    `name` is what of the component's state it is about; of another than the pin, `cell` stands for any value of JSON.
     """
-    first = {"given": given, "pin": given, "click": None, "wish": {"key": key, "cell": given, "turn": 0, "after": None}}
-    memory = st.session_state.setdefault(f"{key}.pin", first)
+    wish = {"key": key if name == "pick" else f"{key}.{name}", "cell": given, "turn": 0, "after": None}
+    first = {"given": given, "pin": given, "click": None, "wish": wish}
+    memory = st.session_state.setdefault(f"{key}.pin" if name == "pick" else f"{key}.{name}", first)
     if memory["given"] != given:
         memory["given"] = given
         if given != memory["pin"]:  # else the page only took over what was clicked
             turn = memory["wish"]["turn"] + 1
-            memory["wish"] = {"key": key, "cell": given, "turn": turn, "after": memory["click"]}
+            memory["wish"] = {**wish, "turn": turn, "after": memory["click"]}
             memory["pin"] = given
-    pick = (st.session_state.get(key) or {}).get("pick")
+    pick = (st.session_state.get(key) or {}).get(name)
     if pick is not None and pick["click"] != memory["click"]:
         cell = pick["cell"]
         memory["click"], memory["pin"] = pick["click"], tuple(cell) if isinstance(cell, list) else cell

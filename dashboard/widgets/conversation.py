@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import session
+from dashboard.session import editor, visits
 from dashboard.widgets.text import escaped
 from model_utils.contracts.common import Message
 from model_utils.contracts.generation import Generation
@@ -20,14 +20,14 @@ WROTE = {"user": "you", "assistant": "model", "system": "system"}
 
 def earlier_turns() -> None:
     """What was said before the instruction, exactly, and a way to forget it."""
-    turns = session.visit().history
+    turns = visits.visit().history
     if not turns:
         return
     length = sum(len(turn.content) for turn in turns)
     label = f"Earlier turns: {len(turns)}"
     with st.expander(label, expanded=length <= SHORT, key=f"turns-{len(turns)}-{length}"):
         st.html(STYLE + f'<div class="turns">{"".join(map(_turn, turns))}</div>')
-        st.button("Forget earlier turns", key="forget-turns", on_click=session.forget_turns)
+        st.button("Forget earlier turns", key="forget-turns", on_click=editor.forget_turns)
 
 
 def _turn(turn: Message) -> str:
@@ -42,7 +42,7 @@ def go_on(result: Generation) -> None:
             st.button(
                 f"Go on from the {side} answer",
                 key=f"go-on-{side}",
-                on_click=session.go_on,
+                on_click=editor.go_on,
                 args=(answer.text,),
                 disabled=silent,
                 help="This answer has no text."

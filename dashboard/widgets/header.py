@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from dashboard import session
 from dashboard.figures import theme
+from dashboard.session import compute, inputs, visits
+from dashboard.widgets.download import OWN_DOWNLOAD
 from dashboard.widgets.load_report import load_report
 from dashboard.widgets.pair_picker import pair_picker
 from dashboard.widgets.text import plain
@@ -63,7 +64,7 @@ button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} 
 
 def configure() -> None:
     st.set_page_config(page_title="Candor", page_icon=ICON, layout="wide")
-    colours = theme.palette(session.dark())
+    colours = theme.palette(inputs.dark())
     st.logo(LOGO.format(base=colours.sides.base, tuned=colours.sides.tuned, text=colours.text), size="large")
     st.html(
         STYLE.format(
@@ -75,22 +76,23 @@ def configure() -> None:
             text=colours.text,
         )
     )
+    st.html(OWN_DOWNLOAD)
 
 
 def draw() -> None:
     """The pair, and what is being computed in the background."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="header"):
-        opening = session.visit().opening
-        polling = POLL_SECONDS if opening or session.background_jobs() else None
+        opening = visits.visit().opening
+        polling = POLL_SECONDS if opening or compute.background_jobs() else None
         st.fragment(_background, run_every=polling)(opening)
         pair_picker()
-    if session.visit().reading:
+    if visits.visit().reading:
         load_report()
 
 
 def _background(opening: bool) -> None:
     """What is computed for nobody in particular; `opening`: a pair was on its way when the page was drawn."""
-    if opening and not session.visit().opening:
+    if opening and not visits.visit().opening:
         st.rerun()
-    for job in session.background_jobs():
+    for job in compute.background_jobs():
         st.progress(job.fraction, text=plain(f"{job.kind.replace('_', ' ').capitalize()}: {job.note or 'waiting'}"))

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from dashboard import session
 from dashboard.figures import load_report as figures
+from dashboard.pages import page_of
+from dashboard.session import compute, inputs, pairs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.explained import how_to_read
 from dashboard.widgets.progress import status
@@ -58,20 +59,22 @@ def _architectures(report: LoadReport) -> tuple[str, str]:
 def _abilities_said(abilities: Sequence[Ability]) -> str:
     if all(one.works for one in abilities):
         return "everything works"
-    works = list(dict.fromkeys(_page(one) for one in abilities if one.works))
+    works = list(dict.fromkeys(page_of(one.analysis) for one in abilities if one.works))
     parts = [f"{_listed(works)} {'works' if len(works) == 1 else 'work'}"] if works else []
     without = sorted((one for one in abilities if not one.works), key=lambda one: one.reason)
     for reason, group in groupby(without, key=lambda one: one.reason):
-        names = list(dict.fromkeys(_page(one) for one in group))
+        names = list(dict.fromkeys(page_of(one.analysis) for one in group))
         parts.append(f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not, because {reason}")
     return ", ".join(parts)
 
 
-def _page(ability: Ability) -> str:
-    """The page that shows it."""
-    return {"generation": "Compare", "shift": "Compare", "survey": "Many"}.get(
-        ability.analysis, ability.analysis.capitalize()
-    )
+PARTS = {
+    "shift": "Compare, token by token,",
+    "atlas": "Attention, all heads at a glance,",
+    "ablation": "Attention, heads switched off,",
+    "faithfulness": "Attribution, whether scores can be believed,",
+}
+"""analysis -> its part of a page that shows another one too"""
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -92,25 +95,23 @@ def notes(report: LoadReport) -> list[str]:
 # --- as it lies open --------------------------------------------------------------------------------------------------
 
 
-@st.dialog("Load report", width="large", on_dismiss=session.close_report)
+@st.dialog("Load report", width="large", on_dismiss=pairs.close_report)
 def load_report() -> None:
     """The report of the pair that is asked, with what is still being checked until it is whole."""
-    session.report_pair()
-    held = session.visit().report
-    assert held is not None, "there is no report"
+    held = pairs.report_pair()
     if held.over:
         _draw(held)
     else:
         st.fragment(_news, run_every=POLL_SECONDS)(held)
 
 
-def _news(held: session.Held) -> None:
+def _news(held: compute.Held) -> None:
     if held.over:
         st.rerun()
     _draw(held)
 
 
-def _draw(held: session.Held) -> None:
+def _draw(held: compute.Held) -> None:
     report: LoadReport | None = held.shown
     if held.state == "failed":
         st.error(plain(held.job.error or ""))
@@ -133,7 +134,9 @@ def _report(report: LoadReport) -> None:
     if not np.isnan(report.tensor_differences).all():
         st.subheader("How far tuning moved each layer", anchor=False)
         chart(
-            figures.figure(report, session.dark()),
+            figures.figure,
+            report,
+            inputs.dark(),
             key="change-by-layer",
             alt="Relative change of the weights of each layer",
         )
@@ -157,7 +160,7 @@ def _report(report: LoadReport) -> None:
 def _ability(ability: Ability) -> str:
     mark, word = ("✓", "works") if ability.works else ("✗", "does not work")
     reason = f"{':' if not ability.works else ','} {ability.reason}" if ability.reason else ""
-    name = "Compare, token by token," if ability.analysis == "shift" else _page(ability)
+    name = PARTS.get(ability.analysis) or page_of(ability.analysis)
     return f"<li><b>{mark} {escaped(name)}</b> {word}{escaped(reason)}</li>"
 
 

@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import session
 from dashboard.figures import generation as certainties
 from dashboard.figures import shift as figures
+from dashboard.session import address, inputs, selection, visits
 from dashboard.widgets.chart import chart
-from dashboard.widgets.download import csv_file
+from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.format_or_weights import format_or_weights
 from dashboard.widgets.shift_strips import chance, pinned, strips, token_of, unit_of
 from dashboard.widgets.text import plain
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.shift import Floor, Forced, Shift
-from model_utils.pair import SIDES, Side
+from model_utils.pair import SIDES, Pair, Side
 
 CERTAINTY = "certainty"
 """The measure that is not of the shift: how sure each model was of its own answer."""
@@ -26,7 +26,12 @@ SHARES_HELP = (
 )
 FLOOR_HELP = (
     "The same instruction in other words that mean the same ('Please: ...', 'Task: ...') changes every probability a little, in one and the same "
-    "model. Nine in ten of those changes are smaller than this floor. What is below it says nothing about tuning."
+    "model; so does the same text in another batch, with padding, by another kernel or on one thread. What changed by no more than this is grey: "
+    "it says nothing about tuning. Of each floor the larger of both models counts."
+)
+FILE_HELP = (
+    "Every token of both answers (every piece, where the models part text into different tokens) with every number of this page, also those of "
+    "the parts and the noise floors. Ranks count from 1, TV goes from 0 to 1, per character is nats a character, and all others are nats."
 )
 
 
@@ -41,7 +46,7 @@ def movement(whole: Generation, result: Shift) -> None:
 
 def _measuring() -> bool:
     """Whether more is on its way."""
-    held = session.visit().held.get("shift")
+    held = visits.visit().held.get("shift")
     return held is not None and not held.over
 
 
@@ -51,7 +56,7 @@ def _inspect(whole: Generation, result: Shift) -> None:
     side = _along(whole, result)
     _most_shifted(result, side)
     format_or_weights(result, side, unit_of(result.answers[side], pinned(side)))
-    session.write_address()  # with what is looked at now
+    address.write_address()  # with what is looked at now
 
 
 # The headline
@@ -65,8 +70,11 @@ def _headline(result: Shift) -> None:
         if shares_said(tuned):
             st.markdown(plain(f"Of the tuned answer {shares_said(tuned)}."), help=SHARES_HELP)
         st.caption(plain(" ".join(filter(None, ["The mirror:", mirror, _sentence(shares_said(base))]))))
-        if tuned.wording is not None and tuned.counted.any():
-            st.caption(plain(floor_said(tuned.wording)), help=FLOOR_HELP)
+        if said := floors_said(result.answers):
+            st.caption(plain(said), help=plain(f"{FLOOR_HELP} {taken_from(result.answers)}"))
+    for forced in result.answers.sides:
+        if forced.left_out:
+            st.warning(plain(forced.left_out))
     if not all(forced.alike for forced in result.answers.sides):
         st.info(
             "The two models part text into different tokens, so they are compared on pieces of text whose ends are token ends in both. "
@@ -91,7 +99,7 @@ def headline(forced: Forced, measuring: bool = False) -> str:
         return f"{many}: measuring what a reworded prompt would change ..."
     if forced.wording is None:
         return f"{many}: what a reworded prompt would change was not measured."
-    if not np.isfinite(forced.wording.nats):
+    if figures.floor(forced) is None:
         return f"{many}: what a reworded prompt would change could not be measured."
     return f"{int((forced.beyond & forced.counted).sum())} of {many} changed more than a reworded prompt would change them."
 
@@ -103,13 +111,49 @@ def shares_said(forced: Forced) -> str:
     return ", ".join(f"{name} {share:.0%}" for name, share in forced.shares().items())
 
 
-def floor_said(floor: Floor) -> str:
-    """What counts as noise, and what it was taken from."""
-    counted = max(floor.values.sides)
-    return (
-        f"A reworded prompt changes the log-probability of a token by up to {floor.nats:.2f} nats "
-        f"(90th percentile over {len(floor.runs)} rewordings, {counted:,} changes measured a model)."
+def floors_said(answers: Pair[Forced]) -> str:
+    """What counts as noise in each answer, or why that is not known; nothing before it was measured."""
+    measured = [one for one in (answers.tuned, answers.base) if one.wording is not None and one.counted.any()]
+    known = [
+        f"{one.wording.nats:.3g} nats in the {one.writer} answer"
+        for one in measured
+        if one.wording is not None and figures.floor(one) is not None
+    ]
+    unit = "token" if answers.tuned.alike else "piece"
+    said = f"When only the instruction is reworded, nine in ten changes of a {unit}'s log-probability are at most "
+    return " ".join(
+        [
+            *([f"{said}{' and '.join(known)}."] if known else []),
+            *(unmeasured(one) for one in measured if figures.floor(one) is None),
+        ]
     )
+
+
+def unmeasured(forced: Forced) -> str:
+    """Why an answer has no noise floor."""
+    if not np.isfinite(forced.log_ratios[forced.counted]).any():
+        why = "one of the models has none of its tokens"
+    else:
+        why = "no other wording of the instruction fits a model's context and passes through its prompt format"
+    return f"The noise of the {forced.writer} answer was not measured, because {why}; nothing of it is greyed."
+
+
+def taken_from(answers: Pair[Forced]) -> str:
+    """The numbers behind both floors of each answer."""
+    return " ".join(
+        f"In the {one.writer} answer: {_changes(one.wording)} over {_count(one.wording.runs)}, nine in ten at most "
+        f"{one.wording.nats:.3g} nats; {_changes(one.numerical)} by numerical noise, 99 in 100 at most {one.numerical.nats:.2g} nats."
+        for one in (answers.tuned, answers.base)
+        if one.wording is not None and one.numerical is not None and figures.floor(one) is not None
+    )
+
+
+def _count(rewordings: tuple[str, ...]) -> str:
+    return f"{len(rewordings)} rewording{'' if len(rewordings) == 1 else 's'}"
+
+
+def _changes(floor: Floor) -> str:
+    return f"{floor.values.base:,} changes in base and {floor.values.tuned:,} in tuned"
 
 
 # A measure along the answer
@@ -123,11 +167,11 @@ def _along(whole: Generation, result: Shift) -> Side:
         forced = result.answers[side]
         measure = _pick_measure(forced)
     if measure == CERTAINTY:
-        chart(certainties.figure(whole, session.dark()), key="along", alt="How sure each model was of its own answer")
+        chart(certainties.figure, whole, inputs.dark(), key="along", alt="How sure each model was of its own answer")
         st.caption("How sure each model was of its own answer, token by token; the two lines are two different texts.")
     elif len(forced.spans):
-        figure = figures.figure(result, session.dark(), side, measure, unit_of(forced, pinned(side)))
-        chart(figure, key="along", alt=f"{figures.MEASURES[measure].name} along the {side} answer")
+        unit, alt = unit_of(forced, pinned(side)), f"{figures.MEASURES[measure].name} along the {side} answer"
+        chart(figures.figure, result, inputs.dark(), side, measure, unit, key="along", alt=alt)
         if remarks(forced):
             st.caption(remarks(forced))
     else:
@@ -137,13 +181,17 @@ def _along(whole: Generation, result: Shift) -> Side:
 
 def remarks(forced: Forced) -> str:
     """What has to be known about the marks of the curve."""
-    hollow = "" if forced.counted.all() else "Hollow marks are not counted: people do not read them."
+    hollow = (
+        ""
+        if forced.counted.all()
+        else "Hollow marks are not counted, because people do not read them; they stand no farther out than those that are."
+    )
     few = "" if forced.alike else "Only log-ratios are known here, because the two models read different tokens."
     return f"{hollow} {few}".strip()
 
 
 def _pick_answer() -> Side:
-    side = session.visit().side
+    side = visits.visit().side
     chosen = st.segmented_control(
         "Whose answer",
         SIDES,
@@ -153,21 +201,21 @@ def _pick_answer() -> Side:
         help="Both models read the answer that this model wrote, each after its own prompt.",
     )
     if chosen != side:
-        session.read_along(chosen)
-        session.rerun_fragment()
+        selection.read_along(chosen)
+        inputs.rerun_fragment()
     return chosen
 
 
 def _pick_measure(forced: Forced) -> str:
     names = (*figures.offered(forced), CERTAINTY)
-    key = "measure" if forced.alike else "measure-of-pieces"
+    inputs.keep_among("measure", names)
     return st.segmented_control(
         "Measure",
         names,
         default=names[0],
         format_func=lambda name: figures.MEASURES[name].name if name in figures.MEASURES else name,
         required=True,
-        key=key,
+        key="measure",
         persist_state="session",
         wrap=True,
     )
@@ -177,8 +225,9 @@ def _pick_measure(forced: Forced) -> str:
 
 
 def order(forced: Forced) -> np.ndarray:
-    """(row,) int64 units, the largest log-ratio either way first, what cannot be compared last."""
-    return np.argsort(-np.nan_to_num(np.abs(forced.log_ratios), nan=-1.0), kind="stable")
+    """(row,) int64 units, the largest log-ratio either way first; what is not counted, and then what cannot be compared, last."""
+    sizes = np.abs(forced.log_ratios)
+    return np.lexsort((-sizes, ~forced.counted, np.isnan(sizes)))
 
 
 def most_shifted(forced: Forced) -> pd.DataFrame:
@@ -194,6 +243,8 @@ def most_shifted(forced: Forced) -> pd.DataFrame:
             "log-ratio": table["log_ratio"],
         }
     )
+    if figures.floor(forced) is not None:
+        shown["noise"] = np.where(figures.within_floor(forced)[rows], "within", np.where(table["beyond"], "beyond", ""))
     if forced.alike:
         shown[f"rank in {forced.reader}"] = table["rank"]
         if table["ties"].any():
@@ -205,26 +256,17 @@ def most_shifted(forced: Forced) -> pd.DataFrame:
 
 def _most_shifted(result: Shift, side: Side) -> None:
     forced = result.answers[side]
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("Most shifted first", anchor=False, width="content")
-        st.download_button(
-            "Download as CSV",
-            data=lambda: csv_file(result.table()),
-            file_name="shift.csv",
-            mime="text/csv",
-            on_click="ignore",
-            help="Every token of both answers with every measure, in nats. An apostrophe stands before a token that a spreadsheet would take for a formula.",
-        )
+    heading_with_csv("Most shifted first", result.table, "shift.csv", FILE_HELP)
     if not len(forced.spans):
         st.caption(f"The {side} answer has no token to list.")
         return
     unit, rows, key = unit_of(forced, pinned(side)), order(forced), f"most-shifted-{side}"
     st.caption(plain(pin_said(forced, unit)))
-    session.select_row(key, None if unit is None else int(np.flatnonzero(rows == unit)[0]))
+    inputs.select_row(key, None if unit is None else int(np.flatnonzero(rows == unit)[0]))
 
     def pick() -> None:
-        chosen = session.value(key).selection.rows
-        session.select_token(side, token_of(forced, int(rows[chosen[0]])) if chosen else None)
+        chosen = inputs.value(key).selection.rows
+        selection.select_token(side, token_of(forced, int(rows[chosen[0]])) if chosen else None)
 
     decimals = st.column_config.NumberColumn(format="%.3f", width="small")
     small = st.column_config.Column(width="small")
@@ -241,6 +283,9 @@ def _most_shifted(result: Shift, side: Side) -> None:
             "base": st.column_config.NumberColumn("base probability", format="%.3g", width="small"),
             "tuned": st.column_config.NumberColumn("tuned probability", format="%.3g", width="small"),
             "log-ratio": decimals,
+            "noise": st.column_config.TextColumn(
+                width="small", help="within: it changed no more than noise changes it"
+            ),
             "KL": decimals,
         },
         alt=f"The tokens of the {side} answer, most shifted first",
@@ -255,4 +300,7 @@ def pin_said(forced: Forced, unit: int | None) -> str:
     rank = forced.readings[forced.reader].ranks[unit] if forced.alike else 0
     known = f"{ratio:+.2f} nats" if np.isfinite(ratio) else "no log-ratio"
     where = f", rank {rank:,} in {forced.reader}" if rank else ""
-    return f"Pinned: {forced.texts[unit]!r} at {unit}: base {chances.base}, tuned {chances.tuned}, {known}{where}."
+    little = f"; {figures.noise_said(forced)}" if figures.within_floor(forced)[unit] else ""
+    return (
+        f"Pinned: {forced.texts[unit]!r} at {unit}: base {chances.base}, tuned {chances.tuned}, {known}{where}{little}."
+    )

@@ -8,7 +8,7 @@ import streamlit as st
 from pydantic import ValidationError
 from streamlit.delta_generator import DeltaGenerator
 
-from dashboard import session
+from dashboard.session import compute, inputs, pairs, visits
 from dashboard.widgets.load_report import POLL_SECONDS, sentence
 from dashboard.widgets.progress import status
 from dashboard.widgets.text import plain
@@ -39,8 +39,8 @@ if (panel && !panel.contains(document.activeElement)) { panel.tabIndex = -1; pan
 
 def pair_picker() -> None:
     """Draws the button; with the panel in it while that is open."""
-    session.keep_panel()
-    panel = st.popover(plain(title(session.visit().pair)), key=session.PAIR_PANEL, on_change="rerun")
+    pairs.keep_panel()
+    panel = st.popover(plain(title(visits.visit().pair)), key=pairs.PAIR_PANEL, on_change="rerun")
     if panel.open:
         with panel, st.container(key="pair-panel"):
             top = st.container()
@@ -57,7 +57,7 @@ def pair_picker() -> None:
 
 def _refused(place: DeltaGenerator) -> None:
     """Why the last choice was not taken, where whoever made it looks."""
-    here = session.visit()
+    here = visits.visit()
     if here.refused:
         place.error(plain(f"{here.refused} The pair is still {title(here.pair)}."))
 
@@ -82,30 +82,30 @@ def _last_part(id: str) -> str:
 
 def _present() -> None:
     """What is known about the pair that is asked, and what became of the last choice."""
-    here = session.visit()
-    if here.report is None:
-        session.report_pair()
-    held = here.report
-    assert held is not None, "opening the panel asks for a report"
-    held.job.wait(0.2)
-    if not held.over:
-        st.fragment(_opening, run_every=POLL_SECONDS)(held)
-        return
-    if held.state == "failed":
-        st.error(plain(f"{held.job.error} The pair is {title(here.pair)} again."))
-    elif held.state == "cancelled":
-        st.caption(plain(f"Stopped. The pair is {title(here.pair)} again."))
+    here = visits.visit()
+    known = ""
+    if here.unopened is None:
+        held = here.report or pairs.report_pair()
+        held.job.wait(0.2)
+        if not held.over:
+            st.fragment(_opening, run_every=POLL_SECONDS)(held)
+            return
+        if held.state == "failed":
+            st.error(plain(f"{held.job.error} The pair is {title(here.pair)} again."))
+        elif held.state == "cancelled":
+            st.caption(plain(f"Stopped. The pair is {title(here.pair)} again."))
+        known = plain(sentence(held.result)) if held.result is not None else ""
     words, button = st.columns([4, 1], vertical_alignment="center")
-    words.markdown(plain(sentence(held.result)) if held.result is not None else "")
-    button.button("Load report", key="read-report", on_click=session.read_report, width="stretch")
+    words.markdown(known)
+    button.button("Load report", key="read-report", on_click=pairs.read_report, width="stretch")
 
 
-def _opening(held: session.Held) -> None:
+def _opening(held: compute.Held) -> None:
     if held.over:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(held.job.fraction, text=plain(status(held)))
-        st.button("Cancel", key="cancel-opening", on_click=session.cancel_opening)
+        st.button("Cancel", key="cancel-opening", on_click=pairs.cancel_opening)
     if held.shown is not None:
         st.caption(plain(sentence(held.shown)))
 
@@ -115,14 +115,14 @@ def _opening(held: session.Held) -> None:
 
 def _choice(specs: Specs, name: str, about: str, key: str) -> None:
     """One line of a list; the present pair has a mark."""
-    mark = "  ✓" if specs == session.visit().pair else ""
+    mark = "  ✓" if specs == visits.visit().pair else ""
     about = f"  \n:small[:gray[{plain(about)}]]" if about else ""
     label = f"{plain(name)}{mark}{about}"
     st.button(label, key=key, type="tertiary", width="stretch", wrap=True, on_click=_choose, args=(specs,))
 
 
 def _choose(specs: Specs) -> None:
-    session.visit().refused = session.choose_pair(specs)
+    visits.visit().refused = pairs.choose_pair(specs)
 
 
 def _embedded() -> None:
@@ -133,7 +133,7 @@ def _embedded() -> None:
 
 
 def _recent() -> None:
-    others = [specs for specs in session.other_pairs() if specs not in [pair.specs for pair in EMBEDDED]]
+    others = [specs for specs in pairs.other_pairs() if specs not in [pair.specs for pair in EMBEDDED]]
     if others:
         st.markdown("**Recent**")
     with st.container(gap=None):
@@ -206,21 +206,21 @@ def _fields(side: str) -> None:
 
 def _choose_own() -> None:
     """What was typed becomes the pair."""
-    if not all(session.value(f"own-{side}-id").strip() for side in SIDES):
-        session.visit().refused = "Type a folder or a Hub name for both sides."
+    if not all(inputs.value(f"own-{side}-id").strip() for side in SIDES):
+        visits.visit().refused = "Type a folder or a Hub name for both sides."
         return
     try:
         _choose(Pair(_typed("base"), _typed("tuned")))
     except ValidationError as error:
-        session.visit().refused = explain(error)
+        visits.visit().refused = explain(error)
 
 
 def _typed(side: str) -> ModelSpec:
-    id, revision, adapter = (session.value(f"own-{side}-{part}").strip() for part in ("id", "revision", "adapter"))
+    id, revision, adapter = (inputs.value(f"own-{side}-{part}").strip() for part in ("id", "revision", "adapter"))
     return ModelSpec(
         id=id,
         revision=revision or None,
         adapter=adapter or None,
-        dtype=session.value("own-dtype"),
-        placement=session.value("own-placement"),
+        dtype=inputs.value("own-dtype"),
+        placement=inputs.value("own-placement"),
     )

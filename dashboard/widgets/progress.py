@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import streamlit as st
 
-from dashboard import session
+from dashboard.session import address, compute, pairs, questions
 from dashboard.widgets.text import plain
 
 POLL_SECONDS = 0.12
@@ -18,52 +19,57 @@ AT_ONCE_SECONDS = 0.2
 Draw = Callable[[Any], None]
 
 
-def follow(kind: str, held: session.Held, draw: Draw) -> None:
-    """Draws the job's result, or partial results with progress until it is over; then the page runs once more."""
+def follow(kind: str, held: compute.Held, draw: Draw, said: str | None = None) -> None:
+    """Draws the job's result, or partial results with progress until it is over; then the page runs once more.
+
+    `said` is why another job of the page failed: the same is not said twice.
+    """
     held.job.wait(AT_ONCE_SECONDS)
     if held.over:
         if held.result is not None:
-            news = session.learn(held.result.models), session.select_as_wished()
+            news = pairs.learn(held.result.models), address.select_as_wished()
             if any(news):
                 st.rerun()
         with st.container():  # the places that the fragment below takes, so that nothing jumps
             with st.container():
-                _ended(kind, held)
+                if said is None or held.job.error != said:
+                    ended(kind, held, partial(questions.again, kind))
             _draw(held, draw)
     else:
         st.fragment(_news, run_every=POLL_SECONDS)(kind, held, draw)
 
 
-def _news(kind: str, held: session.Held, draw: Draw) -> None:
+def _news(kind: str, held: compute.Held, draw: Draw) -> None:
     if held.over:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key=f"progress-{kind}"):
         st.progress(held.job.fraction, text=plain(status(held)))
-        st.button("Stop", key=f"stop-{kind}", on_click=session.stop, args=(kind,))
+        st.button("Stop", key=f"stop-{kind}", on_click=questions.stop, args=(kind,))
     _draw(held, draw)
 
 
-def _draw(held: session.Held, draw: Draw) -> None:
+def _draw(held: compute.Held, draw: Draw) -> None:
     with st.container():
         if held.shown is not None:
             draw(held.shown)
 
 
-def status(held: session.Held) -> str:
+def status(held: compute.Held) -> str:
     """What is being done for it, in words."""
     if held.job.state == "queued":
-        return f"Waiting: {ordinal(held.job.place)} in the queue" if session.busy() else "Loading the models"
+        return f"Waiting: {ordinal(held.job.place)} in the queue" if compute.busy() else "Loading the models"
     note = held.job.note or "starting"
     return note[0].upper() + note[1:]
 
 
-def _ended(kind: str, held: session.Held) -> None:
+def ended(kind: str, held: compute.Held, again: Callable[[], None]) -> None:
+    """Why there is no whole result; `again` asks for it once more."""
     if held.state == "failed":
         st.error(plain(held.job.error or "This failed without saying why; the log of the server says more."))
     elif held.state == "cancelled":
         with st.container(horizontal=True, vertical_alignment="center", key=f"stopped-{kind}"):
             st.caption("Stopped before the end." + ("" if held.shown is None else " This is what there was."))
-            st.button("Run it again", key=f"again-{kind}", on_click=session.again, args=(kind,))
+            st.button("Run it again", key=f"again-{kind}", on_click=again)
 
 
 def ordinal(number: int) -> str:

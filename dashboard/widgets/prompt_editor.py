@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import streamlit as st
 
-from dashboard import session
 from dashboard.link import MAX_TOP_K
+from dashboard.session import address, editor, inputs, pairs, questions, visits
 from dashboard.widgets.conversation import earlier_turns
 from dashboard.widgets.text import plain
 from model_utils import demo
-from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, SLOT
+from model_utils.contracts.common import FORMATS, MAX_NEW_TOKENS, SLOT, Specs
 from model_utils.contracts.generation import MAX_SAMPLES
 
 EXPLAINED = {
     "chat": "chat: in the chat template",
     "few-shot": "few-shot: after solved examples",
     "plain": "plain: the bare instruction",
-    session.OWN: "own template: in your own text",
+    editor.OWN: "own template: in your own text",
 }
 CHOOSING = {
-    session.GREEDY: "greedy: always the most probable",
-    session.SAMPLED: "sampled: drawn at random, by probability",
+    editor.GREEDY: "greedy: always the most probable",
+    editor.SAMPLED: "sampled: drawn at random, by probability",
 }
 
 
 def prompt_editor() -> None:
     """Draws the form; Run (or an example) makes it the question of every page."""
-    session.look_as_wished()
-    session.select_as_wished()
+    address.ask_as_linked(visits.visit().linked)
+    address.look_as_wished()
+    address.select_as_wished()
     earlier_turns()
     _instruction()
     if manner(_examples):
-        session.run()
-    about_manner()
+        questions.run()
+    about_manner(editor.form())
     _remarks()
 
 
@@ -43,9 +44,9 @@ def manner(examples: Callable[[], None]) -> bool:
 
     `examples` draws what can be asked with one click.
     """
-    chat, whose = not session.without_template(), session.askable()
+    chat, whose = not pairs.without_template(), editor.askable()
     with st.container(horizontal=True, vertical_alignment="bottom", key="asking"):
-        own = [one for one in whose if _format(one, chat) == session.OWN]
+        own = [one for one in whose if _format(one, chat) == editor.OWN]
         _length()
         examples()
         with st.popover("More", key="more"):
@@ -55,22 +56,30 @@ def manner(examples: Callable[[], None]) -> bool:
     return run
 
 
-def about_manner() -> None:
+def about_manner(form: visits.Form) -> None:
     """What has to be known of these models and of how they are asked."""
     if embedded():
         st.caption(plain(demo.ABOUT))
-    if session.without_template():
+    if pairs.without_template():
         st.caption(
             "Neither model has a chat template, so they can be asked with examples, with the bare instruction or in a template of your own."
         )
-    if chosen := chosen_under_more(session.form()):
+    if (specs := visits.visit().unopened) is not None:
+        st.caption(plain(run_opens(specs)))
+    if chosen := chosen_under_more(form):
         st.caption(chosen)
+
+
+def run_opens(specs: Specs) -> str:
+    """Whose names whoever wrote the link chose, before anything of them is looked for."""
+    names = " and ".join(dict.fromkeys(spec.name for spec in specs.sides))
+    return f"Run opens {names}, as the link says; what is not on this machine is downloaded."
 
 
 def _remarks() -> None:
     """What has to be known before or after Run."""
-    here = session.visit()
-    if not session.write_address():
+    here = visits.visit()
+    if not address.write_address():
         st.caption(
             "This question is too long for the address of the page: there is no link to it, and a reload loses it."
         )
@@ -78,29 +87,36 @@ def _remarks() -> None:
         st.error(plain(here.problem))
     elif here.linked is not None:
         st.caption("This question came with the link; press Run to ask it.")
-    elif session.edited():
+    if questions.edited():
         st.caption("You changed the question; what follows is still about the one before. Press Run to ask again.")
 
 
-def chosen_under_more(form: session.Form) -> str:
+def chosen_under_more(form: visits.Form) -> str:
     """What is not as it is at first, in words, because the popover hides it."""
-    said = ["the same tokens on both sides"] if form.same_tokens else []
-    if form.sampling is not None:
-        answers = "" if form.samples == 1 else f", {form.samples} answers a side"
-        drawn = f"temperature {form.sampling['temperature']:g}, seed {form.sampling['seed']}{answers}"
-        said.append(f"sampled ({drawn})")
-    if form.system.strip():
-        said.append("with a system message")
+    said = manner_said(form.same_tokens, form.sampling, form.system, form.samples)
     return f"Asked with: {'; '.join(said)}." if said else ""
+
+
+def manner_said(same_tokens: bool, sampling: Mapping[str, float] | None, system: str, samples: int = 1) -> list[str]:
+    """How both sides are asked, beside formats and length, in words; what is as it is at first is not said."""
+    said = ["the same tokens on both sides"] if same_tokens else []
+    if sampling is not None:
+        drawn = [f"temperature {sampling['temperature']:g}"]
+        drawn += [f"top-p {sampling['top_p']:g}"] if sampling["top_p"] != 1 else []
+        drawn += [f"top-k {sampling['top_k']:,}"] if sampling["top_k"] else []
+        drawn += [f"seed {sampling['seed']}"]
+        drawn += [f"{samples} answers a side"] if samples > 1 else []
+        said.append(f"sampled ({', '.join(drawn)})")
+    return [*said, "with a system message"] if system.strip() else said
 
 
 def _instruction() -> None:
     st.text_area(
         "Instruction",
-        key=session.at_first(session.INSTRUCTION),
+        key=editor.at_first(editor.INSTRUCTION),
         height=96,
         placeholder="Type what both models should do"
-        + (" next, after the earlier turns." if session.visit().history else "."),
+        + (" next, after the earlier turns." if visits.visit().history else "."),
         persist_state="session",
     )
 
@@ -109,9 +125,9 @@ def _format(whose: str, chat: bool) -> str:
     """How one side, or both, are asked; `chat`: whether that can be chosen."""
     return st.selectbox(
         f"Format for {whose}",
-        [name for name in (*FORMATS, session.OWN) if chat or name != "chat"],
+        [name for name in (*FORMATS, editor.OWN) if chat or name != "chat"],
         format_func=EXPLAINED.__getitem__,
-        key=session.at_first(session.format_key(whose, chat)),
+        key=editor.at_first(editor.format_key(whose, chat)),
         help="What is written around the instruction before the model reads it. Base models only continue text, so examples help them; tuned models were trained on chats.",
         width=256,
         persist_state="session",
@@ -123,8 +139,8 @@ def _length() -> None:
         "Longest answer, tokens",
         min_value=1,
         max_value=MAX_NEW_TOKENS,
-        key=session.at_first("length"),
-        help="An answer ends by itself, or where its format would begin the next instruction, or here.",
+        key=editor.at_first("length"),
+        help="An answer ends by itself or here; in a format other than chat also at an empty line, or where the format would begin the next instruction.",
         width=168,
         persist_state="session",
     )
@@ -138,7 +154,7 @@ def _templates(whose: tuple[str, ...], own: list[str]) -> None:
         if one in own:
             column.text_area(
                 f"Template for {one}",
-                key=session.at_first(f"template-{one}"),
+                key=editor.at_first(f"template-{one}"),
                 height=96,
                 help=f"What the model reads, with {SLOT} where the instruction goes; the answer follows.",
                 persist_state="session",
@@ -147,7 +163,7 @@ def _templates(whose: tuple[str, ...], own: list[str]) -> None:
 
 def embedded() -> bool:
     """Whether both models come with Candor."""
-    return all(spec.id in demo.MODELS for _, spec in session.visit().pair.items())
+    return all(spec.id in demo.MODELS for _, spec in visits.visit().pair.items())
 
 
 def _examples() -> None:
@@ -167,10 +183,10 @@ def _examples() -> None:
 
 
 def _take_example() -> None:
-    chosen = session.take("example")
+    chosen = inputs.take("example")
     if chosen is not None:
-        session.write_instruction(chosen.instruction)
-        session.run()
+        inputs.write(editor.INSTRUCTION, chosen.instruction)
+        questions.run()
 
 
 # --- the seldom-used ----------------------------------------------------------------------------------------------------
@@ -179,13 +195,13 @@ def _take_example() -> None:
 def _more() -> None:
     st.toggle(
         "The same tokens on both sides",
-        key=session.at_first("same-tokens"),
+        key=editor.at_first("same-tokens"),
         help="Both models read exactly one prompt, in one format, so that nothing but their weights differs.",
         persist_state="session",
     )
     st.text_area(
         "System message",
-        key=session.at_first("system"),
+        key=editor.at_first("system"),
         height=68,
         placeholder="None. It is written in front of the conversation.",
         persist_state="session",
@@ -195,10 +211,10 @@ def _more() -> None:
         list(CHOOSING),
         horizontal=True,
         format_func=CHOOSING.__getitem__,
-        key=session.at_first("sampling"),
+        key=editor.at_first("sampling"),
         persist_state="session",
     )
-    if how == session.SAMPLED:
+    if how == editor.SAMPLED:
         _sampling()
     st.caption("The address of this page holds the question and the view: copy it to come back, or for others.")
 
@@ -222,8 +238,8 @@ def _sampling() -> None:
 
 def _share(label: str, key: str, help: str) -> None:
     """Any number may be typed; Run says which are possible."""
-    st.number_input(label, step=0.1, format="%g", key=session.at_first(key), help=help, persist_state="session")
+    st.number_input(label, step=0.1, format="%g", key=editor.at_first(key), help=help, persist_state="session")
 
 
 def _count(label: str, key: str, low: int, high: int, help: str) -> None:
-    st.number_input(label, low, high, step=1, key=session.at_first(key), help=help, persist_state="session")
+    st.number_input(label, low, high, step=1, key=editor.at_first(key), help=help, persist_state="session")

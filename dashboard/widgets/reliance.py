@@ -1,27 +1,58 @@
-"""Attribution scores of both models: what is explained, the three strips, and the strongest tokens as bars."""
+"""Attribution scores of both models: what is explained and how, three strips on one scale, the strongest parts, and all answer tokens at once."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import streamlit as st
+from pydantic import ValidationError
 
-from dashboard import session
+from dashboard import link
 from dashboard.figures import attribution
+from dashboard.session import inputs, pairs, questions, selection, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.evidence import faded, verdicts
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
-from model_utils.contracts.attribution import QUANTITIES, UNITS, Attribution, Quantity
-from model_utils.pair import Pair
+from model_utils import prompts
+from model_utils.contracts.attribution import (
+    GRADIENTS,
+    GRANULARITIES,
+    METHODS,
+    OPERATORS,
+    QUANTITIES,
+    REMOVALS,
+    SHAPLEY_PARTS,
+    UNITS,
+    Attribution,
+    AttributionRequest,
+    Granularity,
+    Method,
+)
+from model_utils.contracts.common import explain
+from model_utils.errors import Refused
+from model_utils.pair import Pair, Side
+from model_utils.parts import parts_of
 
 Extent = Literal["one token", "the whole answer"]
 EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
+LABELS: dict[Granularity, str] = {"token": "tokens", "word": "words", "sentence": "sentences", "span": "own passages"}
+HOW: dict[Method, str] = {
+    "gradient x input": "The slope of the chosen quantity along each part's embedding, times that embedding. One pass forward and one back for each target: fast. It is exact only where the model is linear, and blind where it is saturated (a probability near 0 or 1).",
+    "gradient norm": "How strongly the quantity reacts to a small change of each part, whatever its direction. No sign: it cannot say whether a part spoke for or against.",
+    "integrated gradients": "Slopes summed on the way from a text without content (the mean of all embeddings) to this one. The scores should add up to the difference between both ends; how far they miss that is shown as the completeness error. The way leads through texts that nobody writes.",
+    "occlusion": "Each part is taken away once, and the answer read again: what is lost is its score. Simple and honest about one part at a time; two parts that say the same hide each other.",
+    "Shapley values": "What a part adds, on average over all orders in which the parts could arrive. The scores add up exactly. Twelve parts at most, because every subset is read.",
+    "sparse surrogate": "64 random halves of the text are read, and a linear model with few terms is fitted to what came out (ContextCite). Good for long texts in sentences; it knows no interplay, and draws every score towards 0.",
+    "attention rollout": "The attention of all layers multiplied. Shown for contrast: it knows neither values nor signs, and most of it gathers on the first token whatever the text says.",
+}
+"""How each method works, and fails."""
 
 
-def pick_quantity_and_targets() -> tuple[Quantity, tuple[int, ...]]:
-    """What to explain: one token of the answer (the selected one, else the first) or all of it, and in which quantity."""
+def pick_request(shared: dict[str, Any]) -> AttributionRequest:
+    """What to explain (the selected token, else the first, or all of the answer), in which quantity, against what, in which parts, and how."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="pick-target"):
         extent = st.segmented_control(
             "Explain", EXTENTS, default=EXTENTS[0], required=True, key="extent", persist_state="session"
@@ -29,35 +60,177 @@ def pick_quantity_and_targets() -> tuple[Quantity, tuple[int, ...]]:
         quantity = st.segmented_control(
             "Quantity", QUANTITIES, default=QUANTITIES[0], required=True, key="quantity", persist_state="session"
         )
-    return quantity, () if extent == EXTENTS[1] else (session.visit().token or 0,)
+        against = _pick_against() if extent == EXTENTS[0] else None
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pick-method"):
+        method = st.selectbox("Method", METHODS, key="method", width=240, persist_state="session")
+        granularity = st.selectbox(
+            "Parts",
+            GRANULARITIES,
+            format_func=LABELS.__getitem__,
+            key="granularity",
+            width=168,
+            persist_state="session",
+        )
+        prompt_only = st.toggle(
+            "Instruction only",
+            key="prompt-only",
+            persist_state="session",
+            help="Scores are shown for parts of the instruction, not for earlier tokens of the answer.",
+        )
+        operator = OPERATORS[0]
+        if method in REMOVALS:
+            operator = st.selectbox(
+                "Taken away by",
+                OPERATORS,
+                key="operator",
+                width=200,
+                persist_state="session",
+                help="The mean of all embeddings in its place; masked, so that no other token may look at it (the token that chooses the target still knows itself); or left out, so that what follows moves up.",
+            )
+    spans: tuple[str, ...] = ()
+    if granularity == "span":
+        written = st.text_area(
+            "Passages of the instruction, one a line, as they stand there",
+            key="spans",
+            height=96,
+            max_chars=link.MAX_SPANS,
+            persist_state="session",
+        )
+        spans = tuple(dict.fromkeys(line.strip() for line in written.splitlines() if line.strip()))
+        if not spans:
+            st.info("Write the passages of the instruction that are to be scored, one on each line.")
+            st.stop()
+    try:
+        request = AttributionRequest(
+            **shared,
+            quantity=quantity,
+            targets=() if extent == EXTENTS[1] else (visits.visit().token or 0,),
+            against=against,
+            method=method,
+            granularity=granularity,
+            spans=spans,
+            answer_too=not prompt_only,
+            operator=operator,
+        )
+    except ValidationError as error:
+        st.error(plain(explain(error)))
+        st.stop()
+    st.caption(HOW[method] + _cost(request))
+    return request
 
 
-def reliance(result: Attribution) -> None:
-    """The answer to pick from, the values explained, three strips on one scale, and the bars."""
+def _pick_against() -> str | int | None:
+    """Another token that might have stood there: typed, or by its id one of the writer's own alternatives."""
+    offered = _alternatives()
+    written = st.selectbox(
+        "instead of",
+        list(offered),
+        index=None,
+        key=f"against-{id(visits.visit().question)}-{visits.visit().side}-{visits.visit().token or 0}",
+        placeholder="any other token",
+        accept_new_options=True,
+        width=200,
+        help="Explains why the token stands there and not this other one: pick what else the model might have written, or type one.",
+    )
+    return offered.get(written, written) if written and written.strip() else None
+
+
+def _alternatives() -> dict[str, int]:
+    """What the writer might have written instead -> its id."""
+    here, whole = visits.visit(), questions.generation()
+    answer = whole.answers[here.side] if whole is not None else None
+    place = here.token or 0
+    if answer is None or place >= len(answer.alternative_pieces):
+        return {}
+    found = zip(answer.alternative_pieces[place], answer.alternative_ids[place].tolist(), strict=True)
+    return {piece: id for piece, id in found if piece.strip() and piece != answer.answer.pieces[place]}
+
+
+def _cost(request: AttributionRequest) -> str:
+    """What it takes, in passes over the text of each model, and about how long."""
+    facts, whole = pairs.facts(), questions.generation()
+    if facts is None or whole is None:
+        return ""
+    answer = whole.answers[request.answer_from]
+    try:
+        read = prompts.join(answer.prompt, answer.answer)
+        parts = int(parts_of(read, request)[1].sum())
+    except Refused:
+        return ""  # why is said where the scores would be
+    tokens, targets = len(read), len(request.targets) or len(answer.answer)
+    forward, back = {
+        "integrated gradients": (request.steps + 2, request.steps * targets),
+        "occlusion": (parts + 1, 0),
+        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
+        "sparse surrogate": (65, 0),
+        "attention rollout": (1, 0),
+    }.get(request.method, (1, targets))
+    size = sum(one.parameters for one in facts.sides)
+    seconds = (2 * forward + 4 * back) * size * tokens / 1e11
+    said = f" Cost: about {forward:,} passes forward" + (f" and {back:,} back" if back else "") + " in each model"
+    maps = max(one.layers * one.heads for one in facts.sides) * tokens**2 * 8 / 2**20
+    memory = f", up to {maps:,.0f} MB for attention maps" if request.method in GRADIENTS and maps >= 50 else ""
+    return f"{said}, {'less than a second' if seconds < 1 else f'some {seconds:,.0f} seconds'} on two cores{memory}."
+
+
+def reliance(request: AttributionRequest, result: Attribution) -> None:
+    """The answer to pick from, the values explained, three strips on one scale, the bars, and all answer tokens at once."""
     notes(result.sequence)
+    for note in result.notes:
+        st.warning(plain(note))
     _target(result)
     _values(result)
+    judged = verdicts(result, request) if _whole(result) else None
+    pale = faded(judged)
+    signed = result.method not in ("gradient norm", "attention rollout")
     st.caption(
-        "Vermilion raised it, blue lowered it, to first order; full colour means the same in all three strips. "
-        "The scores alone prove nothing: see How to read this."
-    )
-    scores = result.totals()
-    limit = attribution.limit(scores)
-    for side, values in scores.items():
+        ("Vermilion raised it, blue lowered it" if signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
+        + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
+    )  # fmt: skip
+    totals = result.open_totals()
+    limit = attribution.limit(totals)
+    for side, values in totals.items():
         side_title(side, result.models[side].id)
-        _strip(result, scores, values, limit, side)
+        _strip(result, values, limit, side, side in pale)
     side_title("difference", "tuned - base")
-    _strip(result, scores, attribution.difference(scores), limit, "difference")
+    _strip(result, attribution.difference(totals), limit, "difference", "difference" in pale)
+    _apart(result)
     st.subheader("The words that counted most", anchor=False)
     chart(
-        attribution.figure(result, session.dark()), key="strongest", alt="Scores of the strongest tokens in both models"
+        attribution.figure,
+        result,
+        inputs.dark(),
+        pale,
+        key="strongest",
+        alt="Scores of the strongest parts in both models",
     )
+    if pale:
+        st.caption(
+            plain(
+                f"Pale and without colour: the scores of {' and '.join(side for side in pale if side != 'difference')} point at what the model relies on no better than random ones do. Do not read them."
+            )
+        )
+    if len(result.rows()) > 1:
+        st.subheader("Every token of the answer", anchor=False)
+        chart(
+            attribution.matrix,
+            result,
+            inputs.dark(),
+            pale,
+            key="matrix",
+            alt="Scores of each part for each answer token",
+        )
+
+
+def _whole(result: Attribution) -> bool:
+    """Whether both sides have all their scores."""
+    return all(np.isfinite(values).all() and np.isfinite(scores[:, result.open]).any() for values, scores in result.values.zip(result.scores).sides)  # fmt: skip
 
 
 def _target(result: Attribution) -> None:
     """The tokens of the answer; a click chooses which one is explained, on every page."""
     answer = result.sequence.part(result.sequence.positions("answer"))
-    chosen = session.visit().token
+    chosen = visits.visit().token
     one = len(result.targets) == 1
     label = (
         "The answer that both models read: click the token to explain" if one else "The answer that both models read"
@@ -67,12 +240,12 @@ def _target(result: Attribution) -> None:
         answer, key="target", label=label, selected=shown, selectable=np.full(len(answer), one or len(answer) == 1)
     )
     if one and picked != shown and not (picked is None and chosen is None):
-        session.select_token(session.visit().side, picked)
+        selection.select_token(visits.visit().side, picked)
         st.rerun()
 
 
 def _values(result: Attribution) -> None:
-    """What is explained, and its value in each model."""
+    """What is explained, its value in each model, and how far the scores are from adding up to it."""
     totals = result.values.map(lambda values: float(values.sum()))
     pieces = [result.sequence.pieces[position] for position in result.sequence.positions("answer")[result.targets]]
     what = (
@@ -80,31 +253,77 @@ def _values(result: Attribution) -> None:
         if len(pieces) == 1
         else f"all {len(pieces)} tokens of the answer, summed"
     )
-    st.write(plain(f"Explained: the {result.quantity} of {what}."))
+    against = "" if result.against is None else f", minus that of {result.against_piece!r}"
+    st.write(plain(f"Explained: the {result.quantity} of {what}{against}."))
     change = totals.tuned - totals.base
     st.html(
-        f'<div class="values"><span class="base">base <b>{totals.base:.3f}</b></span>'
-        f'<span class="tuned">tuned <b>{totals.tuned:.3f}</b></span>'
-        f"<span>tuned - base <b>{change:+.3f}</b></span><span>{UNITS[result.quantity]}</span></div>"
+        f'<div class="values"><span class="base">base <b>{_known(totals.base, ".3f")}</b></span>'
+        f'<span class="tuned">tuned <b>{_known(totals.tuned, ".3f")}</b></span>'
+        f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span><span>{UNITS[result.quantity]}</span></div>"
     )
+    if result.method == "attention rollout":
+        st.caption(
+            "A rollout does not explain this value: its scores are shares of the look that reach the token, and know nothing of what is explained."
+        )
+    errors, rest = result.completeness_error(), result.rest
+    if errors is not None and rest is not None and all(np.isfinite(error).all() for error in errors.sides):
+        said = [
+            f"{side} {np.abs(error).max():.4f}, where {np.abs(result.values[side] - rest[side])[np.abs(error).argmax()]:.3f} should come together"
+            for side, error in errors.items()
+        ]
+        st.caption(
+            plain(
+                f"Completeness error, {UNITS[result.quantity]}, of the target that misses most (0: the scores add up to what all scored parts together change): {'; '.join(said)}."
+            )
+        )
+    if result.quantity == "log-probability" and result.against is None and result.adds_up:
+        st.caption(
+            "The difference of these scores explains the log-ratio: what made the tuned model prefer this answer more than base does."
+        )
 
 
-def _strip(result: Attribution, scores: Pair[np.ndarray], values: np.ndarray, limit: float, name: str) -> None:
-    """The tokens before the last target; those after it have no score."""
+def _known(value: float, form: str) -> str:
+    return "not yet" if np.isnan(value) else format(value, form)
+
+
+def _apart(result: Attribution) -> None:
+    """How much the format takes, apart from what is scored."""
+    share = result.share_apart()
+    if not any(np.isnan(one) for one in share.sides):
+        st.caption(
+            plain(
+                f"The format around the instruction (with its examples, system message and earlier turns) and the control tokens hold {share.base:.0%} of all scores in base and {share.tuned:.0%} in tuned, by magnitude. They have no colour here, because they are never taken away; point at one for its score."
+            )
+        )
+
+
+def _strip(
+    result: Attribution, values: np.ndarray, limit: float, name: Side | Literal["difference"], pale: bool
+) -> None:
+    """The tokens before the last target, each with the score of its part; those after it have none."""
     before = np.arange(result.sequence.positions("answer")[result.targets].max())
+    parts, names, totals = result.parts[before], result.names(), result.totals()
     token_strip(
         result.sequence.part(before),
         key=f"scores-{name}",
-        label=f"Score of each token, {UNITS[result.quantity]}",
-        values=values[before],
+        label=f"Score of each part, {result.unit}",
+        values=values[parts],
         limit=limit,
         colours="diverging",
-        hover=[_numbers(scores, position, UNITS[result.quantity]) for position in before],
+        hover=[_numbers(totals, part, names[part], result) for part in parts],
         selectable=np.zeros(len(before), dtype=bool),
+        greyed=np.ones(len(before), dtype=bool) if pale else None,
+        greyed_because="no better than random" if pale else "",
+        join=np.add if len(result.open) == len(result.parts) else np.fmax,
     )
 
 
-def _numbers(scores: Pair[np.ndarray], position: int, unit: str) -> str:
-    """All three scores of one token."""
-    base, tuned = float(scores.base[position]), float(scores.tuned[position])
-    return f"base {base:+.4f}, tuned {tuned:+.4f}, difference {tuned - base:+.4f} {unit}"
+def _numbers(totals: Pair[np.ndarray], part: int, name: str, result: Attribution) -> str:
+    """All three scores of one part, and which part it is where it is more than a token."""
+    base, tuned = float(totals.base[part]), float(totals.tuned[part])
+    whole = f"in {name.strip()!r}: " if (result.parts == part).sum() > 1 else ""
+    if np.isnan(base) and np.isnan(tuned):
+        return "not yet" if result.open[part] else "stays, and is not scored"
+    stays = "" if result.open[part] else "; stays, and is not counted above"
+    numbers = f"base {_known(base, '+.4f')}, tuned {_known(tuned, '+.4f')}, difference {_known(tuned - base, '+.4f')}"
+    return f"{whole}{numbers} {result.unit}{stays}"

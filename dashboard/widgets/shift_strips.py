@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import streamlit as st
 
-from dashboard import session
 from dashboard.figures import shift as figures
+from dashboard.session import inputs, selection, visits
 from dashboard.widgets.text import side_title
 from dashboard.widgets.token_strip import Alternative, Comparison, token_strip
 from model_utils.contracts.shift import Forced, Reading, Shift
@@ -32,7 +32,6 @@ def strips(result: Shift) -> None:
 
 def _strip(side: Side, forced: Forced, limit: float, mark: int | None) -> None:
     pin = pinned(side)
-    floor = forced.wording
     picked = token_strip(
         forced.readings[side].answer,
         key=f"moved-{side}",
@@ -43,15 +42,15 @@ def _strip(side: Side, forced: Forced, limit: float, mark: int | None) -> None:
         ends=ENDS,
         compare=comparison(forced),
         hover=remarks(forced),
-        greyed=None if floor is None else of_tokens(forced, ~forced.beyond & np.isfinite(forced.log_ratios), False),
-        greyed_because="" if floor is None else "a reworded prompt does as much",
+        greyed=of_tokens(forced, figures.within_floor(forced), False),
+        greyed_because=figures.noise_said(forced),
         mark=mark,
         selected=pin,
         join=np.add if forced.alike else np.fmax,
     )
     if picked != pin:
-        session.select_token(side, picked)
-        session.rerun_fragment()
+        selection.select_token(side, picked)
+        inputs.rerun_fragment()
 
 
 def label(forced: Forced, limit: float) -> str:
@@ -62,7 +61,7 @@ def label(forced: Forced, limit: float) -> str:
 
 
 def pinned(side: Side) -> int | None:
-    return session.visit().token if session.visit().side == side else None
+    return visits.visit().token if visits.visit().side == side else None
 
 
 # Tokens and units: where the two models read different tokens, they are compared on pieces of text
@@ -116,23 +115,31 @@ def first_difference(result: Shift) -> Pair[int | None]:
 
 Cells = list[tuple[str | Alternative, ...]]
 
+_compared: WeakKeyDictionary[Forced, Comparison] = WeakKeyDictionary()
+"""What was made once, for as long as its answer is shown to anybody."""
 
-@lru_cache(maxsize=8)
+
 def comparison(forced: Forced) -> Comparison:
-    """What both models say of each token of the writer. Where they read other tokens: of the piece that it lies in, and
-    at the beginning of the piece what the reader says of the first of its own tokens there."""
-    said = forced.readings.map(_said)
-    rows = ["probability", "rank", "entropy"]
-    rows += ORDINALS[: max((len(cell) - len(rows) for cells in said.sides for cell in cells), default=0)]
+    """`compare`, made once."""
+    found = _compared.get(forced)
+    if found is None:
+        found = _compared[forced] = compare(forced)
+    return found
+
+
+def compare(forced: Forced) -> Comparison:
+    """What both models say of each token of the writer. Where they read other tokens: of the piece that it lies in, and the most
+    probable tokens, those of the reader at the beginning of the piece, where it has read the same text."""
+    named = ("probability", "rank", "entropy") if forced.alike else ()
+    said = forced.readings.map(lambda reading: _said(reading, forced.alike))
+    count = max((len(cell) for cells in said.sides for cell in cells), default=len(named))
+    rows = [*named, *ORDINALS[: count - len(named)]]
     full = said.map(lambda cells: [cell + ("",) * (len(rows) - len(cell)) for cell in cells])
     if not forced.alike:
-        rows.insert(0, "the piece")
         pieces = forced.log_probs.map(lambda values: [(chance(one),) for one in of_tokens(forced, values, np.nan)])
-        told = {
-            forced.writer: full[forced.writer],
-            forced.reader: _at_starts(forced, full[forced.reader], len(rows) - 1),
-        }
+        told = {forced.writer: full[forced.writer], forced.reader: _at_starts(forced, full[forced.reader], len(rows))}
         full = pieces.zip(Pair(**told)).map(lambda both: [piece + cell for piece, cell in zip(*both, strict=True)])
+        rows.insert(0, "the piece")
     return Comparison(tuple(rows), [Pair(*cells) for cells in zip(*full.sides, strict=True)])
 
 
@@ -146,15 +153,11 @@ def _at_starts(forced: Forced, cells: Cells, width: int) -> Cells:
     return [cells[theirs.index(start)] if start in theirs else ("",) * width for start in starts]
 
 
-def _said(reading: Reading) -> Cells:
-    """Of each token: probability, rank, entropy and the most probable tokens."""
+def _said(reading: Reading, numbers: bool) -> Cells:
+    """Of each token: probability, rank and entropy, if `numbers` of both models' tokens can be compared, and the most probable tokens."""
     return [
-        (
-            chance(float(log_prob)),
-            ranked(int(rank), int(ties)),
-            f"{entropy:.2f} nats",
-            *(Alternative(piece, chance(float(other))) for piece, other in zip(pieces, others, strict=True)),
-        )
+        (chance(float(log_prob)), ranked(int(rank), int(ties)), f"{entropy:.2f} nats") * numbers
+        + tuple(Alternative(piece, chance(float(other))) for piece, other in zip(pieces, others, strict=True))
         for log_prob, rank, ties, entropy, pieces, others in zip(
             reading.log_probs,
             reading.ranks,

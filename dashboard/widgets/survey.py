@@ -2,70 +2,71 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 from streamlit.elements.lib.column_types import ColumnConfig
 
-from dashboard import session
 from dashboard.figures import survey as figures
+from dashboard.session import compute, inputs, listing
 from dashboard.widgets.chart import chart
-from dashboard.widgets.download import csv_file
-from dashboard.widgets.progress import AT_ONCE_SECONDS, status
-from dashboard.widgets.text import CONTROL, plain
-from model_utils.contracts.common import FORMATS, Manner
-from model_utils.contracts.survey import Survey
+from dashboard.widgets.download import heading_with_csv
+from dashboard.widgets.progress import AT_ONCE_SECONDS, ended, status
+from dashboard.widgets.prompt_editor import manner_said
+from dashboard.widgets.text import CONTROL, format_name, plain
+from model_utils.contracts.survey import Survey, SurveyRequest
+from model_utils.intervals import RESAMPLES
 from model_utils.pair import SIDES
 
 POLL_SECONDS = 1.0
 """As often as a survey has news."""
 LONGEST = 240
 """Characters of an instruction in the table; the file has all of them."""
+FILE_HELP = "Every instruction with both answers and every measure."
 FEW = 20
 """Of fewer instructions a bootstrap knows too little of how much they differ."""
-OWN_DOWNLOAD = "<style>.st-key-survey-rows button[aria-label^='Download as CSV'] { display: none; }</style>"
-"""The table's own download would hand formulas to a spreadsheet as they are."""
 INTERVALS_HELP = (
-    "Resampling the instructions of this list 2,000 times (bootstrap, BCa, Efron 1987) puts the mean between these ends in 95 % of cases. "
+    f"Resampling the instructions of this list {RESAMPLES:,} times (bootstrap, BCa, Efron 1987) puts the mean between these ends in 95 % of cases. "
     "That speaks of instructions like these, not of all that could be asked."
 )
 
 
-def survey(held: session.Held) -> None:
+def survey(held: compute.Held) -> None:
     """Draws the whole result, or what there is so far with progress until it is over; then the page runs once more."""
     _leave()
     held.job.wait(AT_ONCE_SECONDS)
     if held.over:
-        _ended(held)
+        ended("survey", held, listing.survey_again)
         if held.shown is not None:
-            _result(held.shown)
+            _result(held.shown, so_far=held.result is None)
     else:
         st.fragment(_news, run_every=POLL_SECONDS)(held)
 
 
 def _leave() -> None:
     """For Compare, when a row was opened; pages cannot be changed in the callback of a table."""
-    if session.row_was_opened():
+    if listing.row_was_opened():
         st.switch_page("screens/compare.py")
 
 
-def _news(held: session.Held) -> None:
+def _news(held: compute.Held) -> None:
     _leave()
     if held.over:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", key="progress-survey"):
         st.progress(held.job.fraction, text=plain(progress_said(held)))
-        st.button("Stop", key="stop-survey", on_click=session.stop_survey)
+        st.button("Stop", key="stop-survey", on_click=listing.stop_survey)
     st.caption(
         "You may look at other pages meanwhile: the list goes on, and the top of every page shows how far it is."
     )
     if held.shown is not None:
-        _headline(held.shown)
+        _headline(held.shown, so_far=True)
         _table(held.shown, in_order=True)
 
 
-def progress_said(held: session.Held) -> str:
+def progress_said(held: compute.Held) -> str:
     """What is being done, and how long it may still take."""
-    seconds = session.time_left(held)
+    seconds = listing.time_left(held)
     return status(held) + ("" if seconds is None else f", about {duration(seconds)} left (an estimate)")
 
 
@@ -75,27 +76,21 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
-def _ended(held: session.Held) -> None:
-    if held.state == "failed":
-        st.error(plain(held.job.error or "This failed without saying why; the log of the server says more."))
-    elif held.state == "cancelled":
-        with st.container(horizontal=True, vertical_alignment="center", key="stopped-survey"):
-            st.caption("Stopped before the end." + ("" if held.shown is None else " This is what there was."))
-            st.button("Run it again", key="again-survey", on_click=session.survey_again)
-
-
-def _result(result: Survey) -> None:
-    _headline(result)
+def _result(result: Survey, so_far: bool) -> None:
+    """`so_far`: the list was stopped before its end."""
+    _headline(result, so_far)
     if figures.averages(result):
         chart(
-            figures.figure(result, session.dark()),
+            figures.figure,
+            result,
+            inputs.dark(),
             key="averages",
             alt=f"Averages over the list: {'; '.join(averages_said(result))}",
         )
         st.caption(
             "A mark is the mean, the line through it its 95 % interval; between the ends of the pale bar lies the middle half of the instructions."
-            if result.intervals
-            else "A mark is the mean so far; between the ends of the pale bar lies the middle half of the instructions."
+            if figures.bounded(result)
+            else "A mark is the mean; between the ends of the pale bar lies the middle half of the instructions."
         )
     _table(result, in_order=False)
 
@@ -103,24 +98,24 @@ def _result(result: Survey) -> None:
 # In words
 
 
-def _headline(result: Survey) -> None:
+def _headline(result: Survey, so_far: bool) -> None:
     with st.container(gap="xxsmall"):
         st.subheader(plain(headline(result)), anchor=False)
-        st.caption(plain(refused_said(result)))
+        st.caption(plain(refused_said(result, so_far)))
         if said := checks_said(result):
             st.caption(plain(said))
-        if result.intervals:
+        if figures.bounded(result):
             st.caption(intervals_said(result), help=INTERVALS_HELP)
-        else:
+        elif so_far:
             st.caption("These are means of the instructions that are done; intervals come with the whole list.")
         if "kl" not in figures.averages(result) and "log_ratio" in figures.averages(result):
             st.caption(
                 "The two models part texts into different tokens: only the log-ratio of pieces of text can be compared."
             )
-        asking = session.many().asking
+        asking = listing.many().asking
         assert asking is not None, "nobody was asked"
-        names = {side: f"{result.models[side].id} ({asked_in(asking.request.formats[side])})" for side in SIDES}
-        st.caption(plain(f"Asked: {names['base']} and {names['tuned']}, {manner_said(asking.request)}."))
+        names = {side: f"{result.models[side].id} ({format_name(asking.request.formats[side])})" for side in SIDES}
+        st.caption(plain(f"Asked: {names['base']} and {names['tuned']}, {asked_said(asking.request)}."))
 
 
 def headline(result: Survey) -> str:
@@ -136,19 +131,20 @@ def headline(result: Survey) -> str:
 
 
 def intervals_said(result: Survey) -> str:
-    few = f"; of fewer than {FEW} they are rough and often too narrow" if len(result.items) < FEW else ""
-    return f"In brackets: 95 % intervals over the instructions, which speak of instructions like these{few}."
+    few = any(one.count < FEW for one in figures.bounded(result))
+    rough = f"; those over fewer than {FEW} of them are rough and often too narrow" if few else ""
+    return f"In brackets: 95 % intervals over the instructions, which speak of instructions like these{rough}."
 
 
-def refused_said(result: Survey) -> str:
+def refused_said(result: Survey, so_far: bool = False) -> str:
     """What averages hide: how many instructions are not in them."""
-    count = len(result.items)
+    count, done = len(result.items), " done so far" if so_far else ""
     refused = sum(one.refusal is not None for one in result.items)
-    empty = sum(one.refusal is None and not one.tokens.tuned for one in result.items)
+    empty = sum(one.refusal is None and np.isnan(one.log_ratio) for one in result.items)
     asked = (
-        f"{refused:,} of {figures.counted(count)} could not be asked and {'is' if refused == 1 else 'are'} in no average; the table says why."
+        f"{refused:,} of {figures.counted(count)}{done} could not be asked and {'is' if refused == 1 else 'are'} in no average; the table says why."
         if refused
-        else f"{'The instruction' if count == 1 else f'All {count:,} instructions'} could be asked."
+        else f"{'The instruction' if count == 1 else f'All {count:,} instructions'}{done} could be asked."
     )
     return asked + (f" The tuned answer to {empty:,} of them is empty and has nothing to compare." if empty else "")
 
@@ -172,16 +168,12 @@ def averages_said(result: Survey) -> list[str]:
     return [f"{names[measure]} {figures.said(one)}" for measure, one in figures.averages(result).items()]
 
 
-def asked_in(format: str) -> str:
-    return format if format in FORMATS else "own template"
-
-
-def manner_said(manner: Manner) -> str:
+def asked_said(request: SurveyRequest) -> str:
     """How each answer was made."""
-    drawn = manner.sampling
-    how = "greedily" if drawn is None else f"sampled at temperature {drawn.temperature:g} with seed {drawn.seed}"
-    same = ", the same tokens on both sides" if manner.same_tokens else ""
-    return f"one answer a side, {how}, at most {manner.max_new_tokens:,} tokens{same}"
+    drawn = request.sampling.model_dump() if request.sampling else None
+    how = manner_said(request.same_tokens, drawn, request.system or "")
+    longest = f"at most {request.max_new_tokens:,} tokens"
+    return ", ".join(["one answer a side", *([] if drawn else ["greedily"]), *how, longest])
 
 
 # The table
@@ -221,40 +213,30 @@ def short(text: str) -> str:
 
 
 def _table(result: Survey, in_order: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
-        st.subheader("As they come" if in_order else "Most different first", anchor=False, width="content")
-        if not in_order:
-            st.download_button(
-                "Download as CSV",
-                data=lambda: csv_file(result.table()),
-                file_name="survey.csv",
-                mime="text/csv",
-                on_click="ignore",
-                help="Every instruction with both answers and every measure. A text that begins with = + - or @ gets an apostrophe "
-                "before it, so that no spreadsheet runs it as a formula.",
-            )
+    if in_order:
+        st.subheader("As they come", anchor=False)
+    else:
+        heading_with_csv("Most different first", result.table, "survey.csv", FILE_HELP)
     st.caption("Select a row to open its instruction on the Compare page, asked in the same manner.")
     table = rows(result, in_order)
 
     def pick() -> None:
-        chosen = session.value("survey-table").selection.rows
+        chosen = inputs.value("survey-table").selection.rows
         if chosen:
-            session.open_listed(str(table["instruction"].iloc[chosen[0]]))
+            listing.open_listed(str(table["instruction"].iloc[chosen[0]]))
 
     shown = readable(table)
-    with st.container(key="survey-rows"):
-        st.html(OWN_DOWNLOAD)
-        st.dataframe(
-            shown,
-            hide_index=True,
-            placeholder="",
-            height=min(480, 36 * (len(table) + 1)),
-            key="survey-table",
-            on_select=pick,
-            selection_mode="single-row",
-            column_config={name: column for name, column in COLUMNS.items() if name in shown},
-            alt=f"What each of {figures.counted(len(table))} gave",
-        )
+    st.dataframe(
+        shown,
+        hide_index=True,
+        placeholder="",
+        height=min(480, 36 * (len(table) + 1)),
+        key="survey-table",
+        on_select=pick,
+        selection_mode="single-row",
+        column_config={name: column for name, column in COLUMNS.items() if name in shown},
+        alt=f"What each of {figures.counted(len(table))} gave",
+    )
 
 
 def _number(label: str, help: str, format: str = "%.2f", width: int = 72) -> ColumnConfig:

@@ -7,6 +7,8 @@ import re
 
 import streamlit as st
 
+from model_utils.contracts.common import FORMATS, Format
+
 CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 """Control characters -> their pictures, so that NUL and the like are seen and not dropped."""
 
@@ -21,6 +23,14 @@ def plain(text: str) -> str:
 def escaped(text: str) -> str:
     """`text` for `st.html`; entities keep the lines that Streamlit would otherwise tidy."""
     return html.escape(text.translate(CONTROL)).replace("\n", "&#10;").replace("\t", "&#9;")
+
+
+def format_name(format: Format) -> str:
+    """What a prompt format is called; an own template by its beginning."""
+    if format in FORMATS:
+        return format
+    line = " ".join(format.split())
+    return f"own: {line if len(line) <= 32 else line[:31] + '…'}"
 
 
 def answer_text(text: str, *, side: str) -> None:

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 import streamlit as st
 
-from dashboard import session
 from dashboard.figures import theme
+from dashboard.session import inputs
 from dashboard.widgets.text import escaped, plain
 from model_utils import checks, differences, stated
 from model_utils.contracts.generation import Generation
@@ -43,7 +43,7 @@ def text_diff(result: Generation) -> None:
     st.subheader("Word by word", anchor=False)
     st.caption(plain(said(*texts.sides)))
     if texts.base.strip() or texts.tuned.strip():
-        st.html(f'<div class="both written" dir="auto">{marked(texts, theme.palette(session.dark()))}</div>')
+        st.html(f'<div class="both written" dir="auto">{marked(texts, theme.palette(inputs.dark()))}</div>')
         st.caption("Struck out: only base wrote it. Underlined: only tuned did.")
 
 

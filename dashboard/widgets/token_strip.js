@@ -144,10 +144,10 @@ class Strip {
   }
 
   value(i) {
-    const { values, scale, ends, flags } = this.content;
+    const { values, scale, ends, flags, joined } = this.content;
     const [first, last] = this.tokens(i);
     const means = ends && scale === "diverging" && !(flags[i] & GREYED) && values[i] && ends[Number(values[i] > 0)];
-    return `${number(values[i], scale === "diverging")}${first === last ? "" : " (sum)"}${means ? `, ${means}` : ""}`;
+    return `${number(values[i], scale === "diverging")}${first === last ? "" : ` (${joined})`}${means ? `, ${means}` : ""}`;
   }
 
   // Of a cell of several tokens (bytes of one character) the comparison is that of the first.

@@ -20,6 +20,9 @@ SCALES: dict[Colours, theme.Scale] = {"diverging": "diverging", "base": "sequent
 SPECIAL, SELECTABLE, BREAK, GREYED, MARKED = 1, 2, 4, 8, 16
 """Bits of a cell's flags: a control token; may be picked; the line ends after it; without colour; the mark is before it."""
 
+JOINED: dict[np.ufunc, str] = {np.add: "sum", np.multiply: "product", np.fmax: "largest"}
+"""What the value of a cell of several tokens is of theirs."""
+
 MARK = "first difference"
 """What the mark says."""
 
@@ -123,7 +126,7 @@ def token_strip(
     `values` (token,) colours the cells: 0 to `limit` in the colour of a side, or -`limit` to `limit` diverging; `limit`
     defaults to the largest absolute value. NaN stays without colour. Tokens that share the characters they wrote (bytes
     of one character) are one cell, whose value joins theirs: the sum for attributions, attention and log-probabilities,
-    the product (`join=np.multiply`) for probabilities. `ends` says in words what the low and the high end mean.
+    the product (`join=np.multiply`) for probabilities; the tooltip says which (`JOINED`). `ends` says in words what the low and the high end mean.
     `hover` (token,) is further text for the tooltip, `compare` a table of both models under it (of a cell of several
     tokens: its first); `selectable` (token,) bool says which cells can be picked (default: all). A pin is set by click,
     Enter or the arrow keys, removed by clicking it again, Enter or Escape; `selected` sets it from the page whenever it
@@ -149,7 +152,7 @@ def token_strip(
     if values is not None and colours != "plain":
         joined = cell_values(parts, values, join)
         top = float(limit if limit is not None else np.nanmax(np.abs(joined), initial=0))
-        header |= {"scale": SCALES[colours], "limit": top}
+        header |= {"scale": SCALES[colours], "limit": top, "joined": JOINED[join]}
         arrays |= {"values": joined, "levels": theme.levels(joined, SCALES[colours], top), **tables([SCALES[colours]])}
     _strip(key=key, data=pack(header, arrays), on_pick_change=lambda: None)
     return pin

@@ -1,49 +1,88 @@
-"""Attention maps of one layer of both models over one shared sequence: the request and the result."""
+"""Attention maps of both models over one shared text, or over each side's own: the request and the result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal, Self, get_args
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from model_utils.contracts.common import AttentionKind, Encoded, ModelFacts, SharedSequence
-from model_utils.pair import Pair
+from model_utils.contracts.common import (
+    AnswerIds,
+    AttentionKind,
+    Encoded,
+    Format,
+    ModelFacts,
+    Request,
+    SharedSequence,
+    queries_and_keys,
+)
+from model_utils.pair import SIDES, Pair, Side
+
+Reduction = Literal["heads", "mean", "max", "rollout"]
+"""What a map shows: each head of one layer by itself; or all heads of all layers in one map, as their mean, as the strongest of them, or
+as attention rollout (Abnar & Zuidema 2020, section 3): the product over the layers, the last in front, of 0.5 A + 0.5 I with A the mean
+of the heads. Rollout knows neither values nor what comes between two attentions, and in a deep decoder it gathers on the first token."""
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+
+
+class Own(Request):
+    """What the other side reads when each side reads its own text."""
+
+    format: Format = "few-shot"
+    answer_ids: AnswerIds | None = None
+    """in its own vocabulary; None: its own answer, made first, as the answers of the request are"""
 
 
 class AttentionRequest(SharedSequence):
-    """All heads of one layer, in both models, over prompt and answer."""
+    """The heads of one layer, or one map of all layers, in both models, over prompt and answer."""
 
     layer: Annotated[int, Field(ge=0)] = 0
+    """whose heads are shown; without meaning where all layers go into one map"""
     attention_kind: AttentionKind = "self"
     """whose look: the decoder's (or only stack's) at what was written before; in an encoder-decoder also the encoder's, and the decoder's at what the encoder read"""
+    reduction: Reduction = "heads"
+    value_weighted: bool = False
+    """each weight times the length of what the head passes on from that key, ||W_O v||, and rows normalised again (Kobayashi et al. 2020,
+    section 3); what an architecture does between these two, such as a gate, is left out"""
+    own: Own | None = None
+    """what the side that is not `answer_from` reads instead; None: both read one text"""
+
+    @model_validator(mode="after")
+    def _weighted_heads(self) -> Self:
+        if self.value_weighted and self.reduction != "heads":
+            raise ValueError(
+                f"Maps are weighted by values for the heads of one layer, but the reduction {self.reduction!r} puts all layers into one map; choose the reduction 'heads', or leave value_weighted out"
+            )
+        return self
 
 
 @dataclass(frozen=True, eq=False)
 class Attention:
-    """What every head of one layer looks at."""
+    """What every head of one layer looks at, or all layers together."""
 
     models: Pair[ModelFacts]
-    sequence: Encoded
-    """prompt and answer; the same tokens in both models"""
-    layer: int
+    sequences: Pair[Encoded]
+    """prompt and answer that each side read"""
+    shared: bool
+    """both read the same tokens, so that cell meets cell; else there is no difference"""
+    layer: int | None
+    """None: all layers of this kind in one map"""
     weights: Pair[np.ndarray]
-    """(head, query, key) float32 a side; rows over keys sum to 1; zero above the diagonal of causal attention ('self')"""
+    """(head, query, key) float32 a side, one 'head' for all layers; rows over keys sum to 1, but for those of the strongest; zero above the diagonal of causal attention ('self')"""
     attention_kind: AttentionKind = "self"
+    reduction: Reduction = "heads"
+    value_weighted: bool = False
 
-    @property
-    def queries(self) -> np.ndarray:
-        """(query,) int64; positions in the sequence of the tokens that look."""
-        length = self.sequence.encoder_length
-        return np.arange(length) if self.attention_kind == "encoder" else np.arange(length, len(self.sequence))
+    def queries(self, side: Side) -> np.ndarray:
+        """(query,) int64; positions in this side's sequence of the tokens that look."""
+        return queries_and_keys(self.sequences[side], self.attention_kind)[0]
 
-    @property
-    def keys(self) -> np.ndarray:
-        """(key,) int64; positions in the sequence of the tokens looked at."""
-        length = self.sequence.encoder_length
-        return np.arange(length, len(self.sequence)) if self.attention_kind == "self" else np.arange(length)
+    def keys(self, side: Side) -> np.ndarray:
+        """(key,) int64; positions in this side's sequence of the tokens looked at."""
+        return queries_and_keys(self.sequences[side], self.attention_kind)[1]
 
     @property
     def causal(self) -> bool:
@@ -52,16 +91,13 @@ class Attention:
 
     def table(self, strongest: int = 3) -> pd.DataFrame:
         """One row a head and rank: the keys looked at most, mean weight (0..1) over the answer's queries, or the prompt's in an encoder."""
-        queries = np.flatnonzero(np.isin(self.queries, self.sequence.positions("answer")))
-        if self.attention_kind == "encoder":
-            queries = np.arange(len(self.queries))
-        means = self.weights.map(lambda weights: weights[:, queries].mean(axis=1))
+        means = {side: weights[:, self._counted(side)].mean(axis=1) for side, weights in self.weights.items()}
         rows = []
-        for head in range(max(len(means.base), len(means.tuned))):
+        for head in range(max(map(len, means.values()))):
             for rank in range(strongest):
                 row: list[object] = [head, rank + 1]
-                for _, mean in means.items():
-                    row += self._key_at(mean, head, rank)
+                for side in SIDES:
+                    row += self._key_at(side, means[side], head, rank)
                 rows.append(row)
         return pd.DataFrame(
             rows,
@@ -77,9 +113,16 @@ class Attention:
             ],
         )
 
-    def _key_at(self, mean: np.ndarray, head: int, rank: int) -> list[object]:
+    def _counted(self, side: Side) -> np.ndarray:
+        """(query,) int64; rows of this side's maps that the table is about."""
+        queries = self.queries(side)
+        if self.attention_kind == "encoder":
+            return np.arange(len(queries))
+        return np.flatnonzero(np.isin(queries, self.sequences[side].positions("answer")))
+
+    def _key_at(self, side: Side, mean: np.ndarray, head: int, rank: int) -> list[object]:
         if head >= len(mean) or rank >= mean.shape[1]:
             return [None, None, None]
         column = int(np.argsort(-mean[head], kind="stable")[rank])
-        key = int(self.keys[column])
-        return [key, self.sequence.pieces[key], float(mean[head, column])]
+        key = int(self.keys(side)[column])
+        return [key, self.sequences[side].pieces[key], float(mean[head, column])]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
@@ -125,8 +126,8 @@ AnswerIds = tuple[Annotated[int, Field(ge=0)], ...]
 class Sampling(Request):
     """Tokens are drawn at random instead of taking the most probable one; the same seed draws the same answer."""
 
-    temperature: Annotated[float, Field(gt=0, le=10, allow_inf_nan=False)] = 1.0
-    """logits are divided by it first; below 1 sharper, above 1 flatter"""
+    temperature: Annotated[float, Field(ge=0.01, le=10, allow_inf_nan=False)] = 1.0
+    """logits are divided by it first, so that a tiny one would make them infinite; below 1 sharper, above 1 flatter"""
     top_k: Annotated[int, Field(ge=0)] = 0
     """only the k most probable tokens can be drawn; 0: all"""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -135,16 +136,21 @@ class Sampling(Request):
     """both sides draw with it, so that equal models give equal answers; sample n uses seed + n"""
 
 
-class Manner(Request):
+class Writing(Request):
+    """How an answer is written."""
+
+    sampling: Sampling | None = None
+    """None: greedy, the most probable token at every step"""
+    max_new_tokens: NewTokens = 128
+    """longest answer; it also ends where the model's context does"""
+
+
+class Manner(Writing):
     """How both sides are asked, each in its own prompt format."""
 
     formats: Pair[Format] = Pair("few-shot", "chat")
     same_tokens: bool = False
     """base reads exactly the tokens that tuned reads; then there is one format"""
-    sampling: Sampling | None = None
-    """None: greedy, the most probable token at every step"""
-    max_new_tokens: NewTokens = 128
-    """longest answer; it also ends where the model's context does"""
 
     @model_validator(mode="after")
     def _one_format(self) -> Self:
@@ -161,7 +167,7 @@ class Asked(Manner):
     messages: Messages
 
 
-class SharedSequence(Request):
+class SharedSequence(Writing):
     """One prompt format and one answer that are forced, by ids, through both models, so that their insides can be compared token by token."""
 
     messages: Messages
@@ -169,11 +175,7 @@ class SharedSequence(Request):
     answer_from: Side = "tuned"
     """Whose tokenizer the answer ids belong to, and who answers when there are none."""
     answer_ids: AnswerIds | None = None
-    """The forced answer; None: the answer of `answer_from`, made first."""
-    sampling: Sampling | None = None
-    """How that answer is made; None: greedily."""
-    max_new_tokens: NewTokens = 128
-    """Longest answer to make when `answer_ids` is None."""
+    """The forced answer; None: the answer of `answer_from`, written first."""
 
 
 def explain(error: ValidationError) -> str:
@@ -224,6 +226,15 @@ class Encoded:
             encoder_length=int((positions < self.encoder_length).sum()),
         )
 
+    def said(self, positions: Sequence[int] | np.ndarray) -> str:
+        """What some of the tokens say, one after the other; a character that lies in several of them is said once."""
+        found, last = [], None
+        for position in positions:
+            span = tuple(self.spans[position])
+            found += [self.pieces[position]] if span != last or span[0] == span[1] else []
+            last = span
+        return "".join(found)
+
     def positions(self, role: str) -> np.ndarray:
         """(position,) int64; where the tokens of one role stand."""
         return np.flatnonzero(self.roles == ROLES.index(role))
@@ -273,3 +284,9 @@ class ModelFacts:
     def attention_layers(self, kind: AttentionKind) -> tuple[int, ...]:
         """Layers that have attention of this kind."""
         return tuple(layer for one, layer in self.attention if one == kind)
+
+
+def queries_and_keys(sequence: Encoded, kind: AttentionKind) -> tuple[np.ndarray, np.ndarray]:
+    """(query,) and (key,) int64; positions in the sequence of the tokens that look, and of those looked at."""
+    prompt, decoder = np.arange(sequence.encoder_length), np.arange(sequence.encoder_length, len(sequence))
+    return (prompt if kind == "encoder" else decoder), (decoder if kind == "self" else prompt)

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from model_utils.contracts.common import AnswerIds, Asked, Encoded, Format, ModelFacts
-from model_utils.pair import Pair, Side
+from model_utils.pair import Pair, Side, other_side
 
 MARGINAL = 3
 """Worst rank at which a token counts as marginally shifted (Lin et al. 2024, section 2: unshifted 1, marginal 2 to 3, shifted beyond)."""
 
 SHARES = ("unshifted", "marginal", "shifted")
 
-MEASURES = ("log_ratio", "rank", "kl", "kl_reverse", "js", "tv", "entropy_change")
+MEASURES = ("log_ratio", "per_character", "rank", "kl", "kl_reverse", "js", "tv", "entropy_change")
 """What can be shown along the answer; columns of `Forced.table`."""
 
 
@@ -103,7 +103,7 @@ class Floor:
 
     @property
     def nats(self) -> float:
-        """The larger of both sides."""
+        """The larger of both sides; NaN where one of them could not be measured."""
         return float(np.max(self.sides.sides))
 
 
@@ -129,8 +129,10 @@ class Forced:
     """(token,) float32; nats, at most ln 2; Jensen-Shannon divergence"""
     tv: np.ndarray
     """(token,) float32; 0 to 1; total variation distance"""
+    left_out: str = ""
+    """why the end of the answer is not here: a sentence for people; empty: all of it is"""
     split: Split | None = None
-    """None in a snapshot"""
+    """None in a snapshot, and where the answer could not be read in both formats: then a note of the result says why"""
     numerical: Floor | None = None
     """99th percentile of changes by batch, padding, kernel and threads; None in a snapshot"""
     wording: Floor | None = None
@@ -139,7 +141,7 @@ class Forced:
     @property
     def reader(self) -> Side:
         """The model that did not write this answer."""
-        return "base" if self.writer == "tuned" else "tuned"
+        return other_side(self.writer)
 
     @property
     def log_ratios(self) -> np.ndarray:
@@ -170,17 +172,30 @@ class Forced:
         return {name: float(np.mean(counted == i)) if len(counted) else float("nan") for i, name in enumerate(SHARES)}
 
     @property
+    def per_character(self) -> np.ndarray:
+        """(unit,) float64; nats a character: the log-ratio over the length of what was written; NaN where nothing was."""
+        lengths = (self.spans[:, 1] - self.spans[:, 0]).astype(np.float64)
+        return self.log_ratios / np.where(lengths > 0, lengths, np.nan)
+
+    @property
     def beyond(self) -> np.ndarray:
-        """(unit,) bool; changed more than a reworded prompt would change it, and more than numerical noise."""
+        """(unit,) bool; changed more than a reworded prompt would change it, and more than numerical noise.
+
+        Where a floor could not be measured (NaN) no unit is: nothing is known to be beyond it.
+        """
         floors = [floor.nats for floor in (self.numerical, self.wording) if floor is not None]
-        return np.abs(self.log_ratios) > max(floors, default=0.0)
+        return np.abs(self.log_ratios) > np.max(floors, initial=0.0)
 
     def table(self) -> pd.DataFrame:
-        """One row a unit, in the order of the answer: position, token, counted, class, log-probabilities, log_ratio, rank (in the model that
-        did not write it), ties, kl, kl_reverse, js, tv, entropies, entropy_change; NaN where tokens are not alike."""
+        """One row a unit, in the order of the answer: position, token, counted, class, log-probabilities, log_ratio, per_character, beyond,
+        rank (in the model that did not write it), ties, kl, kl_reverse, js, tv, entropies, entropy_change, the parts of the split (weights,
+        format, interaction), and the floors, which are the same in every row.
+
+        per_character is NaN where tokens are alike, what needs equal tokens where they are not, and what was not measured everywhere.
+        """
         count = len(self.spans)
         nothing = np.full(count, np.nan)
-        other = self.readings[self.reader]
+        other, split = self.readings[self.reader], self.split
 
         def token(values: np.ndarray) -> np.ndarray:
             return values if self.alike else nothing
@@ -195,6 +210,8 @@ class Forced:
                 "log_prob_base": self.log_probs.base,
                 "log_prob_tuned": self.log_probs.tuned,
                 "log_ratio": self.log_ratios,
+                "per_character": nothing if self.alike else self.per_character,
+                "beyond": self.beyond,
                 "rank": token(other.ranks),
                 "ties": token(other.ties),
                 "kl": token(self.kl),
@@ -204,6 +221,11 @@ class Forced:
                 "entropy_base": entropies.base,
                 "entropy_tuned": entropies.tuned,
                 "entropy_change": entropies.tuned - entropies.base,
+                "weights": nothing if split is None else split.weights,
+                "format": nothing if split is None else split.format,
+                "interaction": nothing if split is None else split.interaction,
+                "numerical_floor": np.nan if self.numerical is None else self.numerical.nats,
+                "wording_floor": np.nan if self.wording is None else self.wording.nats,
             }
         )
 
@@ -217,6 +239,8 @@ class Shift:
     """tuned: the tuned model's answer through both; base: the mirror, the base model's answer through both"""
     unfinished: tuple[str, ...] = ()
     """in a snapshot: what is still being measured"""
+    notes: tuple[str, ...] = ()
+    """sentences for people about what could not be compared, and why; those of the answers are among them"""
 
     def table(self) -> pd.DataFrame:
         """`Forced.table` of both answers, with the side that wrote them in front."""

@@ -60,7 +60,7 @@ class Interval:
     mean: float
     low: float
     high: float
-    """95 % bootstrap interval over instructions (Efron 1987, BCa); NaN with fewer than two"""
+    """95 % bootstrap interval over instructions (Efron 1987, BCa); NaN with fewer than two, and while the list goes on"""
     count: int
     """instructions that have a number"""
 
@@ -72,7 +72,7 @@ class Survey:
     models: Pair[ModelFacts]
     items: tuple[Surveyed, ...]
     intervals: tuple[Interval, ...]
-    """empty in a snapshot"""
+    """one for each of `measures`; in a snapshot without ends"""
 
     def table(self) -> pd.DataFrame:
         """One row an instruction, most different first (by mean |log-ratio|, refused ones last): item, instruction, log_ratio, kl, js,

@@ -96,7 +96,7 @@ def new_page(browser: Browser, guard: Guard) -> Iterator[Callable[..., Page]]:
                 **options,
             )
             contexts.callback(context.close)
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(60_000)
             guard.watch(context)
             return context.new_page()
 

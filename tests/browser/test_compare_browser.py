@@ -8,7 +8,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from model_utils.pair import SIDES
 from tests.browser.test_app_browser import LOADED, ask, open_at, whole
+from tests.browser.test_many_browser import download
 
 LONG = "Name three animals."
 
@@ -100,6 +102,27 @@ def test_a_row_of_the_table_pins_its_token(page: Page, app_server: str):
     assert len(pins(page)) == 2
     chosen = cells(page, "tuned").and_(page.locator("[aria-selected=true]"))
     expect(chosen).to_have_count(1)
+
+
+def test_the_file_holds_every_token_and_no_table_has_a_download_that_a_spreadsheet_would_run(
+    page: Page, app_server: str
+):
+    open_at(page, app_server)
+    ask(page, LONG)
+    whole(page)
+    measured(page)
+    counts = [cells(page, side).count() for side in SIDES]
+    rows = download(page)
+    assert [sum(row["answer"] == side for row in rows) for side in SIDES] == counts
+    assert {"log_ratio", "rank", "weights", "format", "wording_floor"} <= set(rows[0])
+    page.get_by_text("What each model saw").click()
+    tables = page.get_by_test_id("stDataFrame")
+    expect(tables).to_have_count(3)
+    for table in tables.all():
+        table.scroll_into_view_if_needed()
+        table.hover()
+        expect(page.get_by_role("button", name="Search").locator("visible=true").first).to_be_visible()
+        expect(page.get_by_test_id("stElementToolbar").get_by_role("button", name="Download as CSV")).to_have_count(0)
 
 
 def test_other_formats_part_the_difference_anew(page: Page, app_server: str):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.browser.test_app_browser import HOSTILE, LOADED, QUESTION, go, open_at, run, whole, written
+from tests.browser.guard import Guard
+from tests.browser.test_app_browser import HOSTILE, LOADED, QUESTION, ask, go, open_at, run, whole, written
+from tests.browser.test_asking_browser import forgive_probe
 
 LONG = 4 * LOADED
 LIST = (QUESTION, "Name five garments.", "Which is the odd one out: sledge, jam, car and bicycle?")
@@ -137,3 +139,38 @@ def test_the_examples_of_the_embedded_models_are_one_click(page: Page, app_serve
     finished(page)
     expect(page.get_by_text("over 12 instructions", exact=False).first).to_be_visible()
     screenshot(page, "many-examples", whole=True)
+
+
+def test_a_reload_brings_back_the_list_and_the_question_each_in_its_own_manner(
+    page: Page, guard: Guard, app_server: str
+):
+    """The list took the editor for itself, and the question of the other pages was gone."""
+    length = page.get_by_role("spinbutton", name="Longest answer, tokens")
+    open_at(page, app_server)
+    ask(page, QUESTION, tokens=16)
+    whole(page)
+    go(page, "Many")
+    paste(page, *LIST)
+    length.fill("12")
+    run(page).click()
+    finished(page)
+    page.wait_for_function("location.search.includes('ask=') && location.search.includes('list=')")
+    page.reload()
+    expect(page.get_by_text("This list came with the link; press Run to ask it.")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_label("Instructions, one a line")).to_have_value("\n".join(LIST))
+    expect(length).to_have_value("12")
+    go(page, "Compare")
+    expect(page.get_by_text("This question came with the link; press Run to ask it.")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_label("Instruction", exact=True)).to_have_value(QUESTION)
+    expect(length).to_have_value("16")
+    go(page, "Many")
+    expect(length).to_have_value("12")
+    run(page).click()
+    finished(page)
+    expect(page.get_by_text("at most 12 tokens", exact=False)).to_be_visible()
+    go(page, "Compare")
+    expect(length).to_have_value("16")
+    run(page).click()
+    whole(page)
+    expect(page.get_by_text("You changed the question", exact=False)).to_have_count(0)
+    forgive_probe(guard)

@@ -1,0 +1,18 @@
+"""Which page shows which analyses."""
+
+from __future__ import annotations
+
+PAGES = {
+    "compare": ("generation", "shift"),
+    "many": ("survey",),
+    "attention": ("attention", "atlas", "ablation"),
+    "attribution": ("attribution", "faithfulness"),
+}
+"""page -> the analyses that it shows"""
+EVERY_PAGE = ("load_report",)
+"""in the panel of the pair, which the header opens"""
+
+
+def page_of(analysis: str) -> str:
+    """The title of the page that shows it."""
+    return next(page for page, shown in PAGES.items() if analysis in shown).capitalize()

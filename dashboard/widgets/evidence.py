@@ -1,0 +1,120 @@
+"""Should you believe the picture? The scores measured on this very answer against random orders of the same parts."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from dashboard.figures import faithfulness as figures
+from dashboard.session import inputs, questions, visits
+from dashboard.widgets.chart import chart
+from dashboard.widgets.progress import follow
+from dashboard.widgets.text import escaped, plain
+from model_utils.contracts.attribution import OPERATORS, REMOVALS, UNITS, Attribution, AttributionRequest, Operator
+from model_utils.contracts.faithfulness import ORDERS, POINTS, Faithfulness, FaithfulnessRequest, Judged
+from model_utils.pair import SIDES, Pair, Side
+
+AT_ONCE = 3e12
+"""Additions and multiplications up to which the evidence is measured without being asked for: some seconds on two cores."""
+
+
+def request_of(result: Attribution, request: AttributionRequest) -> FaithfulnessRequest:
+    """The evidence about these scores: the same answer, targets and parts. What has no score counts 0."""
+    shared = request.model_dump(include=set(FaithfulnessRequest.model_fields) - {"seed", "messages", "sampling"})
+    scores = result.totals().map(lambda totals: tuple(np.nan_to_num(totals).tolist()))
+    answer = tuple(result.sequence.ids[result.sequence.positions("answer")].tolist())
+    shared |= {"messages": request.messages, "sampling": request.sampling, "answer_ids": answer, "scores": scores}
+    return FaithfulnessRequest(**shared)
+
+
+def passes(orders: int = ORDERS) -> int:
+    """Texts that one model reads at most."""
+    return 2 * (orders + 1) * len(POINTS)
+
+
+def evidence(result: Attribution, request: AttributionRequest) -> None:
+    """The verdict on both sides' scores; measured at once where that takes seconds, else when it is asked for."""
+    st.subheader("Should you believe this picture?", anchor=False)
+    asked, known = request_of(result, request), verdicts(result, request) is not None
+    held = visits.visit().held.get("faithfulness")
+    if held is not None and held.job.request != asked:
+        questions.drop("faithfulness")
+        held = None
+    work = 2 * sum(facts.parameters for facts in result.models.sides) * len(result.sequence) * passes()
+    if work > AT_ONCE and held is None:
+        st.caption(
+            f"Each model reads the answer up to {passes():,} more times, with parts taken away. That is about {_minutes(work)} here."
+        )
+        if not st.button("Measure it", key="measure-faithfulness"):
+            return
+    follow(
+        "faithfulness",
+        questions.want("faithfulness", asked),
+        partial(_shown, request.method in REMOVALS, request.operator),
+    )
+    if not known and verdicts(result, request) is not None:
+        st.rerun()  # the maps above were drawn without the verdict
+
+
+def _minutes(work: float) -> str:
+    """At the speed that two cores reach on small batches, 0.1 TFLOP/s."""
+    seconds = work / 1e11
+    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
+
+
+def verdicts(result: Attribution, request: AttributionRequest) -> Pair[Judged] | None:
+    """What is known about these scores already."""
+    held = visits.visit().held.get("faithfulness")
+    if held is None or held.result is None or held.job.request != request_of(result, request):
+        return None
+    return held.result.judged
+
+
+def _shown(removes: bool, operator: Operator, result: Faithfulness) -> None:
+    columns = st.columns(2)
+    for column, side in zip(columns, SIDES, strict=True):
+        with column:
+            _verdict(result, side)
+    unit = UNITS[result.quantity]
+    chart(figures.figure, result, inputs.dark(), key="faithfulness", alt="Deletion and insertion against random orders")
+    st.caption(
+        plain(
+            f"Lines: parts in the order of the scores; bands: where 90 % of the random orders lie. Taking the right parts away first makes a line fall below its band on the left, and keeping them holds it above on the right. {result.parts} parts can be taken away; values in {unit}."
+        )
+    )
+    st.caption(
+        "The verdict is about the scores of all explained tokens together"
+        + (", and parts are taken away by the mean of all embeddings in their place." if operator == OPERATORS[0] else f", and parts are taken away by: {operator}.")
+    )  # fmt: skip
+    if result.identical:
+        st.caption("Both models' scores put the parts in the same order.")
+    if removes:
+        st.caption(
+            "These scores were made by taking parts away, so this test is close to how they were made; a gradient method that passes it is the stronger witness."
+        )
+
+
+def _verdict(result: Faithfulness, side: Side) -> None:
+    one = result.judged[side]
+    orders = len(one.random_comprehensiveness)
+    if not one.finished:
+        said = f"{orders} of {len(one.random_deletion)} random orders measured"
+        st.html(f'<div class="side {side}"><b>{side}</b><span>{one.verdict()}</span></div><p class="data">{said}</p>')
+        return
+    unit = UNITS[result.quantity]
+    area = "" if one.normalised_area is None else f"<br>normalised area {one.normalised_area:.2f} (0 the worst order of these parts, 1 the best)"  # fmt: skip
+    st.html(
+        f'<div class="side {side}"><b>{side}</b><span>{escaped(one.verdict())}</span></div>'
+        f'<p class="data">comprehensiveness {one.comprehensiveness:+.3f} {unit} (higher is better), above {one.percentile:.0f} % of {orders} random orders, p {one.p:.3f}'
+        f"<br>sufficiency {one.sufficiency:+.3f} {unit} (lower is better), better than {one.sufficiency_percentile:.0f} %{area}</p>"
+    )
+
+
+def faded(judged: Pair[Judged] | None) -> tuple[str, ...]:
+    """The sides, and 'difference', whose scores are not to be read."""
+    if judged is None:
+        return ()
+    wrong = tuple(side for side in SIDES if judged[side].fails)
+    return (*wrong, "difference") if wrong else ()
