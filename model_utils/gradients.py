@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import nn
 
-from model_utils import anatomy
+from model_utils import anatomy, llama
 from model_utils.contracts.attribution import Baseline
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
@@ -20,6 +21,8 @@ from model_utils.targets import Target
 
 GROUP = 16
 """Most targets in one backward pass: gradients of a whole group are held at once."""
+GROUP_BYTES = 256 << 20
+"""Attention maps of one group's gradients, at most, on the way back by hand."""
 MAX_BYTES = 8 << 30
 """Most memory that one side's backward pass may take, as estimated before it."""
 GROUP_SECONDS = 0.4
@@ -47,6 +50,26 @@ class Slopes:
 
     def at(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
         """(values (row,), rows of a group, their gradients (row of the group, token, hidden) a part): one forward serves all rows."""
+        with self.model.running() as module:
+            by_hand = llama.follows(module)
+        yield from (self._by_hand if by_hand else self._by_autograd)(embeddings)
+
+    def _by_hand(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
+        """Gives way between the layers of its way back, so a group may be as large as memory allows."""
+        threads = self.model.pass_threads(self.length)
+        with self.model.running(self.report.poll, kernel="eager", threads=threads) as module:
+            trace = llama.Trace(module, embeddings[0], self.target)
+        numbers = trace.values.cpu().numpy()
+        maps = 4 * self.model.facts.heads * self.length**2
+        size = max(1, min(GROUP, GROUP_BYTES // maps))
+        for first in range(0, len(numbers), size):
+            rows = slice(first, min(first + size, len(numbers)))
+            threads = self.model.pass_threads((rows.stop - rows.start) * self.length)
+            with self.model.running(self.report.poll, threads=threads):
+                found = trace.gradients(rows, self.report.breathe)
+            yield numbers, rows, (nn.functional.pad(found, (0, 0, 0, self.length - found.shape[1])),)
+
+    def _by_autograd(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
         leaves = tuple(part.detach().requires_grad_() for part in embeddings)
         rows = torch.as_tensor(self.target.places - 1 - self.sequence.encoder_length)
         with self.model.running(self.report.breathe, kernel="eager", gradients=True) as module:

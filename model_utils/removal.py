@@ -71,7 +71,7 @@ class Removal:
         for start in range(0, len(kept), size):
             some = slice(start, min(start + size, len(kept)))
             stays = kept[some][:, self.parts]
-            with self.model.running(poll, threads=self.model.batch_threads) as module:
+            with self.model.running(poll, threads=self.model.pass_threads(len(stays) * self.length)) as module:
                 found = self.target.read(self._deleted(module, stays) if self.operator == "delete" else self._covered(module, stays))  # fmt: skip
             values = found.double().cpu().numpy()
             if not np.isfinite(values).all():

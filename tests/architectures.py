@@ -21,6 +21,7 @@ from transformers import (
     Phi3Config,
     PreTrainedConfig,
     PreTrainedTokenizerFast,
+    Qwen2Config,
     Qwen3Config,
     Qwen3NextConfig,
     T5Config,
@@ -46,6 +47,7 @@ WINDOW = 6
 
 ARCHITECTURES: dict[str, Callable[..., PreTrainedConfig]] = {
     "llama": lambda **ids: LlamaConfig(**GROUPED, **ids),
+    "qwen2": lambda **ids: Qwen2Config(**SHARED_KEYS, **ids),
     "qwen3": lambda **ids: Qwen3Config(**GROUPED, **ids),
     "gemma3": lambda **ids: Gemma3TextConfig(
         **GROUPED,

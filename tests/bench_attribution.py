@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import click
 import numpy as np
 
 from model_utils import analyses
@@ -72,7 +73,7 @@ def _figures(specs: Specs, small: bool, smoke: bool, report: Polled) -> list[Fig
 
         with model.running(gradients=True) as module:
             peers = _Peers(module, model.tokenizer, texts)
-            figures = []
+            figures = _Said()
             gradient = ours()
             bar = 3.5 if small else 2.6
             figures.append(_faster(f"gradient x input, full matrix, {name}, against inseq", gradient, peers.gradient, runs, bar))  # fmt: skip
@@ -92,6 +93,14 @@ def _figures(specs: Specs, small: bool, smoke: bool, report: Polled) -> list[Fig
         if not small:
             figures.append(_growth(model, report))
     return figures
+
+
+class _Said(list[Figure]):
+    """Each figure is printed as soon as it is known, because the whole bench takes many minutes."""
+
+    def append(self, figure: Figure) -> None:
+        click.echo(f"measured: {figure.line()}", err=True)
+        super().append(figure)
 
 
 def _one_side(model: Any, request: AttributionRequest, report: Polled) -> np.ndarray:

@@ -1,0 +1,101 @@
+"""The way back by hand is autograd's, for every family that it is used for, and it is used for no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model_utils import gradients, llama
+from model_utils.contracts.attribution import QUANTITIES, Quantity
+from model_utils.contracts.common import ModelSpec, ask
+from model_utils.errors import Cancelled
+from model_utils.loading import LanguageModel
+from model_utils.prompts import encode_text
+from model_utils.reporting import Report
+from model_utils.targets import Target
+from tests import architectures, builders
+from tests.models import opened
+
+TEXT = "Why 漢字, 🎉 and e\u0301? Say \u202bשלום\u202c: 12 of 345."
+FAMILY = ("llama", "mistral", "qwen2")
+
+
+def slopes(model: LanguageModel, quantity: Quantity = "logit", together: bool = False, report: Report | None = None):
+    """Of several tokens at the end of a text, not in their order and not the last one."""
+    sequence = encode_text(model.tokenizer, TEXT, True, (0, len(TEXT)))
+    places = np.array([len(sequence) - 2, len(sequence) - 9, len(sequence) - 5, 1])
+    ids = sequence.ids[places]
+    against = None if together else 7
+    target = Target(np.arange(4), places, ids, quantity, against, together)
+    return gradients.Slopes(model, sequence, target, report or Report())
+
+
+def gathered(way, embeddings) -> tuple[np.ndarray, torch.Tensor]:
+    """(row,) values and (row, token, hidden) gradients."""
+    found = list(way(embeddings))
+    return found[0][0], torch.cat([part[0] for _, _, part in found])
+
+
+@pytest.mark.parametrize("together", [False, True])
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("architecture", FAMILY)
+def test_it_is_autograds(tmp_path: Path, architecture: str, quantity: Quantity, together: bool):
+    model = opened(ModelSpec(id=str(architectures.tiny(tmp_path / architecture, architecture))))
+    with model.running() as module:
+        assert llama.follows(module)
+    one = slopes(model, quantity, together)
+    values, mine = gathered(one._by_hand, one.embeddings)
+    expected, slow = gathered(one._by_autograd, one.embeddings)
+    np.testing.assert_array_equal(values, expected)
+    assert mine.shape == slow.shape and (mine - slow).abs().max() <= 1e-5 * slow.abs().max()
+    assert (slow != 0).any()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_size_of_groups_changes_nothing_but_rounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
+    model = opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", bias=True))))
+    one = slopes(model)
+    _, whole = gathered(one._by_hand, one.embeddings)
+    monkeypatch.setattr(gradients, "GROUP", size)
+    _, grouped = gathered(one._by_hand, one.embeddings)
+    assert (whole - grouped).abs().max() <= 1e-6 * whole.abs().max()
+
+
+def test_nothing_flows_to_the_place_of_a_target_and_behind_it(tmp_path: Path):
+    one = slopes(opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one")))))
+    _, found = gathered(one._by_hand, one.embeddings)
+    for row, place in zip(found, one.target.places, strict=True):
+        assert (row[place:] == 0).all() and (row[:place] != 0).any()
+
+
+def test_other_architectures_and_adapters_go_back_by_autograd(tmp_path: Path):
+    for architecture in architectures.ARCHITECTURES.keys() - {*FAMILY}:
+        model = opened(ModelSpec(id=str(architectures.tiny(tmp_path / architecture, architecture))))
+        with model.running() as module:
+            assert not llama.follows(module), architecture
+    plain = builders.tiny_llama(tmp_path / "plain")
+    adapter = builders.tiny_adapter(tmp_path / "adapter", plain)
+    for dtype, laid in (("float32", str(adapter)), ("bfloat16", None)):
+        with opened(ModelSpec(id=str(plain), adapter=laid, dtype=dtype)).running() as module:
+            assert not llama.follows(module)
+
+
+def test_cancel_between_the_layers_of_the_way_back(tmp_path: Path):
+    """A group of targets in a large model takes seconds; nobody waits for its end."""
+
+    class Impatient(Report):
+        breaths = 0
+
+        def breathe(self, same_models: bool = True) -> None:
+            self.breaths += 1
+            if self.breaths == 2:
+                raise Cancelled
+
+    report = Impatient()
+    one = slopes(opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", layers=6)))), report=report)
+    with pytest.raises(Cancelled):
+        gathered(one._by_hand, one.embeddings)
+    assert report.breaths == 2
