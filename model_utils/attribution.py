@@ -94,8 +94,17 @@ def _result(pair: Pair[LanguageModel], task: Task, found: Pair[Found], done: boo
         together=task.request.together,
         rest=both("rest"),
         spread=both("spread"),
+        between=_between(task, found),
         notes=_notes(pair, task, found if done else None),
     )
+
+
+def _between(task: Task, found: Pair[Found]) -> np.ndarray | None:
+    """The sparse surrogate of the quantity's difference itself, over the same masks: a LASSO of a difference is not the difference of two."""
+    base, tuned = found.base.masked, found.tuned.masked
+    if base is None or tuned is None:
+        return None
+    return removal.fit(task.removal, tuned - base, len(base), task.request.seed).astype(np.float32)
 
 
 def _rollout(task: Task) -> Steps:

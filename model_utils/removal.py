@@ -141,6 +141,8 @@ class Found:
     """(row,) the quantity without the scored parts"""
     spread: np.ndarray | None = None
     """(row, part) standard errors"""
+    masked: np.ndarray | None = None
+    """(sample, row) the quantity of each random mask that a linear model was fitted to"""
 
 
 Steps = Iterator[tuple[float, Found]]
@@ -221,8 +223,6 @@ def surrogate(removal: Removal, samples: int, seed: int, poll: Callable[[], None
 
     The penalty shrinks every score by up to 2 `ALPHA` times the targets a row (for masks that keep half).
     """
-    from sklearn.linear_model import Lasso
-
     samples = samples or SURROGATE_MASKS
     chosen = _masks(samples, len(removal.open), seed)
     kept = np.repeat(removal.all(), 1 + samples, axis=0)
@@ -232,12 +232,20 @@ def surrogate(removal: Removal, samples: int, seed: int, poll: Callable[[], None
     for some, values in removal.values(kept, poll):
         found[some] = values
         yield 0.99 * some.stop / len(kept), Found(found[0], scores)
+    yield 1.0, Found(found[0], fit(removal, found[1:], samples, seed), masked=found[1:])
+
+
+def fit(removal: Removal, values: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """(row, part) terms of the sparse linear model of `values` (sample, row) over the random masks of `seed`."""
+    from sklearn.linear_model import Lasso
+
+    chosen, scores = _masks(samples, len(removal.open), seed), removal.scores()
     scale = chosen.std(axis=0)
     scale[scale == 0] = 1.0  # a part that always stayed, or never did: it gets no weight
     standard = (chosen - chosen.mean(axis=0)) / scale
     each = len(removal.target.places) if removal.target.together else 1
-    for row, values in enumerate(found[1:].T):
+    for row, column in enumerate(values.T):
         seen = ~removal.unseen[row, removal.open]  # what comes later would only be fitted to noise
-        fit = Lasso(alpha=ALPHA).fit(standard[:, seen], values / each).coef_ if seen.any() else np.zeros(0)
-        scores[row, removal.open[seen]] = fit * each / scale[seen]
-    yield 1.0, Found(found[0], scores)
+        terms = Lasso(alpha=ALPHA).fit(standard[:, seen], column / each).coef_ if seen.any() else np.zeros(0)
+        scores[row, removal.open[seen]] = terms * each / scale[seen]
+    return scores

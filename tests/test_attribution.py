@@ -349,6 +349,18 @@ def test_rollout_rows_are_shares(tiny_pair: Pair[Path]):
     np.testing.assert_allclose(result.scores.tuned, rows, atol=1e-6)
 
 
+def test_the_surrogate_of_the_log_ratio_is_fitted_to_the_log_ratio(tiny_pair: Pair[Path]):
+    """The same masks on both models, and one fit to the difference; the difference of two fits with a penalty is something else."""
+    asked = request(method="sparse surrogate", quantity="log-probability", granularity="word", samples=40)
+    result, swapped = run("attribution", tiny_pair, asked), run("attribution", tiny_pair.swap(), asked)
+    np.testing.assert_allclose(swapped.differences(), -result.differences(), atol=1e-6)
+    apart = result.differences() - (result.scores.tuned - result.scores.base)
+    assert np.nanmax(np.abs(apart)) > 1e-3
+    np.testing.assert_allclose(result.table()["difference"], result.differences().sum(axis=0), atol=1e-6)
+    plain = run("attribution", tiny_pair, asked.model_copy(update={"method": "occlusion"}))
+    np.testing.assert_array_equal(plain.differences(), plain.scores.tuned - plain.scores.base)
+
+
 def test_the_induction_model_leans_on_the_three_tokens_of_its_mechanism(tmp_path: Path):
     """For the token that follows the second A in 'A B ... A': the first A, the B behind it, and the second A, and nothing else."""
     folder = induction_gpt2(tmp_path)

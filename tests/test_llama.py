@@ -10,7 +10,7 @@ import torch
 
 from model_utils import gradients, llama
 from model_utils.contracts.attribution import QUANTITIES, Quantity
-from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.common import ModelSpec
 from model_utils.errors import Cancelled
 from model_utils.loading import LanguageModel
 from model_utils.prompts import encode_text

@@ -110,6 +110,15 @@ def test_the_surrogate_of_a_sum_is_the_sum_shrunk(monkeypatch: pytest.MonkeyPatc
     np.testing.assert_allclose(found.scores[0, 1:], (2.8, -1.8, 0.3, 0), atol=1e-6)
 
 
+def test_the_surrogate_of_a_difference_is_the_difference_shrunk_once(monkeypatch: pytest.MonkeyPatch):
+    """(3, -2, 0.5, 0.05) and (1, -2.1, 0, 3) over 10 targets differ by (2, 0.1, 0.5, -2.95), which is shrunk by 0.2; the difference of both fits is not."""
+    every = np.array(list(itertools.product((False, True), repeat=4)))
+    monkeypatch.setattr(removal, "_masks", lambda samples, parts, seed: every)
+    one, other = (Known(4, additive(*terms), targets=10) for terms in ((3, -2, 0.5, 0.05), (1, -2.1, 0, 3)))
+    read = [last(removal.surrogate(known, 16, 0, POLL)).masked for known in (one, other)]
+    np.testing.assert_allclose(removal.fit(one, read[0] - read[1], 16, 0)[0, 1:], (1.8, 0, 0.3, -2.75), atol=1e-6)
+
+
 # With real models
 
 

@@ -276,7 +276,7 @@ def _values(result: Attribution) -> None:
                 f"Completeness error, {UNITS[result.quantity]}, of the target that misses most (0: the scores add up to what all scored parts together change): {'; '.join(said)}."
             )
         )
-    if result.quantity == "log-probability" and result.against is None and result.adds_up:
+    if result.quantity == "log-probability" and result.against is None and result.explains_difference:
         st.caption(
             "The difference of these scores explains the log-ratio: what made the tuned model prefer this answer more than base does."
         )

@@ -138,6 +138,8 @@ class Attribution:
     """(row,) float32 a side; the quantity without the scored parts, for methods whose scores should add up to `values` minus this"""
     spread: Pair[np.ndarray] | None = None
     """(row, part) float32 a side; standard error of scores that come from random orders"""
+    between: np.ndarray | None = None
+    """(row, part) float32; scores of tuned's quantity minus base's, of the method whose scores of a difference are not the difference of its scores"""
     notes: tuple[str, ...] = ()
     """sentences for people about what to keep in mind with these scores"""
 
@@ -162,10 +164,19 @@ class Attribution:
         """(part,) float32 a side; the same of what may be taken away, NaN elsewhere."""
         return self.totals().map(lambda scores: np.where(self.open, scores, np.float32(np.nan)))
 
+    def differences(self) -> np.ndarray:
+        """(row, part) float32; tuned minus base, NaN where one of them has no score yet."""
+        return self.scores.tuned - self.scores.base if self.between is None else self.between
+
+    def difference(self) -> np.ndarray:
+        """(part,) float32; the same, summed over the rows as `totals` are."""
+        totals = self.totals()
+        return totals.tuned - totals.base if self.between is None else self.between.sum(axis=0)
+
     @property
-    def adds_up(self) -> bool:
-        """Whether the tuned model's scores minus the base model's are the scores of the quantity's difference."""
-        return self.method in ("gradient x input", "integrated gradients", "occlusion", "Shapley values")
+    def explains_difference(self) -> bool:
+        """Whether `differences` are scores of the quantity's difference: with log-probabilities, of the log-ratio tuned/base."""
+        return self.method not in ("gradient norm", "attention rollout")
 
     def completeness_error(self) -> Pair[np.ndarray] | None:
         """(row,) float32 a side; the sum of the scores minus what they should add up to, NaN where there are none yet; None: the method promises no sum."""
@@ -197,6 +208,6 @@ class Attribution:
                 "role": [ROLES[role] for role in self.sequence.roles[first]],
                 "base": totals.base,
                 "tuned": totals.tuned,
-                "difference": totals.tuned - totals.base,
+                "difference": self.difference(),
             }
         )
