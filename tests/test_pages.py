@@ -18,7 +18,7 @@ from dashboard.figures import layers
 from dashboard.figures.atlas import SHOWN
 from dashboard.figures.attention import NO_DIFFERENCE
 from dashboard.session import compute, selection, visits
-from dashboard.widgets import causal_check, evidence, heads
+from dashboard.widgets import causal_check, evidence, heads, score_matrix
 from dashboard.widgets.heads import REDUCED_WORDS
 from dashboard.widgets.map_canvas import MapView
 from dashboard.widgets.overview import headline, strongest
@@ -1004,6 +1004,41 @@ def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engi
 def test_what_is_no_better_than_random_is_pale_and_said(app: AppTest, engine: FakeEngine):
     page = go(ask(app), "attribution")
     assert "the scores of tuned point at what the model relies on no better" in words(page).replace(chr(92), "")
+
+
+def test_a_selected_token_is_shown_alone_among_the_whole_answer_and_the_sum_comes_back(
+    app: AppTest, engine: FakeEngine
+):
+    page = go(ask(app), "attribution")
+    page.segmented_control(key="extent").set_value("the whole answer").run()
+    assert "all 3 tokens of the answer, summed" in words(page) and "Shown alone" not in words(page)
+    kept(page).token = 1
+    checked(page.run())
+    said = words(page).replace(chr(92), "")
+    assert "Shown alone: token 1 of the answer, 'is'" in said and "Explained: the logit of token 1" in said
+    assert "The evidence is about the sum over all tokens" in said
+    assert [one.targets for one in engine.asked("faithfulness")] == [(0,), ()], "the evidence stays with the sum"
+    checked(page.button(key="to-the-sum").click().run())
+    assert "Shown alone" not in words(page) and kept(page).token is None
+
+
+def test_the_rows_of_an_attribution_add_up_to_the_sum_that_is_shown_without_one():
+    result = results.attribution(targets=())
+    rows = [score_matrix.one_row(result, row) for row in range(len(result.targets))]
+    for side in SIDES:
+        np.testing.assert_allclose(sum(one.totals()[side] for one in rows), result.totals()[side], rtol=1e-5)
+    assert [one.rows()[0].tolist() for one in rows] == [row.tolist() for row in result.rows()]
+
+
+def test_the_pin_of_the_matrix_is_a_cell_of_it_in_the_row_of_the_selected_token():
+    result = results.attribution(targets=())
+    axes = score_matrix.axes_of(result)
+    for row, token in enumerate(result.targets.tolist()):
+        for column in (None, 0, int(axes.keys[-1]), 10_000):
+            cell = score_matrix.cell_of(result, row, column)
+            assert cell[0] == token and axes.hold(*cell)
+        assert score_matrix.cell_of(result, row, int(axes.keys[-1]))[1] == axes.keys[-1], "the column stays"
+    assert [axes.row_pieces[token] for token in result.targets] == list(results.ANSWER)
 
 
 def test_passages_as_long_as_a_link_can_hold_break_nothing(app: AppTest, engine: FakeEngine):

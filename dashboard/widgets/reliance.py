@@ -10,9 +10,10 @@ from pydantic import ValidationError
 
 from dashboard import link
 from dashboard.figures import attribution
-from dashboard.session import inputs, pairs, questions, selection, visits
+from dashboard.session import inputs, pairs, questions, visits
 from dashboard.widgets.chart import chart
 from dashboard.widgets.evidence import faded, verdicts
+from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
@@ -178,13 +179,16 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
     notes(result.sequence)
     for note in result.notes:
         st.warning(plain(note))
-    _target(result)
-    _values(result)
+    row, every = chosen_row(result), result
+    _target(result, row)
     judged = verdicts(result, request) if _whole(result) else None
     pale = faded(judged)
-    signed = result.method not in ("gradient norm", "attention rollout")
+    if row is not None:
+        result = one_row(every, row)
+        said_row(result)
+    _values(result)
     st.caption(
-        ("Vermilion raised it, blue lowered it" if signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
+        ("Vermilion raised it, blue lowered it" if attribution.signed(result) else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
         + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
     totals = result.open_totals()
@@ -210,16 +214,7 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
                 f"Pale and without colour: the scores of {' and '.join(side for side in pale if side != 'difference')} point at what the model relies on no better than random ones do. Do not read them."
             )
         )
-    if len(result.rows()) > 1:
-        st.subheader("Every token of the answer", anchor=False)
-        chart(
-            attribution.matrix,
-            result,
-            inputs.dark(),
-            pale,
-            key="matrix",
-            alt="Scores of each part for each answer token",
-        )
+    score_matrix(every, pale)
 
 
 def _whole(result: Attribution) -> bool:
@@ -227,20 +222,21 @@ def _whole(result: Attribution) -> bool:
     return all(np.isfinite(values).all() and np.isfinite(scores[:, result.open]).any() for values, scores in result.values.zip(result.scores).sides)  # fmt: skip
 
 
-def _target(result: Attribution) -> None:
-    """The tokens of the answer; a click chooses which one is explained, on every page."""
+def _target(result: Attribution, row: int | None) -> None:
+    """The tokens of the answer; a click chooses which one is explained, or of several which row is shown, on every page."""
     answer = result.sequence.part(result.sequence.positions("answer"))
-    chosen = visits.visit().token
-    one = len(result.targets) == 1
-    label = (
-        "The answer that both models read: click the token to explain" if one else "The answer that both models read"
-    )
-    shown = int(result.targets[0]) if one else None
+    chosen, one, many = visits.visit().token, len(result.targets) == 1, has_rows(result)
+    does = ": click the token to explain" if one else ": click a token to see it alone" if many else ""
+    shown = int(result.targets[0]) if one else None if row is None else int(result.targets[row])
     picked = token_strip(
-        answer, key="target", label=label, selected=shown, selectable=np.full(len(answer), one or len(answer) == 1)
+        answer,
+        key="target",
+        label=f"The answer that both models read{does}",
+        selected=shown,
+        selectable=np.full(len(answer), one or many),
     )
-    if one and picked != shown and not (picked is None and chosen is None):
-        selection.select_token(visits.visit().side, picked)
+    if (one or many) and picked != shown and not (picked is None and chosen is None):
+        select(picked)
         st.rerun()
 
 
