@@ -241,6 +241,19 @@ def test_every_figure_is_plain_json():
         assert json.loads(fig.to_json())["data"]
 
 
+def test_what_changed_most_comes_first_and_swapping_the_sides_only_turns_the_signs():
+    result = results.attribution(targets=())
+    table = attribution.most_changed(result)
+    assert sorted(table["position"]) == np.flatnonzero(result.open).tolist()
+    assert (table["difference"].abs().diff().dropna() <= 0).all()
+    np.testing.assert_allclose(table["difference"], table["tuned"] - table["base"], rtol=1e-6)
+    other = attribution.most_changed(swapped_attribution(result))
+    assert other["position"].tolist() == table["position"].tolist()
+    np.testing.assert_array_equal(other["difference"], -table["difference"])
+    unknown = replace(result, scores=result.scores.map(lambda scores: scores * np.nan))
+    assert attribution.most_changed(unknown).empty
+
+
 def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_sides():
     result = results.attribution(targets=())
     base, tuned, change = attribution.matrix(result).data

@@ -14,7 +14,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import link
-from dashboard.figures import layers
+from dashboard.figures import attribution, layers
 from dashboard.figures.atlas import SHOWN
 from dashboard.figures.attention import NO_DIFFERENCE
 from dashboard.session import compute, selection, visits
@@ -1004,6 +1004,26 @@ def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engi
 def test_what_is_no_better_than_random_is_pale_and_said(app: AppTest, engine: FakeEngine):
     page = go(ask(app), "attribution")
     assert "the scores of tuned point at what the model relies on no better" in words(page).replace(chr(92), "")
+
+
+def test_what_changed_most_between_the_models_is_listed_and_nothing_where_they_agree(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    (listed,) = [frame.value for frame in page.dataframe if "difference" in frame.value]
+    table = attribution.most_changed(done("attribution", engine.asked("attribution")[-1]).result)
+    assert listed["at"].tolist() == table["position"].tolist() and "do not read this order" in words(page)
+    made = engine.make
+
+    def alike(kind: str, request: Any) -> FakeJob:
+        job = made(kind, request)
+        if kind == "attribution":
+            scores = Pair(job.result.scores.base, job.result.scores.base)
+            job = replace(job, result=replace(job.result, scores=scores))
+        return job
+
+    engine.make = alike
+    page.selectbox(key="method").set_value("occlusion").run()
+    assert "No difference: both models give every part the same score" in words(page)
+    assert not [frame for frame in page.dataframe if "difference" in frame.value]
 
 
 def test_a_selected_token_is_shown_alone_among_the_whole_answer_and_the_sum_comes_back(

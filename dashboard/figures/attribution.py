@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -32,6 +33,12 @@ def strongest(scores: Pair[np.ndarray], count: int = STRONGEST) -> np.ndarray:
     magnitude = np.nan_to_num(np.fmax(np.abs(scores.base), np.abs(scores.tuned)))
     ranked = np.argsort(-magnitude, kind="stable")[:count]
     return ranked[magnitude[ranked] > 0]
+
+
+def most_changed(result: Attribution) -> pd.DataFrame:
+    """`result.table()` of the scored parts that may be taken away, the largest difference between the models first."""
+    table = result.table()[result.open].dropna(subset="difference")
+    return table.sort_values("difference", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
 
 
 def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:

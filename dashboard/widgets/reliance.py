@@ -13,6 +13,7 @@ from dashboard.figures import attribution
 from dashboard.session import inputs, pairs, questions, visits
 from dashboard.widgets.chart import chart
 from dashboard.widgets.evidence import faded, verdicts
+from dashboard.widgets.score_changes import score_changes
 from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
@@ -214,6 +215,7 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
                 f"Pale and without colour: the scores of {' and '.join(side for side in pale if side != 'difference')} point at what the model relies on no better than random ones do. Do not read them."
             )
         )
+    score_changes(result, "difference" in pale)
     score_matrix(every, pale)
 
 

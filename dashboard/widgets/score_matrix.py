@@ -26,8 +26,8 @@ def has_rows(result: Attribution) -> bool:
 
 def chosen_row(result: Attribution) -> int | None:
     """The row of the token that is selected on every page; None: the sum over all rows is shown."""
-    found = np.flatnonzero(result.targets == visits.visit().token) if has_rows(result) else []
-    return int(found[0]) if len(found) else None
+    found = np.flatnonzero(result.targets == visits.visit().token)
+    return int(found[0]) if has_rows(result) and len(found) else None
 
 
 def one_row(result: Attribution, row: int) -> Attribution:
@@ -118,7 +118,7 @@ def _regions(sequence: Encoded, rows: int) -> dict[str, Region]:
 def cell_of(result: Attribution, row: int, column: int | None) -> Cell:
     """The pinned cell: in the row of the selected token, where the pin was, else at the part that both models together leaned on most."""
     places = attribution.first_tokens(result)[attribution.columns(result)]
-    if column not in places:
+    if column is None or column not in places:
         both = attribution.cells(result).map(lambda cells: np.abs(np.nan_to_num(cells[row])))
         column = int(places[np.argmax(both.base + both.tuned)])
     return int(result.targets[row]), column
