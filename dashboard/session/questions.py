@@ -33,6 +33,7 @@ def run() -> None:
     if here.question is None or question.specs != here.question.specs:
         here.facts = None
     here.held, here.token, here.pinned, here.awaited, here.question = {}, None, None, None, question
+    here.against = {}
     _arrive(question)
 
 

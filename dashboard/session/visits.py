@@ -112,6 +112,8 @@ class Visit:
     """the selected token, as a position in that answer"""
     pinned: tuple[int, int] | None = None
     """(query, key) pinned in the attention maps, since the token was selected"""
+    against: dict[tuple[Side, int], str | int] = field(default_factory=dict)
+    """(side, token of its answer) -> what that token is explained against: a typed text, or the id of an alternative"""
     split: tuple[Format, Format] | None = None
     """the formats, reference first, between which the difference is parted into format and weights; None: base's and tuned's"""
 

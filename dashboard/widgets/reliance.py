@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from dashboard import link
 from dashboard.figures import attribution
-from dashboard.session import inputs, pairs, questions, visits
+from dashboard.session import inputs, pairs, questions, selection, visits
 from dashboard.widgets.chart import chart
 from dashboard.widgets.evidence import faded, verdicts
 from dashboard.widgets.score_changes import score_changes
@@ -123,21 +123,31 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
 
 def _pick_against() -> str | int | None:
     """Another token that might have stood there: typed, or by its id one of the writer's own alternatives."""
-    offered = _alternatives()
-    written = st.selectbox(
+    here, kept, offered = visits.visit(), selection.compared_with(), _alternatives()
+    if kept is not None and kept not in offered.values():
+        offered[f"token number {kept}" if isinstance(kept, int) else kept] = kept  # an id that came with a link
+    key = f"against-{id(here.question)}-{here.side}-{here.token or 0}"
+    st.session_state[key] = next((said for said, one in offered.items() if one == kept), None)
+
+    def pick() -> None:
+        written = inputs.value(key)
+        selection.compare_with(offered.get(written, written) if written and written.strip() else None)
+
+    st.selectbox(
         "instead of",
         list(offered),
         index=None,
-        key=f"against-{id(visits.visit().question)}-{visits.visit().side}-{visits.visit().token or 0}",
+        key=key,
+        on_change=pick,
         placeholder="any other token",
         accept_new_options=True,
         width=200,
         help="Explains why the token stands there and not this other one: pick what else the model might have written, or type one.",
     )
-    return offered.get(written, written) if written and written.strip() else None
+    return kept
 
 
-def _alternatives() -> dict[str, int]:
+def _alternatives() -> dict[str, str | int]:
     """What the writer might have written instead -> its id."""
     here, whole = visits.visit(), questions.generation()
     answer = whole.answers[here.side] if whole is not None else None
