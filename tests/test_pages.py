@@ -18,7 +18,7 @@ from dashboard.figures import attribution, layers
 from dashboard.figures.atlas import SHOWN
 from dashboard.figures.attention import NO_DIFFERENCE
 from dashboard.session import compute, selection, visits
-from dashboard.widgets import causal_check, evidence, heads, score_matrix
+from dashboard.widgets import causal_check, cost, evidence, heads, score_matrix
 from dashboard.widgets.heads import REDUCED_WORDS
 from dashboard.widgets.map_canvas import MapView
 from dashboard.widgets.overview import headline, strongest
@@ -26,7 +26,9 @@ from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attention import Own
+from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Request, Specs
+from model_utils.contracts.common import ask as messages_of
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.pair import SIDES, Pair
@@ -987,6 +989,70 @@ def test_long_evidence_is_measured_only_when_asked_for(
     assert len(engine.asked("faithfulness")) == 1 and "random orders" in words(page)
     checked(page.run())
     assert "random orders" in words(page), "what was measured stays"
+
+
+def test_what_takes_long_starts_only_when_it_is_asked_for_and_what_is_there_is_shown(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    page = go(ask(app), "attribution")
+    assert len(engine.asked("attribution")) == 1, "a cheap one runs at once"
+    assert "Cost: about 1 pass forward and 1 back in each model, less than a second" in words(page)
+    monkeypatch.setattr(cost, "AT_ONCE_SECONDS", 0)
+    checked(page.run())
+    assert "Not computed yet" not in words(page), "a result that is there is not asked about"
+    page.selectbox(key="method").set_value("occlusion").run()
+    assert len(engine.asked("attribution")) == 1 and len(engine.asked("faithfulness")) == 1
+    assert "Not computed yet, because it takes a while" in words(page).replace(chr(92), "")
+    checked(page.button(key="compute-attribution").click().run())
+    assert [one.method for one in engine.asked("attribution")] == ["gradient x input", "occlusion"]
+    assert "Not computed yet" not in words(page) and len(engine.asked("faithfulness")) == 2
+    page.selectbox(key="method").set_value("integrated gradients").run()
+    checked(page.selectbox(key="method").set_value("occlusion").run())
+    assert len(engine.asked("attribution")) == 2 and "Not computed yet" not in words(page)
+    ask(page, "Another question?")
+    assert not kept(page).agreed, "what another question costs is another matter"
+
+
+def test_a_long_one_lets_go_of_the_scores_that_were_on_their_way(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    ask(app)
+    made = engine.make
+    engine.make = lambda kind, request: running(kind, request) if kind == "attribution" else made(kind, request)
+    page = go(app, "attribution")
+    former = engine.submitted[-1]
+    assert former.kind == "attribution" and not engine.released
+    monkeypatch.setattr(cost, "AT_ONCE_SECONDS", 0)
+    page.selectbox(key="method").set_value("Shapley values").run()
+    assert engine.released == [former] and len(engine.asked("attribution")) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_models(app: AppTest, method: Method):
+    """It is known from the first scores on, on a page that never ran the answers by themselves."""
+    page = ask(go(app, "attribution"))
+    page.selectbox(key="method").set_value(method).run()
+    assert " in each model, " in words(page) and "of memory beside the models." in words(page).replace(chr(92), "")
+    one = AttributionRequest(messages=messages_of("a"), targets=(2,), method=method)
+    text, small = results.sequence(), results.models()
+    large = small.map(lambda facts: replace(facts, parameters=10**9, layers=30))
+    few, large_cost, all_targets, fewer = (
+        cost.cost_of(request, facts, text)
+        for request, facts in (
+            (one, small),
+            (one, large),
+            (one.model_copy(update={"targets": ()}), small),
+            (one.model_copy(update={"answer_too": False}), small),
+        )
+    )
+    assert large_cost.seconds > few.seconds and large_cost.memory > few.memory
+    assert (all_targets.back > few.back) == (method in GRADIENTS) and all_targets.forward == few.forward
+    assert (fewer.forward < few.forward) == (method in ("occlusion", "Shapley values"))
+
+
+def test_the_cost_is_said_to_two_digits():
+    assert cost.Cost(1, 0, 0.2, 3e6).said() == "about 1 pass forward in each model, less than a second on two cores, less than 10 MB of memory beside the models"  # fmt: skip
+    assert cost.Cost(22, 400, 1234.5, 2.34e9).said() == "about 22 passes forward and 400 back in each model, some 1,200 seconds on two cores, about 2,300 MB of memory beside the models"  # fmt: skip
 
 
 def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engine: FakeEngine):

@@ -10,23 +10,21 @@ from pydantic import ValidationError
 
 from dashboard import link
 from dashboard.figures import attribution
-from dashboard.session import inputs, pairs, questions, selection, visits
+from dashboard.session import inputs, questions, selection, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.cost import estimate
 from dashboard.widgets.evidence import faded, verdicts
 from dashboard.widgets.score_changes import score_changes
 from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
-from model_utils import prompts
 from model_utils.contracts.attribution import (
-    GRADIENTS,
     GRANULARITIES,
     METHODS,
     OPERATORS,
     QUANTITIES,
     REMOVALS,
-    SHAPLEY_PARTS,
     UNITS,
     Attribution,
     AttributionRequest,
@@ -34,9 +32,7 @@ from model_utils.contracts.attribution import (
     Method,
 )
 from model_utils.contracts.common import explain
-from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
-from model_utils.parts import parts_of
 
 Extent = Literal["one token", "the whole answer"]
 EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
@@ -117,7 +113,8 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
     except ValidationError as error:
         st.error(plain(explain(error)))
         st.stop()
-    st.caption(HOW[method] + _cost(request))
+    cost = estimate(request)
+    st.caption(HOW[method] + ("" if cost is None else f" Cost: {cost.said()}."))
     return request
 
 
@@ -156,33 +153,6 @@ def _alternatives() -> dict[str, str | int]:
         return {}
     found = zip(answer.alternative_pieces[place], answer.alternative_ids[place].tolist(), strict=True)
     return {piece: id for piece, id in found if piece.strip() and piece != answer.answer.pieces[place]}
-
-
-def _cost(request: AttributionRequest) -> str:
-    """What it takes, in passes over the text of each model, and about how long."""
-    facts, whole = pairs.facts(), questions.generation()
-    if facts is None or whole is None:
-        return ""
-    answer = whole.answers[request.answer_from]
-    try:
-        read = prompts.join(answer.prompt, answer.answer)
-        parts = int(parts_of(read, request)[1].sum())
-    except Refused:
-        return ""  # why is said where the scores would be
-    tokens, targets = len(read), len(request.targets) or len(answer.answer)
-    forward, back = {
-        "integrated gradients": (request.steps + 2, request.steps * targets),
-        "occlusion": (parts + 1, 0),
-        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
-        "sparse surrogate": (65, 0),
-        "attention rollout": (1, 0),
-    }.get(request.method, (1, targets))
-    size = sum(one.parameters for one in facts.sides)
-    seconds = (2 * forward + 4 * back) * size * tokens / 1e11
-    said = f" Cost: about {forward:,} passes forward" + (f" and {back:,} back" if back else "") + " in each model"
-    maps = max(one.layers * one.heads for one in facts.sides) * tokens**2 * 8 / 2**20
-    memory = f", up to {maps:,.0f} MB for attention maps" if request.method in GRADIENTS and maps >= 50 else ""
-    return f"{said}, {'less than a second' if seconds < 1 else f'some {seconds:,.0f} seconds'} on two cores{memory}."
 
 
 def reliance(request: AttributionRequest, result: Attribution) -> None:
