@@ -29,6 +29,7 @@ from model_utils.contracts.attention import Own
 from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Request, Specs
 from model_utils.contracts.common import ask as messages_of
+from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.pair import SIDES, Pair
@@ -1053,6 +1054,28 @@ def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_model
 def test_the_cost_is_said_to_two_digits():
     assert cost.Cost(1, 0, 0.2, 3e6).said() == "about 1 pass forward in each model, less than a second on two cores, less than 10 MB of memory beside the models"  # fmt: skip
     assert cost.Cost(22, 400, 1234.5, 2.34e9).said() == "about 22 passes forward and 400 back in each model, some 1,200 seconds on two cores, about 2,300 MB of memory beside the models"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("granularity", "advice"),
+    [("sentence", "Words are better parts for this test"), ("word", "Tokens, or a longer text")],
+)
+def test_of_few_parts_the_evidence_says_which_are_better(
+    app: AppTest, engine: FakeEngine, granularity: str, advice: str
+):
+    page = go(ask(app), "attribution")
+    page.selectbox(key="granularity").set_value(granularity).run()
+    assert advice in words(page) and "one random order in 7 begins with the same one" in words(page)
+
+
+def test_enough_parts_or_a_verdict_that_is_reached_need_no_better_parts():
+    asked = FaithfulnessRequest(messages=messages_of("a"), scores=Pair((1.0,), (1.0,)))
+    few = results.faithfulness(asked)
+    assert not few.judged.tuned.better_than_chance and evidence.few_parts(few, "sentence")
+    assert evidence.few_parts(replace(few, parts=20), "sentence") is None
+    assert evidence.few_parts(replace(few, judged=Pair(few.judged.base, few.judged.base)), "sentence") is None
+    blind = replace(few.judged.tuned, twins=0.25)
+    assert not blind.tells and evidence.few_parts(replace(few, parts=20, judged=Pair(blind, blind)), "word")
 
 
 def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engine: FakeEngine):
