@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.session import pairs, questions, visits
-from dashboard.widgets.text import plain
 from model_utils.contracts.attribution import GRADIENTS, REMOVALS, SHAPLEY_PARTS, AttributionRequest
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
@@ -21,6 +20,8 @@ SPEED = 1e11
 """Additions and multiplications a second that two cores reach on short texts."""
 BATCH_TOKENS, BATCH_BYTES = 1_024, 64 << 20
 """Of texts without some parts, how many tokens are read together at most, and how large their logits get."""
+GROUP = 16
+"""Targets that go back through the model together, at most."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +77,22 @@ def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded)
         "attention rollout": (1, 0),
     }.get(request.method, (1, targets))
     work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * len(text)
-    return Cost(forward, back, work / SPEED, max(_memory(request, one, len(text)) for one in facts.sides))
+    return Cost(forward, back, work / SPEED, max(_memory(request, one, len(text), targets) for one in facts.sides))
 
 
-def _memory(request: AttributionRequest, facts: ModelFacts, tokens: int) -> float:
-    """Bytes of float32: what the layers of a Transformer hold for the way back, some 16 times its width a token, and their maps."""
+def _memory(request: AttributionRequest, facts: ModelFacts, tokens: int, targets: int) -> float:
+    """Bytes of float32: what each layer keeps for the way back, some 16 times its width a token and its maps twice; a group of targets has a few more of one layer."""
     wide = 16 * math.sqrt(facts.parameters / (12 * max(1, facts.layers))) * 4
-    maps = facts.layers * facts.heads * tokens**2 * 4
+    maps, group = max(facts.heads, facts.encoder_heads) * tokens**2 * 4, min(GROUP, targets)
     if request.method in REMOVALS:
         return wide * max(tokens, BATCH_TOKENS) + BATCH_BYTES
-    return facts.layers * tokens * wide + 2 * maps if request.method in GRADIENTS else maps
+    if request.method in GRADIENTS:
+        return (facts.layers + group) * tokens * wide + (2 * facts.layers + 3 * group) * maps
+    return facts.layers * maps
 
 
 def started(request: AttributionRequest) -> bool:
-    """Whether the scores are there, on their way, or cheap; else a button that starts them."""
+    """Whether the scores are there, on their way, or cheap; else a button, under the cost that the pickers state, starts them."""
     here = visits.visit()
     held = here.held.get("attribution")
     if held is not None and questions.answers(held, request):
@@ -99,6 +102,8 @@ def started(request: AttributionRequest) -> bool:
         return True
     if held is not None and not held.over:
         questions.drop("attribution")  # nobody waits for the former scores any more
-    st.caption(plain(f"Not computed yet, because it takes a while: {cost.said()}."))
+    st.caption(
+        f"Not computed yet: what is likely to take more than {AT_ONCE_SECONDS:.0f} seconds starts when you ask for it."
+    )
     st.button("Compute it", key="compute-attribution", on_click=here.agreed.add, args=(request,))
     return False

@@ -33,7 +33,7 @@ def score_changes(result: Attribution, pale: bool) -> None:
         height=min(353, 35 * (len(table) + 1) + 3),
         column_config={
             "at": st.column_config.NumberColumn(width=48),
-            "part": st.column_config.TextColumn(width="medium"),
+            "part": st.column_config.TextColumn(width="small"),
             "base": numbers,
             "tuned": numbers,
             "difference": numbers,

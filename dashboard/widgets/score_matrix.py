@@ -49,7 +49,7 @@ def said_row(result: Attribution) -> None:
         piece = result.sequence.pieces[result.rows()[0][0]]
         st.write(
             plain(
-                f"Shown alone: token {result.targets[0]} of the answer, {piece!r}, one row of the maps below. The evidence is about the sum over all tokens."
+                f"Shown alone: token {result.targets[0]} of the answer, {piece!r}, one row of the maps below. The evidence is about the sum over all tokens; explain 'one token' to have this one tested."
             )
         )
         st.button("Show the sum over all tokens", key="to-the-sum", on_click=select, args=(None,))
