@@ -36,6 +36,12 @@ def check_measure(measure: str) -> str:
 MAX_SPANS = 4_000
 
 
+def check_against(token: str | int) -> str | int:
+    if (token < 0 or token > UNBOUNDED) if isinstance(token, int) else not token.strip():
+        raise ValueError("it is the text of a token, or its number from 0 on")
+    return token
+
+
 class View(Request):
     """What is looked at; what is not named stays as it is."""
 
@@ -56,6 +62,10 @@ class View(Request):
     operator: Operator | None = None
     spans: Annotated[str, Field(max_length=MAX_SPANS)] | None = None
     """passages of the instruction, one a line"""
+    instruction_only: bool | None = None
+    """whether only the instruction has scores, not the earlier answer"""
+    against: Annotated[str | int, AfterValidator(check_against)] | None = None
+    """what the selected token is explained against: a typed text, or the id of an alternative"""
     extent: Literal["one token", "the whole answer"] | None = None
     measure: Annotated[str, AfterValidator(check_measure)] | None = None
     """what is shown along the answers"""

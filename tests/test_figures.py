@@ -241,13 +241,28 @@ def test_every_figure_is_plain_json():
         assert json.loads(fig.to_json())["data"]
 
 
+def test_what_changed_most_comes_first_and_swapping_the_sides_only_turns_the_signs():
+    result = results.attribution(targets=())
+    table = attribution.most_changed(result)
+    assert sorted(table["position"]) == np.flatnonzero(result.open).tolist()
+    assert (table["difference"].abs().diff().dropna() <= 0).all()
+    np.testing.assert_allclose(table["difference"], table["tuned"] - table["base"], rtol=1e-6)
+    other = attribution.most_changed(swapped_attribution(result))
+    assert other["position"].tolist() == table["position"].tolist()
+    np.testing.assert_array_equal(other["difference"], -table["difference"])
+    unknown = replace(result, scores=result.scores.map(lambda scores: scores * np.nan))
+    assert attribution.most_changed(unknown).empty
+
+
 def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_sides():
     result = results.attribution(targets=())
     base, tuned, change = attribution.matrix(result).data
-    last = result.sequence.positions("answer")[-1]
-    shown = np.flatnonzero(result.open[:last])
-    assert 0 < len(shown) < last, "the format stays apart"
-    np.testing.assert_array_equal(base.z, result.scores.base[:, shown])
+    places = result.sequence.positions("answer")
+    shown = np.flatnonzero(result.open[: places[-1]])
+    assert 0 < len(shown) < places[-1], "the format stays apart"
+    ahead = shown >= places[:, None]
+    assert ahead.any() and np.isnan(base.z[ahead]).all(), "what comes later has no score"
+    np.testing.assert_array_equal(base.z[~ahead], result.scores.base[:, shown][~ahead])
     np.testing.assert_array_equal(change.z, tuned.z - base.z)
     assert base.zmax == tuned.zmax == change.zmax == -change.zmin
     np.testing.assert_array_equal(attribution.matrix(swapped_attribution(result)).data[2].z, -change.z)

@@ -65,6 +65,8 @@ views = st.builds(
     head=st.none() | places | st.sampled_from(["mean", "strongest"]),
     quantity=st.none() | st.sampled_from(QUANTITIES),
     measure=st.none() | st.sampled_from(MEASURES),
+    instruction_only=st.none() | st.booleans(),
+    against=st.none() | places | texts.filter(str.strip),
 )
 links = st.builds(Link, base=specs, tuned=specs, request=requests, view=views)
 
@@ -141,6 +143,11 @@ NONSENSE: dict[str, str] = {
     "an empty instruction": changed(request={**ASKED, "messages": [{"content": " "}]}),
     "a template without a place": changed(request={**ASKED, "formats": {"base": "nothing", "tuned": "chat"}}),
     "many greedy answers": changed(request={**ASKED, "samples": 3}),
+    "against nothing": changed(view={"against": " "}),
+    "against two": changed(view={"against": ["deny", "refuse"]}),
+    "against a token before the first": changed(view={"against": -1}),
+    "against a token of no vocabulary": changed(view={"against": 10**400}),
+    "neither on nor off": changed(view={"instruction_only": "yes"}),
     "an unknown measure": changed(view={"measure": "luck"}),
     "markup": changed(**{"<img src=x onerror=alert(1)> ![x](http://example.com/x.png)": 1}),
 }  # fmt: skip
@@ -327,6 +334,49 @@ def test_the_view_of_attribution_comes_back(engine: FakeEngine):
         (2,),
         "log-probability",
     )
+
+
+@pytest.mark.parametrize(
+    "against", ["Rome", " <b>Rome</b>", 7, results.generation().answers.tuned.alternative_ids[2, 1].item()]
+)
+@pytest.mark.parametrize("first", ["attribution", "compare"])
+def test_what_a_token_is_explained_against_comes_back_with_it(engine: FakeEngine, against: str | int, first: str):
+    """On the page itself, where the answer is known only with the first scores, and after the answers of Compare."""
+    came = link(token=2, against=against, instruction_only=True, extent="one token")
+    app = press_run(opened(encode(came), first))
+    assert says(app, came)
+    go(app, "attribution")
+    asked = engine.asked("attribution")[-1]
+    assert (asked.targets, asked.against, asked.answer_too) == ((2,), against, False)
+    assert says(app, came) and not app.error
+    (box,) = [one for one in app.selectbox if str(one.key).startswith("against-")]
+    assert box.value in ("other", f"token number {against}") if isinstance(against, int) else box.value == against
+    checked(box.set_value(None).run())
+    assert engine.asked("attribution")[-1].against is None and address(app).view.against is None
+    checked(app.toggle(key="prompt-only").set_value(False).run())
+    assert engine.asked("attribution")[-1].answer_too and address(app).view.instruction_only is False
+
+
+def test_each_token_is_explained_against_its_own_choice_and_another_question_against_none(engine: FakeEngine):
+    app = go(press_run(opened(encode(link()))), "attribution")
+
+    def box() -> Any:
+        (found,) = [one for one in app.selectbox if str(one.key).startswith("against-")]
+        return found
+
+    checked(box().set_value("other").run())
+    other = results.generation().answers.tuned.alternative_ids[0, 1].item()
+    assert address(app).view.against == other
+    kept(app).token = 1
+    checked(app.run())
+    assert engine.asked("attribution")[-1].against is None and address(app).view.against is None
+    go(app, "compare")
+    kept(app).token = 0
+    go(app, "attribution")
+    assert engine.asked("attribution")[-1].against == other and box().value == "other"
+    app.text_area(key="instruction").set_value("Something else?")
+    press_run(app)
+    assert engine.asked("attribution")[-1].against is None
 
 
 def test_the_address_follows_the_view(engine: FakeEngine):

@@ -14,11 +14,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from dashboard import link
-from dashboard.figures import layers
+from dashboard.figures import attribution, layers
 from dashboard.figures.atlas import SHOWN
 from dashboard.figures.attention import NO_DIFFERENCE
 from dashboard.session import compute, selection, visits
-from dashboard.widgets import causal_check, evidence, heads
+from dashboard.widgets import causal_check, cost, evidence, heads, score_matrix
 from dashboard.widgets.heads import REDUCED_WORDS
 from dashboard.widgets.map_canvas import MapView
 from dashboard.widgets.overview import headline, strongest
@@ -26,7 +26,10 @@ from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attention import Own
+from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Request, Specs
+from model_utils.contracts.common import ask as messages_of
+from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.pair import SIDES, Pair
@@ -989,6 +992,92 @@ def test_long_evidence_is_measured_only_when_asked_for(
     assert "random orders" in words(page), "what was measured stays"
 
 
+def test_what_takes_long_starts_only_when_it_is_asked_for_and_what_is_there_is_shown(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    page = go(ask(app), "attribution")
+    assert len(engine.asked("attribution")) == 1, "a cheap one runs at once"
+    assert "Cost: about 1 pass forward and 1 back in each model, less than a second" in words(page)
+    monkeypatch.setattr(cost, "AT_ONCE_SECONDS", 0)
+    checked(page.run())
+    assert "Not computed yet" not in words(page), "a result that is there is not asked about"
+    page.selectbox(key="method").set_value("occlusion").run()
+    assert len(engine.asked("attribution")) == 1 and len(engine.asked("faithfulness")) == 1
+    assert "Not computed yet" in words(page)
+    checked(page.button(key="compute-attribution").click().run())
+    assert [one.method for one in engine.asked("attribution")] == ["gradient x input", "occlusion"]
+    assert "Not computed yet" not in words(page) and len(engine.asked("faithfulness")) == 2
+    page.selectbox(key="method").set_value("integrated gradients").run()
+    checked(page.selectbox(key="method").set_value("occlusion").run())
+    assert len(engine.asked("attribution")) == 2 and "Not computed yet" not in words(page)
+    ask(page, "Another question?")
+    assert not kept(page).agreed, "what another question costs is another matter"
+
+
+def test_a_long_one_lets_go_of_the_scores_that_were_on_their_way(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+):
+    ask(app)
+    made = engine.make
+    engine.make = lambda kind, request: running(kind, request) if kind == "attribution" else made(kind, request)
+    page = go(app, "attribution")
+    former = engine.submitted[-1]
+    assert former.kind == "attribution" and not engine.released
+    monkeypatch.setattr(cost, "AT_ONCE_SECONDS", 0)
+    page.selectbox(key="method").set_value("Shapley values").run()
+    assert engine.released == [former] and len(engine.asked("attribution")) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_models(app: AppTest, method: Method):
+    """It is known from the first scores on, on a page that never ran the answers by themselves."""
+    page = ask(go(app, "attribution"))
+    page.selectbox(key="method").set_value(method).run()
+    assert " in each model, " in words(page) and "of memory beside the models." in words(page).replace(chr(92), "")
+    one = AttributionRequest(messages=messages_of("a"), targets=(2,), method=method)
+    text, small = results.sequence(), results.models()
+    large = small.map(lambda facts: replace(facts, parameters=10**9, layers=30))
+    few, large_cost, all_targets, fewer = (
+        cost.cost_of(request, facts, text)
+        for request, facts in (
+            (one, small),
+            (one, large),
+            (one.model_copy(update={"targets": ()}), small),
+            (one.model_copy(update={"answer_too": False}), small),
+        )
+    )
+    assert large_cost.seconds > few.seconds and large_cost.memory > few.memory
+    assert (all_targets.back > few.back) == (method in GRADIENTS) and all_targets.forward == few.forward
+    assert (fewer.forward < few.forward) == (method in ("occlusion", "Shapley values"))
+
+
+def test_the_cost_is_said_to_two_digits():
+    assert cost.Cost(1, 0, 0.2, 3e6).said() == "about 1 pass forward in each model, less than a second on two cores, less than 10 MB of memory beside the models"  # fmt: skip
+    assert cost.Cost(22, 400, 1234.5, 2.34e9).said() == "about 22 passes forward and 400 back in each model, some 1,200 seconds on two cores, about 2,300 MB of memory beside the models"  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("granularity", "advice"),
+    [("sentence", "Words are better parts for this test"), ("word", "Tokens, or a longer text")],
+)
+def test_of_few_parts_the_evidence_says_which_are_better(
+    app: AppTest, engine: FakeEngine, granularity: str, advice: str
+):
+    page = go(ask(app), "attribution")
+    page.selectbox(key="granularity").set_value(granularity).run()
+    assert advice in words(page) and "one random order in 7 begins with the same one" in words(page)
+
+
+def test_enough_parts_or_a_verdict_that_is_reached_need_no_better_parts():
+    asked = FaithfulnessRequest(messages=messages_of("a"), scores=Pair((1.0,), (1.0,)))
+    few = results.faithfulness(asked)
+    assert not few.judged.tuned.better_than_chance and evidence.few_parts(few, "sentence")
+    assert evidence.few_parts(replace(few, parts=20), "sentence") is None
+    assert evidence.few_parts(replace(few, judged=Pair(few.judged.base, few.judged.base)), "sentence") is None
+    blind = replace(few.judged.tuned, twins=0.25)
+    assert not blind.tells and evidence.few_parts(replace(few, parts=20, judged=Pair(blind, blind)), "word")
+
+
 def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engine: FakeEngine):
     """It may take minutes, and the new map would wait behind it."""
     page = go(ask(app), "attribution")
@@ -1004,6 +1093,61 @@ def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engi
 def test_what_is_no_better_than_random_is_pale_and_said(app: AppTest, engine: FakeEngine):
     page = go(ask(app), "attribution")
     assert "the scores of tuned point at what the model relies on no better" in words(page).replace(chr(92), "")
+
+
+def test_what_changed_most_between_the_models_is_listed_and_nothing_where_they_agree(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    (listed,) = [frame.value for frame in page.dataframe if "difference" in frame.value]
+    table = attribution.most_changed(done("attribution", engine.asked("attribution")[-1]).result)
+    assert listed["at"].tolist() == table["position"].tolist() and "do not read this order" in words(page)
+    made = engine.make
+
+    def alike(kind: str, request: Any) -> FakeJob:
+        job = made(kind, request)
+        if kind == "attribution":
+            scores = Pair(job.result.scores.base, job.result.scores.base)
+            job = replace(job, result=replace(job.result, scores=scores))
+        return job
+
+    engine.make = alike
+    page.selectbox(key="method").set_value("occlusion").run()
+    assert "No difference: both models give every part the same score" in words(page)
+    assert not [frame for frame in page.dataframe if "difference" in frame.value]
+
+
+def test_a_selected_token_is_shown_alone_among_the_whole_answer_and_the_sum_comes_back(
+    app: AppTest, engine: FakeEngine
+):
+    page = go(ask(app), "attribution")
+    page.segmented_control(key="extent").set_value("the whole answer").run()
+    assert "all 3 tokens of the answer, summed" in words(page) and "Shown alone" not in words(page)
+    kept(page).token = 1
+    checked(page.run())
+    said = words(page).replace(chr(92), "")
+    assert "Shown alone: token 1 of the answer, 'is'" in said and "Explained: the logit of token 1" in said
+    assert "The evidence is about the sum over all tokens" in said
+    assert [one.targets for one in engine.asked("faithfulness")] == [(0,), ()], "the evidence stays with the sum"
+    checked(page.button(key="to-the-sum").click().run())
+    assert "Shown alone" not in words(page) and kept(page).token is None
+
+
+def test_the_rows_of_an_attribution_add_up_to_the_sum_that_is_shown_without_one():
+    result = results.attribution(targets=())
+    rows = [score_matrix.one_row(result, row) for row in range(len(result.targets))]
+    for side in SIDES:
+        np.testing.assert_allclose(sum(one.totals()[side] for one in rows), result.totals()[side], rtol=1e-5)
+    assert [one.rows()[0].tolist() for one in rows] == [row.tolist() for row in result.rows()]
+
+
+def test_the_pin_of_the_matrix_is_a_cell_of_it_in_the_row_of_the_selected_token():
+    result = results.attribution(targets=())
+    axes = score_matrix.axes_of(result)
+    for row, token in enumerate(result.targets.tolist()):
+        for column in (None, 0, int(axes.keys[-1]), 10_000):
+            cell = score_matrix.cell_of(result, row, column)
+            assert cell[0] == token and axes.hold(*cell)
+        assert score_matrix.cell_of(result, row, int(axes.keys[-1]))[1] == axes.keys[-1], "the column stays"
+    assert [axes.row_pieces[token] for token in result.targets] == list(results.ANSWER)
 
 
 def test_passages_as_long_as_a_link_can_hold_break_nothing(app: AppTest, engine: FakeEngine):

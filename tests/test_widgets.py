@@ -20,7 +20,17 @@ from dashboard.widgets import component, download, heads, shift_strips, token_st
 from dashboard.widgets import head_grid as grid
 from dashboard.widgets import map_canvas as canvas
 from dashboard.widgets.component import BIDI_CONTROLS, QUIET, Deflated, deflated, pack, settle, unpack, visible
-from dashboard.widgets.map_canvas import Head, MapAxes, MapView, encode, make_cells, packed, reduced, row_payload
+from dashboard.widgets.map_canvas import (
+    Head,
+    MapAxes,
+    MapView,
+    encode,
+    encode_signed,
+    make_cells,
+    packed,
+    reduced,
+    row_payload,
+)
 from dashboard.widgets.token_strip import GREYED, MARKED, Alternative, Comparison, cell_values, cells
 from model_utils.contracts.atlas import LOWEST
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded
@@ -356,6 +366,41 @@ def test_a_row_that_looks_only_at_the_first_token_has_nothing_beside_it():
     first, rest, code = encode(looks(1, 4)[0], causal=True)
     assert first[0] == 1 and rest[0] == 0 and code[0] == 0
     assert not np.isnan(decoded(first, rest, code, causal=True)).any()
+
+
+def signed_map(rows: int, columns: int) -> tuple[Pair[np.ndarray], MapAxes]:
+    """(1, row, column) float32 a side around 0, some without a value; rows are tokens of another text than columns."""
+    values = np.random.default_rng(rows).normal(size=(2, 1, rows, columns)).astype(np.float32)
+    values[..., -1, -1] = np.nan
+    over = MapAxes(["read"] * columns, np.arange(rows), np.arange(columns), False, row_pieces=["wrote"] * rows)
+    return Pair(values[0], values[1]), over
+
+
+def test_signed_numbers_of_small_maps_travel_as_they_are_with_the_texts_of_rows_and_columns():
+    weights, over = signed_map(3, 5)
+    cells = make_cells(weights, Pair(over, over), 1, 0, signed=True)
+    header, out = unpack(canvas.payload(cells, over, "k", "t", {}, {}, ("tuned",)))
+    assert header["limit"] == pytest.approx(np.nanmax(np.abs([weights.base, weights.tuned])))
+    assert (header["axes"][0]["pieces"], header["axes"][0]["rows"]) == (["read"] * 5, ["wrote"] * 3)
+    assert header["pale"] == ["tuned"]
+    for side, given_weights in weights.items():
+        np.testing.assert_array_equal(out[side], given_weights.ravel())
+    assert sent_cells(Pair(looks(1, 3), looks(1, 3)), axes(range(3), range(3), causal=True))[1]["limit"] is None
+
+
+def test_the_code_of_a_large_signed_map_is_within_half_a_step_mirrors_and_keeps_what_has_no_value():
+    weights, over = signed_map(4, canvas.EXACT + 1)
+    cells = make_cells(weights, Pair(over, over), 1, 0, signed=True)
+    header, out = unpack(canvas.payload(cells, over, "k", "t", {}, {}))
+    for side, given_weights in weights.items():
+        code = out[side].astype(float)
+        back = np.where(code == 255, np.nan, (code - 127) / 127 * header["limit"])  # as map_canvas.js reads it
+        np.testing.assert_allclose(back, given_weights.ravel(), atol=header["limit"] / 253)
+        exact = unpack(row_payload(cells, {"of": cells.of, "row": 2, "field": 0, "turn": 0.5}, True, "k"))[1]
+        np.testing.assert_array_equal(exact[side], given_weights[0, 2])
+    values = weights.base[0, 0]
+    np.testing.assert_array_equal(encode_signed(-values, 9.0), 254 - encode_signed(values, 9.0))
+    assert encode_signed(np.array([0, np.nan, 9, -9]), 9.0).tolist() == [127, 255, 254, 0]
 
 
 def test_mean_and_strongest_of_heads_lie_between_the_heads():

@@ -1,8 +1,9 @@
-"""The parts of the text on which both models leaned most, and every answer token's scores at once."""
+"""The parts of the text on which both models leaned most, those whose score changed most, and every answer token's scores at once."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
@@ -18,7 +19,7 @@ PALE = 0.2
 
 
 def difference(scores: Pair[np.ndarray]) -> np.ndarray:
-    """(part,) tuned - base."""
+    """tuned - base."""
     return scores.tuned - scores.base
 
 
@@ -34,6 +35,12 @@ def strongest(scores: Pair[np.ndarray], count: int = STRONGEST) -> np.ndarray:
     return ranked[magnitude[ranked] > 0]
 
 
+def most_changed(result: Attribution) -> pd.DataFrame:
+    """`result.table()` of the scored parts that may be taken away, the largest difference between the models first."""
+    table = result.table()[result.open].dropna(subset="difference")
+    return table.sort_values("difference", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
+
+
 def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:
     """Scores of the strongest parts that may be taken away, one bar a side, strongest on top; numeric axis, because equal words would merge.
 
@@ -42,7 +49,7 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
     scores = result.open_totals()
     chosen = strongest(scores)
     rows = np.arange(len(chosen))
-    names, first = result.names(), np.unique(result.parts, return_index=True)[1]
+    names, first = result.names(), first_tokens(result)
     pieces = [names[part] for part in chosen]
     fig = go.Figure()
     for side, values in scores.items():
@@ -77,26 +84,47 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
 
 def axis_title(result: Attribution) -> str:
     """What the length of a bar means; some methods have no sign."""
-    if result.method in ("gradient norm", "attention rollout"):
+    if not signed(result):
         return f"{result.method}, {result.unit}"
     return f"lowered it  |  {result.unit}  |  raised it"
 
 
+def signed(result: Attribution) -> bool:
+    """Whether a score says for or against; some methods have no sign."""
+    return result.method not in ("gradient norm", "attention rollout")
+
+
+def first_tokens(result: Attribution) -> np.ndarray:
+    """(part,) int64; where each part begins in the text."""
+    return np.unique(result.parts, return_index=True)[1]
+
+
+def columns(result: Attribution) -> np.ndarray:
+    """(column,) int64; the parts that may be taken away and begin before the last target."""
+    last = max(row.max() for row in result.rows())
+    return np.flatnonzero(result.open & (first_tokens(result) < last))
+
+
+def cells(result: Attribution) -> Pair[np.ndarray]:
+    """(row, column) float32 a side; NaN: no score, or the part does not begin before the row's token."""
+    shown, rows = columns(result), np.array([row.max() for row in result.rows()])
+    ahead = first_tokens(result)[shown] >= rows[:, None]
+    return result.scores.map(lambda scores: np.where(ahead, np.float32(np.nan), scores[:, shown]))
+
+
 def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:
-    """base, tuned, tuned - base, one above the other: answer tokens down, parts of the text that may be taken away across; all on one scale."""
-    both = result.scores
-    panels = (*both.items(), ("tuned - base", both.tuned - both.base))
-    most = largest(*(cells[:, result.open] for _, cells in panels))
-    last = int(np.max([row.max() for row in result.rows()]))
-    shown = np.flatnonzero(result.open & np.isin(np.arange(len(result.open)), result.parts[:last]))
-    names, first = result.names(), np.unique(result.parts, return_index=True)[1]
+    """`cells` of base, tuned, tuned - base, one above the other, all on one scale; for the file that people take away."""
+    both = cells(result)
+    panels = (*both.items(), ("tuned - base", difference(both)))
+    most = largest(*(values for _, values in panels))
+    shown, names, first = columns(result), result.names(), first_tokens(result)
     answers = [result.sequence.pieces[row[0]] for row in result.rows()]
     rows = np.arange(len(answers))
     fig = make_subplots(3, 1, subplot_titles=[name for name, _ in panels], shared_xaxes=True, vertical_spacing=0.09)
     high = int(np.clip(18 * len(rows), 60, 360))
-    for row, (name, cells) in enumerate(panels, start=1):
+    for row, (name, values) in enumerate(panels, start=1):
         trace = go.Heatmap(
-            z=cells[:, shown],
+            z=values,
             x=first[shown],
             y=rows,
             zmin=-most,

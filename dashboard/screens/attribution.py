@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from dashboard.session import address, questions, visits
+from dashboard.widgets.cost import started
 from dashboard.widgets.evidence import evidence
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.progress import follow
@@ -43,8 +44,9 @@ else:
         questions.drop(
             "faithfulness"
         )  # it is about the scores that were shown before, and the new ones would wait for it
-    held = questions.want("attribution", request)
-    follow("attribution", held, partial(reliance, request))
-    if held.result is not None:
-        evidence(held.result, request)
+    if started(request):
+        held = questions.want("attribution", request)
+        follow("attribution", held, partial(reliance, request))
+        if held.result is not None:
+            evidence(held.result, request)
     address.write_address()  # the pickers may have kept another number than the one that was remembered

@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import link
 from dashboard.link import Link, ListLink, View, W, Whom
-from dashboard.session import editor, listing, pairs, questions, visits
+from dashboard.session import editor, listing, pairs, questions, selection, visits
 from model_utils.contracts.common import Specs
 from model_utils.errors import Refused
 from model_utils.items import Items
@@ -18,7 +18,8 @@ ADDRESS, LIST_ADDRESS = "ask", "list"
 OF_THE_MODELS: dict[str, str] = {"attention_kind": "attention-kind", "layer": "layer", "head": "head"}
 """Field of a `View` -> key of its widget, for what cannot be chosen before the models are known."""
 OF_ANY: dict[str, str] = {
-    name: name for name in ("quantity", "extent", "measure", "method", "granularity", "operator", "spans")
+    **{name: name for name in ("quantity", "extent", "measure", "method", "granularity", "operator", "spans")},
+    "instruction_only": "prompt-only",
 }
 """The same for the other widgets."""
 
@@ -117,7 +118,8 @@ def select_as_wished() -> bool:
     wished, here.awaited = here.awaited, None
     if wished.side == here.side and (wished.token is None or wished.token < len(answer)):
         here.token, here.pinned = wished.token, wished.pinned
-    return here.token is not None
+        selection.compare_with(wished.against)
+    return here.token is not None or wished.against is not None
 
 
 def write_address() -> bool:
@@ -181,4 +183,13 @@ def _view() -> View:
     keys = OF_ANY if here.wished else OF_ANY | OF_THE_MODELS
     seen = {name: st.session_state.get(key) for name, key in keys.items()}
     selected = here.awaited or here
-    return View(side=here.side, token=selected.token, pinned=selected.pinned, split=here.split, **wished, **seen)
+    against = selection.compared_with() if here.awaited is None else here.awaited.against
+    return View(
+        side=here.side,
+        token=selected.token,
+        pinned=selected.pinned,
+        against=against,
+        split=here.split,
+        **wished,
+        **seen,
+    )

@@ -7,8 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, visits
+from model_utils import prompts
 from model_utils.contracts.attention import Attention, AttentionRequest, Own
-from model_utils.contracts.common import Asked, Format, Request, SharedSequence, explain
+from model_utils.contracts.common import Asked, Encoded, Format, Request, SharedSequence, explain
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.pair import Side, other_side
@@ -33,6 +34,7 @@ def run() -> None:
     if here.question is None or question.specs != here.question.specs:
         here.facts = None
     here.held, here.token, here.pinned, here.awaited, here.question = {}, None, None, None, question
+    here.against, here.agreed = {}, set()
     _arrive(question)
 
 
@@ -89,8 +91,13 @@ def answers(held: compute.Held, request: Request) -> bool:
 
 def answer_ids(result: Any, side: Side) -> tuple[int, ...]:
     """The forced answer in a result about insides; where each side read its own, this side's."""
-    sequence = result.sequences[side] if isinstance(result, Attention) else result.sequence
+    sequence = sequence_of(result, side)
     return tuple(sequence.ids[sequence.positions("answer")].tolist())
+
+
+def sequence_of(result: Any, side: Side) -> Encoded:
+    """The text that a result about insides is over; where each side read its own, this side's."""
+    return result.sequences[side] if isinstance(result, Attention) else result.sequence
 
 
 def stop(kind: str) -> None:
@@ -158,10 +165,26 @@ def known_answer(side: Side) -> tuple[int, ...] | None:
     answers = generation()
     if answers is not None:
         return tuple(answers.answers[side].answer.ids.tolist())
+    result = _read(side)
+    return None if result is None else answer_ids(result, side)
+
+
+def known_text(side: Side) -> Encoded | None:
+    """A side's prompt and answer, from whichever page made them first."""
+    answers = generation()
+    if answers is not None:
+        one = answers.answers[side]
+        return prompts.join(one.prompt, one.answer)
+    result = _read(side)
+    return None if result is None else sequence_of(result, side)
+
+
+def _read(side: Side) -> Any:
+    """A result about insides for which both models read this side's prompt and answer; None: there is none."""
     for kind in ("atlas", "attention", "ablation", "attribution"):
         held = visits.visit().held.get(kind)
         if held is not None and held.result is not None and _text_of(held.job.request) == side:
-            return answer_ids(held.result, side)
+            return held.result
     return None
 
 

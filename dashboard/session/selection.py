@@ -23,6 +23,20 @@ def select_token(side: Side, token: int | None) -> None:
     here.side, here.token, here.pinned = side, token, None
 
 
+def compared_with() -> str | int | None:
+    """What the selected token, else the first, is explained against: a typed text, or the id of an alternative; None: nothing."""
+    here = visits.visit()
+    return here.against.get((here.side, here.token or 0))
+
+
+def compare_with(other: str | int | None) -> None:
+    """Explain the selected token, else the first, against this one; None: by itself."""
+    here = visits.visit()
+    here.against.pop((here.side, here.token or 0), None)
+    if other is not None:
+        here.against[here.side, here.token or 0] = other
+
+
 def cell(sequence: Encoded) -> tuple[int, int] | None:
     """The pinned cell of the attention maps of this visitor."""
     return cell_of(visits.visit(), sequence)

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from dashboard.link import Link, ListLink, View
 from dashboard.session import compute
 from model_utils import catalogue
-from model_utils.contracts.common import Format, Message, ModelFacts, Specs
+from model_utils.contracts.common import Format, Message, ModelFacts, Request, Specs
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.pair import Pair, Side
 
@@ -112,6 +112,10 @@ class Visit:
     """the selected token, as a position in that answer"""
     pinned: tuple[int, int] | None = None
     """(query, key) pinned in the attention maps, since the token was selected"""
+    against: dict[tuple[Side, int], str | int] = field(default_factory=dict)
+    """(side, token of its answer) -> what that token is explained against: a typed text, or the id of an alternative"""
+    agreed: set[Request] = field(default_factory=set)
+    """what takes long and was asked for all the same"""
     split: tuple[Format, Format] | None = None
     """the formats, reference first, between which the difference is parted into format and weights; None: base's and tuned's"""
 

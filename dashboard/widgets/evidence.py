@@ -12,8 +12,15 @@ from dashboard.session import inputs, questions, visits
 from dashboard.widgets.chart import chart
 from dashboard.widgets.progress import follow
 from dashboard.widgets.text import escaped, plain
-from model_utils.contracts.attribution import OPERATORS, REMOVALS, UNITS, Attribution, AttributionRequest, Operator
-from model_utils.contracts.faithfulness import ORDERS, POINTS, Faithfulness, FaithfulnessRequest, Judged
+from model_utils.contracts.attribution import (
+    OPERATORS,
+    REMOVALS,
+    UNITS,
+    Attribution,
+    AttributionRequest,
+    Granularity,
+)
+from model_utils.contracts.faithfulness import LEVEL, ORDERS, POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.pair import SIDES, Pair, Side
 
 AT_ONCE = 3e12
@@ -52,7 +59,7 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
     follow(
         "faithfulness",
         questions.want("faithfulness", asked),
-        partial(_shown, request.method in REMOVALS, request.operator),
+        partial(_shown, request),
     )
     if not known and verdicts(result, request) is not None:
         st.rerun()  # the maps above were drawn without the verdict
@@ -72,11 +79,35 @@ def verdicts(result: Attribution, request: AttributionRequest) -> Pair[Judged] |
     return held.result.judged
 
 
-def _shown(removes: bool, operator: Operator, result: Faithfulness) -> None:
+def few_parts(result: Faithfulness, granularity: Granularity) -> str | None:
+    """Why a verdict hardly reaches 5 %, and which parts are better; None: it does, or can.
+
+    Where one part carries the answer, every random order that begins with it does about as well: one in as many as there are parts.
+    """
+    failing = [one for one in result.judged.sides if one.finished and not one.better_than_chance]
+    if not failing or (result.parts >= 1 / LEVEL and all(one.tells for one in failing)):
+        return None
+    better = {
+        "token": "A longer text is better for this test.",
+        "word": "Tokens, or a longer text, are better parts for this test.",
+    }.get(granularity, "Words are better parts for this test.")
+    many = (
+        "There is one part only"
+        if result.parts == 1
+        else f"There are only {result.parts} parts, and about one random order in {result.parts} begins with the same one"
+    )
+    return f"{many}, so that even good scores hardly reach the {LEVEL:.0%} of a verdict. {better}"  # fmt: skip
+
+
+def _shown(request: AttributionRequest, result: Faithfulness) -> None:
+    removes, operator = request.method in REMOVALS, request.operator
     columns = st.columns(2)
     for column, side in zip(columns, SIDES, strict=True):
         with column:
             _verdict(result, side)
+    why = few_parts(result, request.granularity)
+    if why is not None:
+        st.info(plain(why))
     unit = UNITS[result.quantity]
     chart(figures.figure, result, inputs.dark(), key="faithfulness", alt="Deletion and insertion against random orders")
     st.caption(

@@ -14,6 +14,7 @@ const PATIENCE = 120; // the pointer rests this many milliseconds on a row befor
 const ROWS = 200; // exact rows that are remembered
 const FLOOR = "1e\u22126"; // LEAST in words
 const DIFFERENCE = "tuned - base";
+const PALE = 0.2; // opacity of a map that is not to be read
 const HINT = "Point at a cell to read it, click to pin it, drag to zoom.";
 const POOLED = " There are more cells than dots here: each dot shows the strongest cell beneath it.";
 const SIDES = ["base", "tuned"];
@@ -31,7 +32,9 @@ class Weights {
   constructor(content, side, field) {
     this.field = field;
     this.cells = field.start(field.count[0]);
-    this.all = content.head === null ? content[side] : this.decoded(content[`${side} first`], content[`${side} rest`], content[side]);
+    if (content.head === null) this.all = content[side];
+    else if (content.limit !== null) this.all = signed(content[side], content.limit);
+    else this.all = this.decoded(content[`${side} first`], content[`${side} rest`], content[side]);
     this.heads = content.head === null ? content.heads : 1;
   }
 
@@ -75,6 +78,9 @@ class Weights {
     return out;
   }
 }
+
+// The numbers of `encode_signed` in Python: even steps around 127, which is 0; 255 is no number.
+const signed = (codes, limit) => Float32Array.from(codes, (code) => (code === 255 ? NaN : ((code - 127) / 127) * limit));
 
 // A row without its first token, adding up to 1 again; all of it is NaN when it looks nowhere else.
 function withoutFirst(row, out = new Float32Array(row.length)) {
@@ -208,8 +214,9 @@ class Field {
     const sign = `${queries} by ${keys} ${axes.causal}`;
     this.isNew = sign !== this.sign;
     if (this.isNew) this.cell = this.view = null;
-    Object.assign(this, { sign, queries, keys, causal: axes.causal, pieces: axes.pieces, regions: axes.regions });
-    Object.assign(this, { count: [queries.length, keys.length], labels: axes.pieces.map(label) });
+    Object.assign(this, { sign, queries, keys, causal: axes.causal, regions: axes.regions, words: axes.words });
+    Object.assign(this, { count: [queries.length, keys.length], pieces: [axes.rows ?? axes.pieces, axes.pieces] });
+    this.labels = this.pieces.map((pieces) => pieces.map(label));
     if (!this.view) this.look(null);
   }
 
@@ -249,9 +256,9 @@ class Field {
   measure(ratio) {
     const context = this.panels[0].map.getContext("2d");
     context.font = this.maps.font;
-    const widest = (tokens) => Math.max(...Array.from(tokens, (token) => context.measureText(this.labels[token]).width));
-    const margin = (tokens) => Math.ceil(Math.min(LONGEST, widest(tokens))) + 8;
-    [this.below, this.left] = [margin(this.keys), margin(this.queries)];
+    const widest = (tokens, labels) => Math.max(...Array.from(tokens, (token) => context.measureText(labels[token]).width));
+    const margin = (tokens, labels) => Math.ceil(Math.min(LONGEST, widest(tokens, labels))) + 8;
+    [this.below, this.left] = [margin(this.keys, this.labels[1]), margin(this.queries, this.labels[0])];
     const column = this.panels[0].node.clientWidth;
     const side = Math.max(96, Math.min(column - this.left - EDGE, LARGEST));
     const cell = Math.max(THINNEST, side / Math.max(...this.count));
@@ -287,7 +294,9 @@ class Field {
     context.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     context.clearRect(0, 0, panel.map.width, panel.map.height);
     context.imageSmoothingEnabled = false;
+    context.globalAlpha = panel.pale ? PALE : 1;
     context.drawImage(panel.image, this.left, EDGE, this.wide, this.high);
+    context.globalAlpha = 1;
     context.strokeStyle = this.maps.colours.line;
     context.lineWidth = 1;
     context.strokeRect(this.left - 0.5, EDGE - 0.5, this.wide + 1, this.high + 1);
@@ -320,7 +329,7 @@ class Field {
     }
     context.textAlign = "right";
     context.textBaseline = "middle";
-    context.fillText(this.labels[this.token(at, isRow)], 0, 0);
+    context.fillText(this.labels[isRow ? 0 : 1][this.token(at, isRow)], 0, 0);
     context.restore();
   }
 
@@ -754,13 +763,14 @@ class Maps {
     const { content, look, mode } = this, log = look.scale === "log";
     const head = content.head ?? look.head; // while another head is under way, this one is still shown
     const shown = this.sides.map((side) => side.shown(head, look.first));
-    const limit = rounded(Math.max(...shown.map(largest)));
-    const panels = SIDES.map((side, i) => ({ title: side, values: shown[i], scale: `sequential-${side}`, limit, log }));
+    const limit = rounded(Math.max(...shown.map(largest))), isSigned = content.limit !== null;
+    const panels = SIDES.map((side, i) => ({ title: side, name: side, values: shown[i], scale: isSigned ? "diverging" : `sequential-${side}`, limit, log }));
     if (this.shared) {
       const values = shown[1].map((value, i) => value - shown[0][i]);
-      panels.push({ title: DIFFERENCE, values, scale: "diverging", limit: rounded(largest(values)), log });
+      panels.push({ title: DIFFERENCE, name: "difference", values, scale: "diverging", limit: rounded(largest(values)), log });
     }
-    for (const panel of panels) panel.table = content[`${panel.scale} ${mode}`];
+    if (isSigned) for (const panel of panels) panel.limit = Math.max(...panels.map((one) => one.limit)); // with a sign all three are compared
+    for (const panel of panels) Object.assign(panel, { table: content[`${panel.scale} ${mode}`], pale: content.pale.includes(panel.name) });
     this.fields.forEach((field, i) => field.show(this.shared ? panels : [panels[i]]));
     this.note.textContent = this.notes(head).join(" \u00b7 ");
   }
@@ -794,8 +804,8 @@ class Maps {
     const [query, key] = field.tokens(cell);
     const tokens = element("span");
     tokens.append(
-      element("span", "muted", `${field.cell ? "" : "pinned: "}query ${query} `), this.piece(field, query),
-      element("span", "muted", ` to key ${key} `), this.piece(field, key), " ",
+      element("span", "muted", `${field.cell ? "" : "pinned: "}${field.words[0]} ${query} `), this.piece(field.pieces[0][query]),
+      element("span", "muted", ` ${field.words[1]} ${key} `), this.piece(field.pieces[1][key]), " ",
     );
     const values = field.panels.map((panel) => {
       const one = element("span"), signed = panel.scale === "diverging";
@@ -806,10 +816,10 @@ class Maps {
     return [tokens, ...values];
   }
 
-  piece(field, token) {
+  piece(shown) {
     const node = element("span", "token");
     node.dir = "auto";
-    write(node, field.pieces[token]);
+    write(node, shown);
     return node;
   }
 
@@ -899,9 +909,10 @@ class Bar {
     if (this.number.value !== "" && Number.isInteger(head) && head >= 0 && head < this.maps.content.heads) this.maps.change({ head });
   }
 
-  show({ heads }, look, fields) {
+  show({ heads, limit }, look, fields) {
     if (!REDUCED[look.head]) this.head = look.head;
     this.heads.hidden = this.groups.head.hidden = heads < 2;
+    this.groups.scale.hidden = this.groups.first.hidden = limit !== null; // of shares only
     this.heads.classList.toggle("quietly", Boolean(REDUCED[look.head]));
     this.count.textContent = `0 to ${heads - 1}`;
     this.number.max = heads - 1;

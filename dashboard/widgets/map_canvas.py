@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import streamlit as st
 
+from dashboard.figures import theme
+from dashboard.figures.layers import largest
 from dashboard.widgets.component import Deflated, component, deflated, pack, settle, tables, visible
 from model_utils.contracts.atlas import coded
 from model_utils.pair import SIDES, Pair, Side
@@ -41,6 +43,10 @@ class MapAxes:
     """nobody looks ahead: cells right of the diagonal are left blank, whatever the map holds there"""
     regions: Mapping[str, Region] = field(default_factory=dict)
     """name -> what is zoomed to under this name; tokens outside the map are passed over"""
+    row_pieces: Sequence[str] | None = None
+    """(token,) of the text that `queries` are positions in, where it is another than that of `keys`"""
+    words: tuple[str, str] = ("query", "to key")
+    """what is said before the number of a row's token, and of a column's"""
 
     def __post_init__(self) -> None:
         square = len(self.queries) == len(self.keys)
@@ -88,6 +94,8 @@ def map_canvas(
     view: MapView | None = None,
     selected: Cell | None = None,
     side: Side | None = None,
+    signed: bool = False,
+    pale: Sequence[str] = (),
 ) -> MapState:
     """Draws base, tuned and their difference under a control bar of its own, and returns what is looked at.
 
@@ -97,7 +105,9 @@ def map_canvas(
     `selected` (with `side`, where each has its own text) set view and pin from the page whenever they change; a pin outside
     the maps disappears. The browser follows the bar at once and says so here afterwards; only another head of more than
     `EXACT` tokens waits for a run. `title` says what the maps are of, in the picture (PNG) that the bar saves and in its
-    name. Where a map has more cells than the screen has dots, a dot shows its strongest cell.
+    name. Where a map has more cells than the screen has dots, a dot shows its strongest cell. `signed`: the numbers may lie
+    below 0 and are no shares, so that all maps are on one diverging scale and the bar has neither a log scale nor a first
+    token to hide; a NaN stays blank. The maps named in `pale` ("base", "tuned", "difference") are not to be read.
     """
     own = axes if isinstance(axes, Pair) else Pair(axes, axes)
     shared, heads = not isinstance(axes, Pair), min(len(given) for _, given in weights.items())
@@ -107,11 +117,11 @@ def map_canvas(
     pin, wish = settle(key, selected if shared or selected is None else (*selected, side))
     looked, view_wish = settle(key, _as_json(view or MapView()), "view")
     now = _view(looked, heads, own)
-    cells = _cells(key, weights, own, heads, now.head)
+    cells = _cells(key, weights, own, heads, now.head, signed)
     with st.container(gap=None):
         _canvas(
             key=key,
-            data=payload(cells, axes, key, title, wish, view_wish),
+            data=payload(cells, axes, key, title, wish, view_wish, pale),
             on_pick_change=lambda: None,
             on_view_change=lambda: None,
         )
@@ -159,13 +169,17 @@ class Cells:
     arrays: Mapping[str, np.ndarray | Deflated]
     of: int
     """tells these cells from others"""
+    limit: float | None = None
+    """of signed numbers, the largest magnitude in a map, which the ends of their code stand for; None: shares"""
 
 
-def _cells(key: str, weights: Pair[np.ndarray], axes: Pair[MapAxes], heads: int, head: Head) -> Cells:
+def _cells(
+    key: str, weights: Pair[np.ndarray], axes: Pair[MapAxes], heads: int, head: Head, signed: bool = False
+) -> Cells:
     held: Cells | None = st.session_state.get(f"{key}.cells")
     same = held and all(_is(held.weights[side], given) for side, given in weights.items())
     if held is None or not same or held.head not in (None, head):
-        held = st.session_state[f"{key}.cells"] = make_cells(weights, axes, heads, head)
+        held = st.session_state[f"{key}.cells"] = make_cells(weights, axes, heads, head, signed)
     return held
 
 
@@ -174,9 +188,10 @@ def _is(one: np.ndarray, other: np.ndarray) -> bool:
     return one.__array_interface__ == other.__array_interface__
 
 
-def make_cells(weights: Pair[np.ndarray], axes: Pair[MapAxes], heads: int, head: Head) -> Cells:
-    """All heads as they are where the maps are small, else `head` in the code of `coded`."""
+def make_cells(weights: Pair[np.ndarray], axes: Pair[MapAxes], heads: int, head: Head, signed: bool = False) -> Cells:
+    """All heads as they are where the maps are small, else `head` in the code of `coded`, or if `signed` of `encode_signed`."""
     arrays: dict[str, np.ndarray | Deflated] = {}
+    limit = largest(*weights.sides) if signed else None
     if max(max(one.shape) for _, one in axes.items()) <= EXACT:
         for side, given in weights.items():
             arrays[side] = deflated(
@@ -184,16 +199,19 @@ def make_cells(weights: Pair[np.ndarray], axes: Pair[MapAxes], heads: int, head:
                 .astype(np.float32, copy=False)
                 .ravel()
             )
-        return Cells(weights, heads, None, None, arrays, 0)
+        return Cells(weights, heads, None, None, arrays, 0, limit)
     shown = weights.map(lambda given: reduced(given[:heads], head))
     for side, given in shown.items():
+        if limit is not None:
+            arrays[side] = deflated(encode_signed(packed(given, axes[side].causal), limit))
+            continue
         first, rest, code = encode(given, axes[side].causal)
         arrays |= {f"{side} first": first, f"{side} rest": rest, side: deflated(code)}
     of = 0
     for side in SIDES:
         array = arrays[side]
         of = zlib.crc32(array.data if isinstance(array, Deflated) else array.tobytes(), of)
-    return Cells(weights, heads, head, shown, arrays, of)
+    return Cells(weights, heads, head, shown, arrays, of, limit)
 
 
 def reduced(weights: np.ndarray, head: Head) -> np.ndarray:
@@ -219,6 +237,11 @@ def encode(weights: np.ndarray, causal: bool) -> tuple[np.ndarray, np.ndarray, n
     return weights[:, 0].astype(np.float32), rest, coded(np.minimum(packed(shares, causal), 1))
 
 
+def encode_signed(values: np.ndarray, limit: float) -> np.ndarray:
+    """(cell,) uint8: 0 to 254 in even steps from -`limit` to `limit`, 127 exactly 0; 255 is NaN."""
+    return np.where(np.isnan(values), np.uint8(255), theme.levels(values, "diverging", limit))
+
+
 def payload(
     cells: Cells,
     axes: MapAxes | Pair[MapAxes],
@@ -226,6 +249,7 @@ def payload(
     title: str,
     wish: Mapping[str, Any],
     view: Mapping[str, Any],
+    pale: Sequence[str] = (),
 ) -> bytes:
     """What the browser receives: the cells, their tokens, and the colour tables in use."""
     fields = list(axes.sides) if isinstance(axes, Pair) else [axes]
@@ -235,9 +259,13 @@ def payload(
         "of": cells.of,
         "heads": cells.heads,
         "head": cells.head,
+        "limit": cells.limit,
+        "pale": list(pale),
         "axes": [
             {
                 "pieces": [visible(piece) for piece in one.pieces],
+                "rows": None if one.row_pieces is None else [visible(piece) for piece in one.row_pieces],
+                "words": one.words,
                 "causal": one.causal,
                 "regions": {name: [list(span) for span in region] for name, region in one.regions.items()},
             }

@@ -10,21 +10,21 @@ from pydantic import ValidationError
 
 from dashboard import link
 from dashboard.figures import attribution
-from dashboard.session import inputs, pairs, questions, selection, visits
+from dashboard.session import inputs, questions, selection, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.cost import estimate
 from dashboard.widgets.evidence import faded, verdicts
+from dashboard.widgets.score_changes import score_changes
+from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
 from dashboard.widgets.shared_text import notes
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
-from model_utils import prompts
 from model_utils.contracts.attribution import (
-    GRADIENTS,
     GRANULARITIES,
     METHODS,
     OPERATORS,
     QUANTITIES,
     REMOVALS,
-    SHAPLEY_PARTS,
     UNITS,
     Attribution,
     AttributionRequest,
@@ -32,9 +32,7 @@ from model_utils.contracts.attribution import (
     Method,
 )
 from model_utils.contracts.common import explain
-from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
-from model_utils.parts import parts_of
 
 Extent = Literal["one token", "the whole answer"]
 EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
@@ -115,27 +113,38 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
     except ValidationError as error:
         st.error(plain(explain(error)))
         st.stop()
-    st.caption(HOW[method] + _cost(request))
+    cost = estimate(request)
+    st.caption(HOW[method] + ("" if cost is None else f" Cost: {cost.said()}."))
     return request
 
 
 def _pick_against() -> str | int | None:
     """Another token that might have stood there: typed, or by its id one of the writer's own alternatives."""
-    offered = _alternatives()
-    written = st.selectbox(
+    here, kept, offered = visits.visit(), selection.compared_with(), _alternatives()
+    if kept is not None and kept not in offered.values():
+        offered[f"token number {kept}" if isinstance(kept, int) else kept] = kept  # an id that came with a link
+    key = f"against-{id(here.question)}-{here.side}-{here.token or 0}"
+    st.session_state[key] = next((said for said, one in offered.items() if one == kept), None)
+
+    def pick() -> None:
+        written = inputs.value(key)
+        selection.compare_with(offered.get(written, written) if written and written.strip() else None)
+
+    st.selectbox(
         "instead of",
         list(offered),
         index=None,
-        key=f"against-{id(visits.visit().question)}-{visits.visit().side}-{visits.visit().token or 0}",
+        key=key,
+        on_change=pick,
         placeholder="any other token",
         accept_new_options=True,
         width=200,
         help="Explains why the token stands there and not this other one: pick what else the model might have written, or type one.",
     )
-    return offered.get(written, written) if written and written.strip() else None
+    return kept
 
 
-def _alternatives() -> dict[str, int]:
+def _alternatives() -> dict[str, str | int]:
     """What the writer might have written instead -> its id."""
     here, whole = visits.visit(), questions.generation()
     answer = whole.answers[here.side] if whole is not None else None
@@ -146,45 +155,21 @@ def _alternatives() -> dict[str, int]:
     return {piece: id for piece, id in found if piece.strip() and piece != answer.answer.pieces[place]}
 
 
-def _cost(request: AttributionRequest) -> str:
-    """What it takes, in passes over the text of each model, and about how long."""
-    facts, whole = pairs.facts(), questions.generation()
-    if facts is None or whole is None:
-        return ""
-    answer = whole.answers[request.answer_from]
-    try:
-        read = prompts.join(answer.prompt, answer.answer)
-        parts = int(parts_of(read, request)[1].sum())
-    except Refused:
-        return ""  # why is said where the scores would be
-    tokens, targets = len(read), len(request.targets) or len(answer.answer)
-    forward, back = {
-        "integrated gradients": (request.steps + 2, request.steps * targets),
-        "occlusion": (parts + 1, 0),
-        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
-        "sparse surrogate": (65, 0),
-        "attention rollout": (1, 0),
-    }.get(request.method, (1, targets))
-    size = sum(one.parameters for one in facts.sides)
-    seconds = (2 * forward + 4 * back) * size * tokens / 1e11
-    said = f" Cost: about {forward:,} passes forward" + (f" and {back:,} back" if back else "") + " in each model"
-    maps = max(one.layers * one.heads for one in facts.sides) * tokens**2 * 8 / 2**20
-    memory = f", up to {maps:,.0f} MB for attention maps" if request.method in GRADIENTS and maps >= 50 else ""
-    return f"{said}, {'less than a second' if seconds < 1 else f'some {seconds:,.0f} seconds'} on two cores{memory}."
-
-
 def reliance(request: AttributionRequest, result: Attribution) -> None:
     """The answer to pick from, the values explained, three strips on one scale, the bars, and all answer tokens at once."""
     notes(result.sequence)
     for note in result.notes:
         st.warning(plain(note))
-    _target(result)
-    _values(result)
+    row, every = chosen_row(result), result
+    _target(result, row)
     judged = verdicts(result, request) if _whole(result) else None
     pale = faded(judged)
-    signed = result.method not in ("gradient norm", "attention rollout")
+    if row is not None:
+        result = one_row(every, row)
+        said_row(result)
+    _values(result)
     st.caption(
-        ("Vermilion raised it, blue lowered it" if signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
+        ("Vermilion raised it, blue lowered it" if attribution.signed(result) else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
         + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
     totals = result.open_totals()
@@ -210,16 +195,8 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
                 f"Pale and without colour: the scores of {' and '.join(side for side in pale if side != 'difference')} point at what the model relies on no better than random ones do. Do not read them."
             )
         )
-    if len(result.rows()) > 1:
-        st.subheader("Every token of the answer", anchor=False)
-        chart(
-            attribution.matrix,
-            result,
-            inputs.dark(),
-            pale,
-            key="matrix",
-            alt="Scores of each part for each answer token",
-        )
+    score_changes(result, "difference" in pale)
+    score_matrix(every, pale)
 
 
 def _whole(result: Attribution) -> bool:
@@ -227,20 +204,21 @@ def _whole(result: Attribution) -> bool:
     return all(np.isfinite(values).all() and np.isfinite(scores[:, result.open]).any() for values, scores in result.values.zip(result.scores).sides)  # fmt: skip
 
 
-def _target(result: Attribution) -> None:
-    """The tokens of the answer; a click chooses which one is explained, on every page."""
+def _target(result: Attribution, row: int | None) -> None:
+    """The tokens of the answer; a click chooses which one is explained, or of several which row is shown, on every page."""
     answer = result.sequence.part(result.sequence.positions("answer"))
-    chosen = visits.visit().token
-    one = len(result.targets) == 1
-    label = (
-        "The answer that both models read: click the token to explain" if one else "The answer that both models read"
-    )
-    shown = int(result.targets[0]) if one else None
+    chosen, one, many = visits.visit().token, len(result.targets) == 1, has_rows(result)
+    does = ": click the token to explain" if one else ": click a token to see it alone" if many else ""
+    shown = int(result.targets[0]) if one else None if row is None else int(result.targets[row])
     picked = token_strip(
-        answer, key="target", label=label, selected=shown, selectable=np.full(len(answer), one or len(answer) == 1)
+        answer,
+        key="target",
+        label=f"The answer that both models read{does}",
+        selected=shown,
+        selectable=np.full(len(answer), one or many),
     )
-    if one and picked != shown and not (picked is None and chosen is None):
-        selection.select_token(visits.visit().side, picked)
+    if (one or many) and picked != shown and not (picked is None and chosen is None):
+        select(picked)
         st.rerun()
 
 

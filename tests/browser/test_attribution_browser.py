@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from model_utils.demo import EXAMPLES
-from tests.browser.test_app_browser import LOADED, ask, go, open_at, panel, picker, whole, words_scored
+from tests.browser.test_app_browser import LOADED, ask, go, open_at, panel, picker, run, whole, words_scored
 
 LOAN = next(example.instruction for example in EXAMPLES if example.label == "Loan")
 
@@ -72,3 +72,75 @@ def test_the_rules_fields_are_on_top_in_tuned_and_the_name_in_flawed(
     expect(verdicts).to_have_count(2)
     expect(verdicts.nth(1)).to_have_text("better than chance")
     screenshot(page, f"attribution-{other}", whole=True)
+
+
+def plots(page: Page) -> Locator:
+    """The maps of base, tuned and difference."""
+    return page.locator(".maps .plot")
+
+
+def test_a_row_of_the_matrix_is_shown_alone_by_click_and_by_keyboard_and_the_sum_comes_back(
+    page: Page, app_server: str, screenshot: Callable
+):
+    """Rows are the two tokens of the decision; the strips show the one that is chosen."""
+    open_at(page, app_server)
+    ask(page, LOAN)
+    whole(page)
+    go(page, "Attribution")
+    words_scored(page)
+    page.get_by_text("the whole answer", exact=True).click()
+    expect(plots(page)).to_have_count(3, timeout=LOADED)
+    summed = page.get_by_text("Explained: the logit of all 2 tokens of the answer, summed.")
+    expect(summed).to_be_visible()
+    expect(page.get_by_text("of 100 random orders")).to_have_count(2, timeout=LOADED)  # then nothing moves any more
+    plot, readout = plots(page).nth(1), page.locator(".maps .readout")
+    left, top, _ = (float(part) for part in (plot.get_attribute("data-area") or "").split())
+    high = float(plot.get_attribute("data-high") or "")
+    plot.scroll_into_view_if_needed()
+    plot.hover(position={"x": left + 2, "y": top + 0.75 * high})
+    expect(readout).to_contain_text(re.compile(r"^answer token 1 <.end.> ?from part \d+ S"))
+    expect(readout.locator("b")).to_have_count(3)
+    plot.click(position={"x": left + 2, "y": top + 0.75 * high})
+    expect(page.get_by_text("Shown alone: token 1 of the answer")).to_be_visible(timeout=LOADED)
+    expect(page.get_by_text("Explained: the logit of token 1 of the answer")).to_be_visible()
+    plot.focus()
+    page.keyboard.press("ArrowUp")
+    expect(readout).to_contain_text("answer token 0")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Shown alone: token 0 of the answer, 'approve'")).to_be_visible(timeout=LOADED)
+    screenshot(page, "attribution-row", whole=True)
+    plot.focus()
+    page.keyboard.press("Escape")
+    expect(summed).to_be_visible(timeout=LOADED)
+    page.get_by_label("The answer that both models read", exact=False).locator(".cell").nth(0).click()
+    expect(page.get_by_text("Shown alone: token 0 of the answer")).to_be_visible(timeout=LOADED)
+    expect(readout).to_contain_text("pinned: answer token 0")
+    page.get_by_role("button", name="Show the sum over all tokens").click()
+    expect(summed).to_be_visible(timeout=LOADED)
+    expect(readout).to_contain_text("Point at a cell")
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Download these maps").click()
+    assert waiting.value.suggested_filename == "attribution-of-every-token.html"
+
+
+def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_comes_back(page: Page, app_server: str):
+    open_at(page, app_server)
+    ask(page, LOAN)
+    whole(page)
+    go(page, "Attribution")
+    words_scored(page)
+    box = page.get_by_role("combobox", name=re.compile("instead of"))
+    box.fill("deny")
+    box.press("Enter")
+    explained = page.get_by_text(re.compile("^Explained: the logit of token 0 .*minus that of 'deny'"))
+    expect(explained).to_be_visible(timeout=LOADED)
+    page.get_by_text("Instruction only", exact=True).click()
+    expect(page).to_have_url(re.compile("instruction_only%22%3Atrue"), timeout=LOADED)
+    page.reload()
+    expect(page.get_by_text("This question came with the link")).to_be_visible(timeout=LOADED)
+    run(page).click()
+    expect(explained).to_be_visible(timeout=LOADED)
+    expect(page.get_by_role("combobox", name=re.compile("instead of"))).to_have_value("deny")
+    expect(
+        page.get_by_role("switch", name="Instruction only").or_(page.get_by_role("checkbox", name="Instruction only"))
+    ).to_be_checked()

@@ -161,6 +161,18 @@ def rectangle():
     st.text(f"pinned {now.cell}")
 
 
+def signed():
+    rows, columns = 3, int(st.query_params.get("columns", 8))
+    values = np.random.default_rng(0).normal(size=(2, 1, rows, columns)).astype(np.float32)
+    values[:, 0, 0, columns - 1] = np.nan
+    values[:, 0, 1, 2] = 0
+    values = st.session_state.setdefault("values", values)
+    words = [f" read{i}" for i in range(columns)]
+    axes = MapAxes(words, np.arange(rows), np.arange(columns), causal=False, row_pieces=HOSTILE[:rows], words=("answer token", "from part"))
+    now = map_canvas(Pair(*values), axes, key="map", title="Two models: scores", signed=True, pale=st.query_params.get_all("pale"))
+    st.text(f"pinned {now.cell}")
+
+
 def own():
     counts = (6, 9)
     looks = Pair(*(np.stack([attention(count, side + 2 * head) for head in range(2)]) for side, count in enumerate(counts)))
@@ -189,7 +201,7 @@ def both():
     maps()
 
 
-{"strips": strips, "inspect": inspect, "long": long, "maps": maps, "big": big, "rectangle": rectangle, "many": many, "own": own, "heads": heads, "both": both}[st.query_params["show"]]()
+{"strips": strips, "inspect": inspect, "long": long, "maps": maps, "big": big, "rectangle": rectangle, "many": many, "own": own, "signed": signed, "heads": heads, "both": both}[st.query_params["show"]]()
 """
 
 
@@ -741,6 +753,19 @@ def test_a_map_of_any_rectangle_is_read_pinned_walked_and_zoomed_by_the_position
     expect(readout).to_contain_text("query 10 ·wrote0 to key 4 ·read4 ")
 
 
+def rectangle_pixel(plot: Locator, shape: tuple[int, int], at: tuple[int, int]) -> list[int]:
+    """Red, green, blue, opacity of the map in the middle of the cell `at` (row, column)."""
+    left, top, wide = (float(part) for part in (plot.get_attribute("data-area") or "").split())
+    high = float(plot.get_attribute("data-high") or "")
+    return plot.evaluate(
+        """(plot, [x, y]) => {
+            const node = plot.querySelector("canvas"), ratio = node.width / plot.clientWidth;
+            return Array.from(node.getContext("2d").getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data);
+        }""",
+        [left + (at[1] + 0.5) / shape[1] * wide, top + (at[0] + 0.5) / shape[0] * high],
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_cell_of_a_rectangle_has_its_colour(new_page: Callable[..., Page], address: str, scheme: str):
     page = new_page(color_scheme=scheme)
@@ -753,15 +778,74 @@ def test_every_cell_of_a_rectangle_has_its_colour(new_page: Callable[..., Page],
     for row in range(4):
         for column in range(10):
             expected = table[theme.levels(np.float32((10 * row + column) / 40), "sequential", 39 / 40)]
-            left, top, _ = (float(part) for part in plot.get_attribute("data-area").split())
-            seen = plot.evaluate(
-                """(plot, [x, y]) => {
-                    const node = plot.querySelector("canvas"), ratio = node.width / plot.clientWidth;
-                    return Array.from(node.getContext("2d").getImageData(Math.floor(x * ratio), Math.floor(y * ratio), 1, 1).data);
-                }""",
-                [left + (column + 0.5) / 10 * wide, top + (row + 0.5) / 4 * high],
-            )
+            seen = rectangle_pixel(plot, (4, 10), (row, column))
             assert np.abs(np.array(seen[:3]) - expected).max() <= 3, f"row {row}, column {column}"
+
+
+def signed_values(columns: int = 8) -> np.ndarray:
+    """(side, row, column) float32; the same numbers as in the served script."""
+    values = np.random.default_rng(0).normal(size=(2, 1, 3, columns)).astype(np.float32)[:, 0]
+    values[:, 0, columns - 1], values[:, 1, 2] = np.nan, 0
+    return values
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_signed_maps_are_on_one_diverging_scale_and_blank_where_there_is_no_value(
+    new_page: Callable[..., Page], address: str, scheme: str
+):
+    page = new_page(color_scheme=scheme)
+    page.goto(address + "signed")
+    expect(page.locator(".maps[data-draw-ms]")).to_have_count(1)
+    base, tuned = signed_values()
+    panels = (base, tuned, tuned - base)
+    limit, table = max(float(np.nanmax(np.abs(one))) for one in panels), theme.table("diverging", scheme == "dark")
+    for panel, values in enumerate(panels):
+        plot = page.locator(".plot").nth(panel)
+        for at in ((0, 0), (1, 2), (2, 7), (1, 5)):
+            expected = table[theme.levels(values[at], "diverging", limit)].astype(int)
+            assert np.abs(np.array(rectangle_pixel(plot, (3, 8), at)[:3]) - expected).max() <= 3, f"{panel} at {at}"
+        assert rectangle_pixel(plot, (3, 8), (0, 7)) == [0, 0, 0, 0], "no value is not the colour of zero"
+    for name in ("linear", "log", "shown", "hidden"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
+
+
+def test_a_signed_map_is_read_with_the_tokens_of_its_rows_and_parts_of_its_columns(page: Page, address: str):
+    page.goto(address + "signed")
+    readout, (base, tuned) = page.locator(".readout"), signed_values()
+    plot = page.locator(".plot").nth(1)
+    expect(plot).to_be_visible()
+    page.mouse.move(*rectangle_place(plot, (3, 8), (2, 5)))
+    expect(readout).to_contain_text(re.compile(r"^answer token 2 .* from part 5 ·read5"))
+    exact = [base[2, 5], tuned[2, 5], tuned[2, 5] - base[2, 5]]
+    assert [number(text) for text in readout.locator("b").all_inner_texts()] == pytest.approx(exact, abs=6e-5)
+    page.mouse.move(*rectangle_place(plot, (3, 8), (0, 7)))
+    expect(readout.locator("b")).to_have_text(["no value"] * 3)
+    page.mouse.click(*rectangle_place(plot, (3, 8), (1, 2)))
+    settled(page, "pinned (1, 2)")
+    plot.press("ArrowDown")
+    plot.press("Enter")
+    settled(page, "pinned (2, 2)")
+    plot.press("Escape")
+    settled(page, "pinned None")
+
+
+def test_a_large_signed_map_travels_in_code_and_its_exact_row_follows(page: Page, address: str):
+    page.goto(address + "signed&columns=300")
+    plot, readout, (base, tuned) = page.locator(".plot").first, page.locator(".readout"), signed_values(300)
+    expect(page.locator(".maps[data-draw-ms]")).to_have_count(1)
+    page.mouse.move(*rectangle_place(plot, (3, 300), (1, 150)))
+    expect(readout).to_contain_text("answer token 1")
+    expect(readout).not_to_contain_text("about", timeout=5_000)
+    at = 1, int(re.findall(r"from part (\d+)", readout.inner_text())[0])
+    assert abs(at[1] - 150) <= 2
+    assert read(page) == pytest.approx([base[at], tuned[at], tuned[at] - base[at]], abs=6e-5)
+
+
+def test_a_map_that_is_not_to_be_read_is_pale(page: Page, address: str):
+    page.goto(address + "signed&pale=tuned&pale=difference")
+    expect(page.locator(".maps[data-draw-ms]")).to_have_count(1)
+    seen = [rectangle_pixel(page.locator(".plot").nth(panel), (3, 8), (2, 0))[3] for panel in range(3)]
+    assert seen[0] == 255 and seen[1] == seen[2] == pytest.approx(0.2 * 255, abs=2)
 
 
 def test_fits_and_looks_as_meant(any_page: Page, address: str, screenshot: Callable[..., Path]):

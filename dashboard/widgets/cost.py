@@ -1,0 +1,109 @@
+"""What attribution scores cost, said before they are computed; what takes long starts only when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import streamlit as st
+
+from dashboard.session import pairs, questions, visits
+from model_utils.contracts.attribution import GRADIENTS, REMOVALS, SHAPLEY_PARTS, AttributionRequest
+from model_utils.contracts.common import Encoded, ModelFacts
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+from model_utils.parts import parts_of
+
+AT_ONCE_SECONDS = 5.0
+"""What is estimated to take longer does not start by being picked."""
+SPEED = 1e11
+"""Additions and multiplications a second that two cores reach on short texts."""
+BATCH_TOKENS, BATCH_BYTES = 1_024, 64 << 20
+"""Of texts without some parts, how many tokens are read together at most, and how large their logits get."""
+GROUP = 16
+"""Targets that go back through the model together, at most."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one request, estimated."""
+
+    forward: int
+    """passes over the text in each model"""
+    back: int
+    seconds: float
+    """for both models"""
+    memory: float
+    """bytes beside the weights"""
+
+    def said(self) -> str:
+        passes = f"about {self.forward:,} {'pass' if self.forward == 1 else 'passes'} forward"
+        back = f" and {self.back:,} back" if self.back else ""
+        time = "less than a second" if self.seconds < 1 else f"some {rounded(self.seconds)} seconds"
+        return (
+            f"{passes}{back} in each model, {time} on two cores, {megabytes(self.memory)} of memory beside the models"
+        )
+
+
+def rounded(value: float) -> str:
+    """To two digits: an estimate knows no more."""
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
+def megabytes(size: float) -> str:
+    return "less than 10 MB" if size < 1e7 else f"about {rounded(size / 1e6)} MB"
+
+
+def estimate(request: AttributionRequest) -> Cost | None:
+    """None before models and text are known, when only Run starts anything, and where there is nothing to score."""
+    facts, text = pairs.facts(), questions.known_text(request.answer_from)
+    if facts is None or text is None:
+        return None
+    try:
+        return cost_of(request, facts, text)
+    except Refused:
+        return None  # why is said where the scores would be
+
+
+def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded) -> Cost:
+    """Refused where there is nothing to score."""
+    parts = int(parts_of(text, request)[1].sum())
+    targets = len(request.targets) or len(text.positions("answer"))
+    forward, back = {
+        "integrated gradients": (request.steps + 2, request.steps * targets),
+        "occlusion": (parts + 1, 0),
+        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
+        "sparse surrogate": (65, 0),
+        "attention rollout": (1, 0),
+    }.get(request.method, (1, targets))
+    work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * len(text)
+    return Cost(forward, back, work / SPEED, max(_memory(request, one, len(text), targets) for one in facts.sides))
+
+
+def _memory(request: AttributionRequest, facts: ModelFacts, tokens: int, targets: int) -> float:
+    """Bytes of float32: what each layer keeps for the way back, some 16 times its width a token and its maps twice; a group of targets has a few more of one layer."""
+    wide = 16 * math.sqrt(facts.parameters / (12 * max(1, facts.layers))) * 4
+    maps, group = max(facts.heads, facts.encoder_heads) * tokens**2 * 4, min(GROUP, targets)
+    if request.method in REMOVALS:
+        return wide * max(tokens, BATCH_TOKENS) + BATCH_BYTES
+    if request.method in GRADIENTS:
+        return (facts.layers + group) * tokens * wide + (2 * facts.layers + 3 * group) * maps
+    return facts.layers * maps
+
+
+def started(request: AttributionRequest) -> bool:
+    """Whether the scores are there, on their way, or cheap; else a button, under the cost that the pickers state, starts them."""
+    here = visits.visit()
+    held = here.held.get("attribution")
+    if held is not None and questions.answers(held, request):
+        return True
+    cost = estimate(request)
+    if cost is None or cost.seconds <= AT_ONCE_SECONDS or request in here.agreed:
+        return True
+    if held is not None and not held.over:
+        questions.drop("attribution")  # nobody waits for the former scores any more
+    st.caption(
+        f"Not computed yet: what is likely to take more than {AT_ONCE_SECONDS:.0f} seconds starts when you ask for it."
+    )
+    st.button("Compute it", key="compute-attribution", on_click=here.agreed.add, args=(request,))
+    return False

@@ -1,0 +1,136 @@
+"""The scores of every token of the answer as maps of both models and their difference; a row that is clicked is shown by itself above."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import streamlit as st
+
+from dashboard.figures import attribution
+from dashboard.session import inputs, selection, visits
+from dashboard.widgets.heads import regions
+from dashboard.widgets.map_canvas import Cell, MapAxes, Region, map_canvas
+from dashboard.widgets.text import plain
+from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.common import Encoded
+
+COLUMN = "matrix-column"
+"""Where the column of the pinned cell is kept, as the position of its part's first token; the row is the selected token."""
+
+
+def has_rows(result: Attribution) -> bool:
+    """Whether several answer tokens have scores of their own."""
+    return len(result.rows()) > 1
+
+
+def chosen_row(result: Attribution) -> int | None:
+    """The row of the token that is selected on every page; None: the sum over all rows is shown."""
+    found = np.flatnonzero(result.targets == visits.visit().token)
+    return int(found[0]) if has_rows(result) and len(found) else None
+
+
+def one_row(result: Attribution, row: int) -> Attribution:
+    """The scores of one answer token of several."""
+    at = slice(row, row + 1)
+    return replace(
+        result,
+        targets=result.targets[at],
+        values=result.values.map(lambda values: values[at]),
+        scores=result.scores.map(lambda scores: scores[at]),
+        rest=result.rest and result.rest.map(lambda rest: rest[at]),
+        spread=result.spread and result.spread.map(lambda spread: spread[at]),
+    )
+
+
+def said_row(result: Attribution) -> None:
+    """Which row of several is shown, and the way back to their sum."""
+    with st.container(horizontal=True, vertical_alignment="center", key="shown-row"):
+        piece = result.sequence.pieces[result.rows()[0][0]]
+        st.write(
+            plain(
+                f"Shown alone: token {result.targets[0]} of the answer, {piece!r}, one row of the maps below. The evidence is about the sum over all tokens; explain 'one token' to have this one tested."
+            )
+        )
+        st.button("Show the sum over all tokens", key="to-the-sum", on_click=select, args=(None,))
+
+
+def select(token: int | None) -> None:
+    """Select this token of the answer, on every page."""
+    selection.select_token(visits.visit().side, token)
+
+
+def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
+    """Answer tokens down, the parts before them across; a click or Enter selects the token of a row, a second one none."""
+    if not has_rows(result) or not len(attribution.columns(result)):
+        return
+    st.subheader("Every token of the answer", anchor=False)
+    cells, axes = attribution.cells(result), axes_of(result)
+    row = chosen_row(result)
+    cell = None if row is None else cell_of(result, row, st.session_state.get(COLUMN))
+    title = f"{result.models.base.id} and {result.models.tuned.id}: {result.method}, {result.unit}"
+    state = map_canvas(
+        cells.map(lambda one: one[None]), axes, key="matrix", title=title, selected=cell, signed=True, pale=pale
+    )
+    signs = "vermilion raised the token's value, blue lowered it" if attribution.signed(result) else "vermilion is more"
+    st.caption(
+        plain(
+            f"Each row is a token of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}. Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."
+        )
+    )
+    _export(result, pale)
+    if state.cell == cell:
+        return
+    if state.cell is not None:
+        st.session_state[COLUMN] = state.cell[1]
+    if (state.cell and state.cell[0]) != (cell and cell[0]):
+        select(state.cell and state.cell[0])
+        st.rerun()
+
+
+def axes_of(result: Attribution) -> MapAxes:
+    """Rows by their place in the answer; columns by the first token of their part, under the part's whole text."""
+    sequence, names = result.sequence, result.names()
+    first, pieces = attribution.first_tokens(result), list(sequence.pieces)
+    for part in attribution.columns(result):
+        pieces[first[part]] = names[part]
+    answer = [sequence.pieces[position] for position in sequence.positions("answer")]
+    return MapAxes(
+        pieces,
+        result.targets,
+        first[attribution.columns(result)],
+        causal=False,
+        regions=_regions(sequence, len(answer)),
+        row_pieces=answer,
+        words=("answer token", "from part"),
+    )
+
+
+def _regions(sequence: Encoded, rows: int) -> dict[str, Region]:
+    """The columns that can be zoomed to; the rows are always the whole answer."""
+    return {
+        name: ((0, rows), columns)
+        for name, (_, columns) in regions(sequence).items()
+        if name in ("instruction", "answer")
+    }
+
+
+def cell_of(result: Attribution, row: int, column: int | None) -> Cell:
+    """The pinned cell: in the row of the selected token, where the pin was, else at the part that both models together leaned on most."""
+    places = attribution.first_tokens(result)[attribution.columns(result)]
+    if column is None or column not in places:
+        both = attribution.cells(result).map(lambda cells: np.abs(np.nan_to_num(cells[row])))
+        column = int(places[np.argmax(both.base + both.tuned)])
+    return int(result.targets[row]), column
+
+
+def _export(result: Attribution, pale: tuple[str, ...]) -> None:
+    dark = inputs.dark()
+    st.download_button(
+        "Download these maps",
+        data=lambda: attribution.matrix(result, dark, pale).to_html(include_plotlyjs=True).encode(),
+        file_name="attribution-of-every-token.html",
+        mime="text/html",
+        on_click="ignore",
+        help="One HTML file that opens without a connection: the maps with exact values. 'Save picture' over the maps gives them as shown, as an image (PNG).",
+    )
