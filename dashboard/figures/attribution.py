@@ -18,14 +18,9 @@ MOST_TICKS = 48
 PALE = 0.2
 
 
-def difference(scores: Pair[np.ndarray]) -> np.ndarray:
-    """tuned - base."""
-    return scores.tuned - scores.base
-
-
-def limit(scores: Pair[np.ndarray]) -> float:
+def limit(result: Attribution) -> float:
     """The largest magnitude of base, tuned and their difference: full colour in all three strips."""
-    return largest(scores.base, scores.tuned, difference(scores))
+    return largest(*result.open_totals().sides, result.open_difference())
 
 
 def strongest(scores: Pair[np.ndarray], count: int = STRONGEST) -> np.ndarray:
@@ -115,7 +110,7 @@ def cells(result: Attribution) -> Pair[np.ndarray]:
 def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:
     """`cells` of base, tuned, tuned - base, one above the other, all on one scale; for the file that people take away."""
     both = cells(result)
-    panels = (*both.items(), ("tuned - base", difference(both)))
+    panels = (*both.items(), ("tuned - base", both.tuned - both.base))
     most = largest(*(values for _, values in panels))
     shown, names, first = columns(result), result.names(), first_tokens(result)
     answers = [result.sequence.pieces[row[0]] for row in result.rows()]

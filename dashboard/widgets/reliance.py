@@ -32,7 +32,7 @@ from model_utils.contracts.attribution import (
     Method,
 )
 from model_utils.contracts.common import explain
-from model_utils.pair import Pair, Side
+from model_utils.pair import Side
 
 Extent = Literal["one token", "the whole answer"]
 EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
@@ -173,12 +173,12 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
         + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
     totals = result.open_totals()
-    limit = attribution.limit(totals)
+    limit = attribution.limit(result)
     for side, values in totals.items():
         side_title(side, result.models[side].id)
         _strip(result, values, limit, side, side in pale)
     side_title("difference", "tuned - base")
-    _strip(result, attribution.difference(totals), limit, "difference", "difference" in pale)
+    _strip(result, result.open_difference(), limit, "difference", "difference" in pale)
     _apart(result)
     st.subheader("The words that counted most", anchor=False)
     chart(
@@ -256,7 +256,12 @@ def _values(result: Attribution) -> None:
         )
     if result.quantity == "log-probability" and result.against is None and result.explains_difference:
         st.caption(
-            "The difference of these scores explains the log-ratio: what made the tuned model prefer this answer more than base does."
+            "The difference explains the log-ratio: what made the tuned model prefer this answer more than base does."
+            + (
+                ""
+                if result.between is None
+                else " It is a surrogate of its own, fitted to the log-ratio over the same masks, and not the difference of the two."
+            )
         )
 
 
@@ -280,7 +285,7 @@ def _strip(
 ) -> None:
     """The tokens before the last target, each with the score of its part; those after it have none."""
     before = np.arange(result.sequence.positions("answer")[result.targets].max())
-    parts, names, totals = result.parts[before], result.names(), result.totals()
+    parts, names = result.parts[before], result.names()
     token_strip(
         result.sequence.part(before),
         key=f"scores-{name}",
@@ -288,7 +293,7 @@ def _strip(
         values=values[parts],
         limit=limit,
         colours="diverging",
-        hover=[_numbers(totals, part, names[part], result) for part in parts],
+        hover=_hovers(result, names)[parts].tolist(),
         selectable=np.zeros(len(before), dtype=bool),
         greyed=np.ones(len(before), dtype=bool) if pale else None,
         greyed_because="no better than random" if pale else "",
@@ -296,12 +301,18 @@ def _strip(
     )
 
 
-def _numbers(totals: Pair[np.ndarray], part: int, name: str, result: Attribution) -> str:
-    """All three scores of one part, and which part it is where it is more than a token."""
-    base, tuned = float(totals.base[part]), float(totals.tuned[part])
-    whole = f"in {name.strip()!r}: " if (result.parts == part).sum() > 1 else ""
-    if np.isnan(base) and np.isnan(tuned):
-        return "not yet" if result.open[part] else "stays, and is not scored"
-    stays = "" if result.open[part] else "; stays, and is not counted above"
-    numbers = f"base {_known(base, '+.4f')}, tuned {_known(tuned, '+.4f')}, difference {_known(tuned - base, '+.4f')}"
-    return f"{whole}{numbers} {result.unit}{stays}"
+def _hovers(result: Attribution, names: list[str]) -> np.ndarray:
+    """(part,) what hovering over a token of each part says: all three scores, and which part it is where it is more than a token."""
+    totals, change = result.totals(), result.difference()
+    sizes = np.bincount(result.parts, minlength=len(names))
+    found = []
+    for part, name in enumerate(names):
+        numbers = [float(scores[part]) for scores in (*totals.sides, change)]
+        stays = "" if result.open[part] else "; stays, and is not counted above"
+        if np.isnan(numbers).all():
+            found.append("not yet" if result.open[part] else "stays, and is not scored")
+            continue
+        base, tuned, between = (_known(number, "+.4f") for number in numbers)
+        whole = f"in {name.strip()!r}: " if sizes[part] > 1 else ""
+        found.append(f"{whole}base {base}, tuned {tuned}, difference {between} {result.unit}{stays}")
+    return np.array(found, dtype=object)

@@ -40,6 +40,7 @@ def one_row(result: Attribution, row: int) -> Attribution:
         scores=result.scores.map(lambda scores: scores[at]),
         rest=result.rest and result.rest.map(lambda rest: rest[at]),
         spread=result.spread and result.spread.map(lambda spread: spread[at]),
+        between=None if result.between is None else result.between[at],
     )
 
 
@@ -75,7 +76,7 @@ def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
     signs = "vermilion raised the token's value, blue lowered it" if attribution.signed(result) else "vermilion is more"
     st.caption(
         plain(
-            f"Each row is a token of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}. Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."
+            f"Each row is a token of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}.{_apart(result)} Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."
         )
     )
     _export(result, pale)
@@ -86,6 +87,11 @@ def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
     if (state.cell and state.cell[0]) != (cell and cell[0]):
         select(state.cell and state.cell[0])
         st.rerun()
+
+
+def _apart(result: Attribution) -> str:
+    """What the third map is where it is not what the strip shows."""
+    return "" if result.between is None else " The third map is the plain difference of the two; the strip above has a surrogate of the difference itself."  # fmt: skip
 
 
 def axes_of(result: Attribution) -> MapAxes:

@@ -173,6 +173,10 @@ class Attribution:
         totals = self.totals()
         return totals.tuned - totals.base if self.between is None else self.between.sum(axis=0)
 
+    def open_difference(self) -> np.ndarray:
+        """(part,) float32; `difference` of what may be taken away, NaN elsewhere."""
+        return np.where(self.open, self.difference(), np.float32(np.nan))
+
     @property
     def explains_difference(self) -> bool:
         """Whether `differences` are scores of the quantity's difference: with log-probabilities, of the log-ratio tuned/base."""
