@@ -87,6 +87,24 @@ def test_the_most_changed_head_lies_open_and_the_arrow_keys_open_another(page: P
     expect(page.get_by_role("spinbutton", name="Head", exact=True)).to_have_value("0")
 
 
+def test_the_heads_over_a_list_have_intervals_and_the_maps_stay_those_of_the_question(
+    page: Page, app_server: str, screenshot: Callable
+):
+    opened(page, app_server)
+    go(page, "Many")
+    page.get_by_label("Instructions, one a line").fill("\n".join(["Name a planet.", "What is 2 plus 3?", QUESTION]))
+    page.get_by_role("spinbutton", name="Longest answer, tokens").fill("8")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("heading", name="Most different first")).to_be_visible(timeout=LOADED)
+    go(page, "Attention")
+    maps_drawn(page)
+    page.get_by_text("All heads over the 3 instructions of Many too").click()
+    expect(page.get_by_text(re.compile(r"measured over 4 texts.*Intervals are 95 %"))).to_be_visible(timeout=LOADED)
+    expect(page.get_by_test_id("stProgress")).to_have_count(0, timeout=LOADED)
+    maps_drawn(page)
+    screenshot(page, "attention-list", whole=True)
+
+
 def test_a_head_is_switched_off_and_the_next_one_follows(page: Page, app_server: str, screenshot: Callable):
     opened(page, app_server)
     page.get_by_role("radio", name="this head", exact=True).click()
