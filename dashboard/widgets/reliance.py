@@ -122,7 +122,7 @@ def _pick_against() -> str | int | None:
     """Another token that might have stood there: typed, or by its id one of the writer's own alternatives."""
     here, kept, offered = visits.visit(), selection.compared_with(), _alternatives()
     if kept is not None and kept not in offered.values():
-        offered[f"token number {kept}" if isinstance(kept, int) else kept] = kept  # an id that came with a link
+        offered[_named(kept) if isinstance(kept, int) else kept] = kept  # an id that came with a link
     key = f"against-{id(here.question)}-{here.side}-{here.token or 0}"
     st.session_state[key] = next((said for said, one in offered.items() if one == kept), None)
 
@@ -142,6 +142,13 @@ def _pick_against() -> str | int | None:
         help="Explains why the token stands there and not this other one: pick what else the model might have written, or type one.",
     )
     return kept
+
+
+def _named(token: int) -> str:
+    """What this token says, once scores against it are there."""
+    held = visits.visit().held.get("attribution")
+    known = held is not None and held.result is not None and held.result.against == token
+    return held.result.against_piece if known and held else f"token number {token}"
 
 
 def _alternatives() -> dict[str, str | int]:

@@ -81,7 +81,7 @@ def no_scroll_to_the_side(page: Page) -> None:
 
 def forgive_probe(guard: Guard) -> None:
     """Streamlit's own page looks for its server below the opened address before it looks at the root."""
-    probe = re.compile(r"404 .*/(attention|many)/_stcore/(health|host-config)")
+    probe = re.compile(r"404 .*/(attention|attribution|many)/_stcore/(health|host-config)")
     guard.errors[:] = [error for error in guard.errors if not probe.search(error)]
 
 

@@ -9,7 +9,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from model_utils.demo import EXAMPLES
+from tests.browser.guard import Guard
 from tests.browser.test_app_browser import LOADED, ask, go, open_at, panel, picker, run, whole, words_scored
+from tests.browser.test_asking_browser import forgive_probe
 
 LOAN = next(example.instruction for example in EXAMPLES if example.label == "Loan")
 
@@ -123,7 +125,9 @@ def test_a_row_of_the_matrix_is_shown_alone_by_click_and_by_keyboard_and_the_sum
     assert waiting.value.suggested_filename == "attribution-of-every-token.html"
 
 
-def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_comes_back(page: Page, app_server: str):
+def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_comes_back(
+    page: Page, app_server: str, guard: Guard
+):
     open_at(page, app_server)
     ask(page, LOAN)
     whole(page)
@@ -144,3 +148,4 @@ def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_come
     expect(
         page.get_by_role("switch", name="Instruction only").or_(page.get_by_role("checkbox", name="Instruction only"))
     ).to_be_checked()
+    forgive_probe(guard)
