@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from model_utils import anatomy, llama
-from model_utils.contracts.attribution import Baseline
+from model_utils.contracts.attribution import GROUP, Baseline
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
@@ -19,8 +19,6 @@ from model_utils.removal import Found, Steps
 from model_utils.reporting import Report
 from model_utils.targets import Target
 
-GROUP = 16
-"""Most targets in one backward pass: gradients of a whole group are held at once."""
 GROUP_BYTES = 256 << 20
 """Attention maps of one group's gradients, at most, on the way back by hand."""
 MAX_BYTES = 8 << 30

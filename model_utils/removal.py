@@ -10,16 +10,12 @@ import numpy as np
 import torch
 
 from model_utils import anatomy
-from model_utils.contracts.attribution import SHAPLEY_PARTS, Operator
+from model_utils.contracts.attribution import BATCH_BYTES, BATCH_TOKENS, SHAPLEY_PARTS, Operator
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.targets import Target
 
-BATCH_TOKENS = 1_024
-"""Tokens that one pass reads at most, in however many texts."""
-BATCH_BYTES = 64 << 20
-"""Logits that one pass makes at most."""
 SURROGATE_MASKS, KEEP, ALPHA = 64, 0.5, 0.01
 """Cohen-Wang et al. 2024 (ContextCite): random masks, probability that a part stays, and weight of the LASSO's penalty."""
 

@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import streamlit as st
 
 from dashboard.session import pairs, questions, visits
-from model_utils.contracts.attribution import GRADIENTS, REMOVALS, SHAPLEY_PARTS, AttributionRequest
+from model_utils.contracts.attribution import (
+    BATCH_BYTES,
+    BATCH_TOKENS,
+    GRADIENTS,
+    GROUP,
+    REMOVALS,
+    SHAPLEY_PARTS,
+    AttributionRequest,
+)
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
 from model_utils.pair import Pair
@@ -18,10 +26,6 @@ AT_ONCE_SECONDS = 5.0
 """What is estimated to take longer does not start by being picked."""
 SPEED = 1e11
 """Additions and multiplications a second that two cores reach on short texts."""
-BATCH_TOKENS, BATCH_BYTES = 1_024, 64 << 20
-"""Of texts without some parts, how many tokens are read together at most, and how large their logits get."""
-GROUP = 16
-"""Targets that go back through the model together, at most."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,10 @@ Baseline = Literal["mean embedding", "zero"]
 BASELINES: tuple[Baseline, ...] = ("mean embedding", "zero")
 
 MOST_STEPS, MOST_SAMPLES = 500, 4_096
+GROUP = 16
+"""Most targets whose gradients are computed at once."""
+BATCH_TOKENS, BATCH_BYTES = 1_024, 64 << 20
+"""Where parts are taken away: tokens that one pass reads at most, in however many texts, and the size of the logits that it makes at most."""
 SHAPLEY_PARTS = 12
 """Parts whose Shapley values are computed at most: exactly they take 2^parts passes."""
 
