@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from dashboard.session import address, questions, visits
+from dashboard.widgets.density import density
 from dashboard.widgets.evidence import evidence
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.progress import follow
@@ -47,4 +48,5 @@ else:
     follow("attribution", held, partial(reliance, request))
     if held.result is not None:
         evidence(held.result, request)
+    density()
     address.write_address()  # the pickers may have kept another number than the one that was remembered
