@@ -19,6 +19,8 @@ from model_utils.pair import Pair
 from tests import results
 from tests.test_pages import FakeEngine, FakeJob, app, ask, checked, done, engine, failed, go, words
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["app", "engine"]  # fixtures
 
 LISTED = ("What is the capital?", "Why?", "Name two.")

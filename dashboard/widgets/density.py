@@ -162,7 +162,7 @@ def _limits(item: Measured) -> str:
     """What the numbers mean and what they cannot prove."""
     near = item.sides.map(lambda use: "nothing was measured" if np.isnan(use.near) else f"{use.near:.0%} of {use.length:,} tokens")  # fmt: skip
     return (
-        f"For each token of the answer, only those of the prompt count that raised its probability nearly as much as the strongest did (by slope; steps {FLOOR + 1} to {LEVELS} of {LEVELS}, the format's tokens compete too, control tokens do not). "
-        f"A bar is relative to the densest token of that model's prompt; the number sums the instruction's tokens, divided by log2(2 + their count). {ALONE} "
-        f"Where a probability is near 0 or 1 its slope nearly vanishes, and which words are strongest then says little: within {NEAR:g} of an end are {near.base} of base and {near.tuned} of tuned. A slope is no proof that a word was needed."
+        f"A token of the prompt counts for a token of the answer when, by slope, it raised its probability nearly as much as the strongest did (steps {FLOOR + 1} to {LEVELS} of {LEVELS}; the format's tokens compete, control tokens do not). "
+        f"A bar is relative to the densest token of that model's prompt; the number is the sum over the instruction's tokens, divided by log2(2 + their count). {ALONE} "
+        f"Slopes of a probability vanish near 0 and 1, and say little there: within {NEAR:g} of these are {near.base} of base's answer and {near.tuned} of tuned's. A slope is no proof that a word was needed."
     )
