@@ -100,6 +100,7 @@ def test_over_the_list_of_many_it_runs_in_the_background_with_intervals(page: Ap
     (asked,) = engine.asked("density")
     assert asked.instructions == LISTED and asked.answers == Pair(None, None) and engine.submitted[-1].background
     assert "Over 3 instructions" in words(page)
+    assert plain("Answers of 6 tokens in base and 106 in tuned, on average") in words(page)
     (table,) = [frame.value for frame in page.dataframe if "instruction" in frame.value]
     assert list(table["instruction"]) == list(LISTED)
     checked(page.selectbox(key="density-words").set_value(2).run())

@@ -20,7 +20,7 @@ PRESSED = "density-pressed"
 """Key of (pair, request) that the button was pressed for last."""
 SPEED = 1e11
 """Operations a second that two cores reach in short passes."""
-ALONE = "Each model is measured on its own prompt and its own answer, as published, so the two sets of slopes belong to texts of different length: a difference can come from the format or from the length of the answer. Asking both in one format leaves the format out."
+ALONE = "Each model is measured on its own prompt and its own answer, as published, so the two sets of slopes belong to texts of different length: a difference can come from the format or from the length of the answer: a longer answer tends to a larger number. Asking both in one format leaves the format out, not the length."
 
 
 def density() -> None:
@@ -118,6 +118,7 @@ def shown(result: Density) -> None:
     st.write(plain(headline(result)))
     one, number = len(result.items) == 1, 0
     if not one:
+        st.caption(plain(lengths(result)))
         chart(
             figures.means, result, inputs.dark(), key="density-means", alt="Mean density of both models over the list"
         )
@@ -141,6 +142,12 @@ def shown(result: Density) -> None:
     if any(np.isfinite(use.words).any() for use in item.sides.sides):
         chart(figures.figure, result, number, inputs.dark(), key="density", alt="Density of each word in both models")
     st.caption(plain(_limits(item)))
+
+
+def lengths(result: Density) -> str:
+    """How long the answers are that were measured, because the number grows with them."""
+    base, tuned = (np.mean([one.sides[side].length for one in result.items]) for side in SIDES)
+    return f"Answers of {base:.0f} tokens in base and {tuned:.0f} in tuned, on average; compare the numbers only where these are alike."
 
 
 def _missing(result: Density, item: Measured) -> None:
