@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from model_utils.contracts.common import (
     Specs,
     explain,
 )
+from model_utils.contracts.density import Density
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
 from model_utils.contracts.shift import MARGINAL, Shift
-from model_utils.contracts.survey import Survey
+from model_utils.contracts.survey import Interval, Survey
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 
@@ -72,6 +73,14 @@ SIDES_ASKED = [
     click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
     click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
     click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
+]
+LISTED = [
+    click.option(
+        "--list",
+        "listed",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="instructions: txt, csv or jsonl",
+    )
 ]
 SHARED = [
     click.option("--format", metavar="FORMAT", help=f"how both are asked: {FORMAT} [default: chat]"),
@@ -141,19 +150,10 @@ def shift(format_base: str, format_tuned: str, **given: Any) -> None:
 
 
 @main.command()
-@options(MODELS, WHAT, SIDES_ASKED)
-@click.option(
-    "--list",
-    "listed",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="instructions: txt, csv or jsonl",
-)
-def survey(listed: Path | None, instruction: str | None, requests: Path | None, **given: Any) -> None:
+@options(MODELS, WHAT, SIDES_ASKED, LISTED)
+def survey(format_base: str, format_tuned: str, **given: Any) -> None:
     """How far tuning moved the answers to many instructions."""
-    if listed is not None:
-        given["instructions"] = _listed(listed)
-    formats = Pair(given.pop("format_base"), given.pop("format_tuned"))
-    run("survey", instruction=instruction, requests=requests, formats=formats, **given)
+    run("survey", formats=Pair(format_base, format_tuned), **given)
 
 
 @main.command()
@@ -231,6 +231,13 @@ def faithfulness(scores: Path | None, **given: Any) -> None:
     run("faithfulness", **given)
 
 
+@main.command()
+@options(MODELS, WHAT, SIDES_ASKED, LISTED)
+def density(format_base: str, format_tuned: str, **given: Any) -> None:
+    """How densely both models use the instruction's words in their answers."""
+    run("density", formats=Pair(format_base, format_tuned), **given)
+
+
 def _scores(path: Path) -> Pair[tuple[float, ...]]:
     """One number a part and side; a part without a score counts 0."""
     try:
@@ -250,14 +257,16 @@ def load_report(hash_again: bool, **models: Any) -> None:
     _run_lines("load_report", models, [(1, "{}")], {"hash_again": hash_again}, numbered=False)
 
 
-def run(kind: str, *, instruction: str | None, requests: Path | None, **given: Any) -> None:
+def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Path | None = None, **given: Any) -> None:
     """One request, or every line of a file; exits with 1 when a line failed and with 2 when nothing could be tried."""
-    if (instruction is not None) + (requests is not None) + ("instructions" in given) != 1:
+    if (instruction is not None) + (requests is not None) + (listed is not None) != 1:
         raise click.UsageError(
-            "give either --instruction or --requests."
-            if kind != "survey"
-            else "give one of --list, --instruction, --requests."
+            "give one of --list, --instruction, --requests."
+            if "instructions" in analyses.ANALYSES[kind].request.model_fields
+            else "give either --instruction or --requests."
         )
+    if listed is not None:
+        given["instructions"] = _listed(listed)
     models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
     drawn = {name: given.pop(name) for name in ("temperature", "top_k", "top_p", "seed")}
     given["sampling"] = {name: value for name, value in drawn.items() if value is not None} or None
@@ -363,6 +372,9 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if isinstance(result, Survey):
         show_survey(result)
         return
+    if isinstance(result, Density):
+        show_density(result)
+        return
     if isinstance(result, Attention):
         show_attention(result)
         return
@@ -449,14 +461,35 @@ MEANS_OF = {"log_ratio": "|log-ratio|"}
 
 def show_survey(result: Survey) -> None:
     """Means with their intervals, and a row for each instruction, most different first."""
-    for one in result.intervals:
-        ends = f" [{one.low:.4f}, {one.high:.4f}]" if math.isfinite(one.low) else ""
-        if one.count:
-            click.echo(f"{MEANS_OF.get(one.measure, one.measure)}: {one.mean:.4f}{ends}, {one.count} instructions")
+    show_intervals(result.intervals)
     table = result.table()[["log_ratio", "kl", "shifted", "agreement", "instruction", "refusal"]]
     table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
     table["refusal"] = table["refusal"].map(cell)
     click.echo(_text(table.rename(columns=MEANS_OF)))
+
+
+def show_intervals(intervals: Iterable[Interval]) -> None:
+    """Mean and 95 % interval of each measure that has a number."""
+    for one in intervals:
+        ends = f" [{one.low:.4f}, {one.high:.4f}]" if math.isfinite(one.low) else ""
+        if one.count:
+            click.echo(f"{MEANS_OF.get(one.measure, one.measure)}: {one.mean:.4f}{ends}, {one.count} instructions")
+
+
+def show_density(result: Density) -> None:
+    """Of one instruction its words, of a list the means with their intervals and a row for each instruction."""
+    show_intervals(result.intervals)
+    for number, item in enumerate(result.items):
+        for side, use in item.sides.items():
+            if use.reason:
+                click.echo(f"instruction {number}, {side}: {printable(use.reason)}")
+    if len(result.items) == 1:
+        words = pd.DataFrame({"word": [cell(word) for word in item.words]})
+        click.echo(_text(words.assign(base=item.sides.base.words, tuned=item.sides.tuned.words)))
+        return
+    table = result.table()[["item", "base", "tuned", "difference", "answer_tokens_base", "answer_tokens_tuned", "instruction"]]  # fmt: skip
+    table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
+    click.echo(_text(table))
 
 
 def _text(table: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ from model_utils.contracts.atlas import Atlas, AtlasRequest
 from model_utils.contracts.attention import Attention, AttentionRequest
 from model_utils.contracts.attribution import Attribution, AttributionRequest
 from model_utils.contracts.common import Request, Specs
+from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
@@ -39,6 +40,7 @@ ANALYSES = {
     "ablation": Analysis(AblationRequest, Ablation, "model_utils.ablation:ablation"),
     "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
     "faithfulness": Analysis(FaithfulnessRequest, Faithfulness, "model_utils.faithfulness:faithfulness"),
+    "density": Analysis(DensityRequest, Density, "model_utils.density:density"),
 }
 
 

@@ -21,6 +21,7 @@ from model_utils.contracts import (
     attention,
     attribution,
     common,
+    density,
     faithfulness,
     generation,
     load_report,
@@ -69,6 +70,10 @@ TYPES: dict[str, type] = {
         faithfulness.FaithfulnessRequest,
         faithfulness.Judged,
         faithfulness.Faithfulness,
+        density.DensityRequest,
+        density.Use,
+        density.Measured,
+        density.Density,
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")

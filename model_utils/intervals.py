@@ -15,7 +15,7 @@ CONFIDENCE = 0.95
 
 def means(items: tuple[Surveyed, ...]) -> tuple[Interval, ...]:
     """The mean of each measure alone, its ends NaN: for a list on its way."""
-    return tuple(_mean(name, values[~np.isnan(values)]) for name, values in measures(items).items())
+    return tuple(mean(name, values) for name, values in measures(items).items())
 
 
 def intervals(items: tuple[Surveyed, ...]) -> tuple[Interval, ...]:
@@ -27,7 +27,7 @@ def interval(measure: str, values: np.ndarray) -> Interval:
     """Mean and 95 % bootstrap interval of those `values` (item,) that are numbers."""
     known = values[~np.isnan(values)]
     low, high = (float(end[0]) for end in bounds(known[:, None].astype(np.float64)))
-    return replace(_mean(measure, known), low=low, high=high)
+    return replace(mean(measure, known), low=low, high=high)
 
 
 def bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -60,6 +60,8 @@ def bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return low, high
 
 
-def _mean(measure: str, known: np.ndarray) -> Interval:
-    mean = float(known.mean(dtype=np.float64)) if len(known) else math.nan
-    return Interval(measure, mean, math.nan, math.nan, len(known))
+def mean(measure: str, values: np.ndarray) -> Interval:
+    """The mean alone, its ends NaN, of those `values` (item,) that are numbers."""
+    known = values[~np.isnan(values)]
+    middle = float(known.mean(dtype=np.float64)) if len(known) else math.nan
+    return Interval(measure, middle, math.nan, math.nan, len(known))

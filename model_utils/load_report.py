@@ -299,6 +299,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("ablation", no_heads, _kinds(facts)),
         _ability("attribution", _not_alike(pair, tokenizers), _without_gradients(pair)),
         _ability("faithfulness", _not_alike(pair, tokenizers), ""),
+        _ability("density", _no_slopes(pair), ""),
     )
 
 
@@ -347,10 +348,18 @@ def _kinds(facts: Pair[ModelFacts]) -> str:
 
 def _without_gradients(pair: Pair[LanguageModel]) -> str:
     """Which methods work where some do not."""
+    why = _no_slopes(pair)
+    how = "taking parts of the text away" if any(model.facts.quantized for model in pair.sides) else "leaving parts of the text out"  # fmt: skip
+    return f"by {how}: {why}" if why else ""
+
+
+def _no_slopes(pair: Pair[LanguageModel]) -> str:
+    """Why gradients at the embeddings would not explain one of the two."""
     for _, model in pair.items():
         if model.facts.quantized:
-            return f"by taking parts of the text away: {model.facts.id} is quantised, and gradients through that are not exact"
+            return f"{model.facts.id} is quantised, and gradients through that are not exact"
+    for _, model in pair.items():
         with model.running():
             if not model.network.embeds_alone():
-                return f"by leaving parts of the text out: {model.facts.id} computes something else from embeddings than from tokens"
+                return f"{model.facts.id} computes something else from embeddings than from tokens"
     return ""

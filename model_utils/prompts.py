@@ -389,6 +389,12 @@ def readable(answer: Encoded) -> np.ndarray:
     return ~answer.special & ~np.array(broken, dtype=bool)
 
 
+def counted(answer: Encoded, format: Format) -> np.ndarray:
+    """(token,) bool; the tokens that a person reads: no control token, and before what ended the answer in this format."""
+    end = end_of_answer(answer.text, delimiters(format))
+    return ~answer.special & (answer.spans[:, 0] < (len(answer.text) if end is None else end))
+
+
 def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str) -> Encoded:
     """The characters that another model wrote, in this tokenizer's tokens, as they follow on a prompt.
 

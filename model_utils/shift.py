@@ -204,8 +204,7 @@ def measure(
     if relation != "different":
         ids, left_out = _readable_by_both(pair, prompt, writer, ids)
     answer = prompts.encode_continuation(pair[writer].tokenizer, prompt[writer], ids)
-    end = prompts.end_of_answer(answer.text, prompts.delimiters(format))
-    counted = ~answer.special & (answer.spans[:, 0] < (len(answer.text) if end is None else end))
+    counted = prompts.counted(answer, format)
     if relation == "different":
         last = np.flatnonzero(counted & prompts.readable(answer))[-1:]
         return _in_pieces(pair, prompt, writer, answer.part(np.arange(last[0] + 1 if len(last) else 0)), texts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,10 +48,13 @@ class Target:
         return values.sum(dim=1, keepdim=True) if self.together else values
 
     def _values(self, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-        own = logits.gather(-1, ids.expand(len(logits), -1)[..., None])[..., 0]
+        places = ids.expand(len(logits), -1)[..., None]
+        own = logits.gather(-1, places)[..., 0]
         if self.quantity == "logit":
             return own
-        logs = own - torch.logsumexp(logits, dim=-1)
+        # Not own - logsumexp(logits): near probability 1 its gradient at `own` is 1 minus a float32 next to 1, which is mostly rounding.
+        others = torch.logsumexp(logits.scatter(-1, places, -math.inf), dim=-1)
+        logs = -torch.nn.functional.softplus(others - own)
         return logs if self.quantity == "log-probability" else logs.exp()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,6 +120,24 @@ def gradient_x_input(
         {"logit": logits, "log-probability": logs, "probability": logs.exp()}[quantity][ids[position]].backward()
     assert embeddings.grad is not None
     return (embeddings.grad * embeddings)[0].sum(-1).detach().numpy()
+
+
+def densities(
+    module: Any,
+    ids: Sequence[int] | np.ndarray,
+    tokens: Sequence[int] | np.ndarray,
+    answer: Sequence[int] | np.ndarray,
+    encoder_length: int = 0,
+) -> list[float]:
+    """d_n of the prompt's `tokens` for the answer tokens that stand at `answer`: one backward for each, and every number by itself."""
+    hits: list[list[int]] = [[] for _ in tokens]
+    for position in answer:
+        scores = gradient_x_input(module, ids, position, "probability", encoder_length)[tokens]
+        for row, score in zip(hits, scores, strict=True):
+            level = math.ceil(max(0.0, score) / max(scores) * 10) if max(scores) > 0 else 0
+            row.append(level if level > 7 else 0)
+    found = [sum(row) / sum(level**4 for level in row) ** 0.25 if any(row) else 0.0 for row in hits]
+    return [one / max(found) for one in found]
 
 
 def integrated_gradients(

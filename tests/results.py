@@ -20,6 +20,8 @@ from model_utils.contracts.common import (
     StopReason,
     queries_and_keys,
 )
+from model_utils.contracts.density import DIFFERENCE, Density, Measured, Use
+from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
@@ -242,6 +244,34 @@ def faithfulness(request: FaithfulnessRequest, text: Encoded | None = None) -> F
     return Faithfulness(models(text.encoder_length > 0), text, counts, int(counts[-1]), request.quantity, judged)
 
 
+def use(seed: int, count: int, reason: str = "") -> Use:
+    """`count` words of one token each, the last the densest; nothing of them where there is a reason."""
+    if reason:
+        return Use(np.zeros(0, dtype=np.float32), np.full(count, np.nan, dtype=np.float32), 0, float("nan"), reason)
+    found = np.random.default_rng(seed).random(count).astype(np.float32)
+    found[-1] = 1
+    return Use(found, found, 5 + seed, 0.25)
+
+
+def density(*instructions: str, empty: tuple[str, ...] = (), whole: bool = True) -> Density:
+    """Intervals of a tenth either way; base's answer to each of `empty` is empty; `whole` False: a snapshot, which has means alone."""
+    items = []
+    for number, instruction in enumerate(instructions or ("What is it?",)):
+        words = tuple(instruction.split())
+        why = "Its answer is empty, so nothing can be measured." if instruction in empty else ""
+        items.append(Measured(instruction, words, Pair(use(number, len(words), why), use(number + 100, len(words)))))
+    means = []
+    for name, values in density_measures(tuple(items)).items():
+        known = values[~np.isnan(values)]
+        mean, ends = (
+            float(known.mean()) if len(known) else float("nan"),
+            0.1 if whole and len(known) > 1 else float("nan"),
+        )
+        means.append(Interval(name, mean, mean - ends, mean + ends, len(known)))
+    assert means[-1].measure == DIFFERENCE
+    return Density(models(), tuple(items), tuple(means))
+
+
 def load_report(
     changes: tuple[float, ...] = (0.5, 0.1, 0.0, 0.2),
     tokenizers: Relation = "equal",
@@ -252,7 +282,17 @@ def load_report(
     differences = np.array(changes)
     works = tuple(
         Ability(kind, True, "")
-        for kind in ("generation", "shift", "survey", "attention", "atlas", "ablation", "attribution", "faithfulness")
+        for kind in (
+            "generation",
+            "shift",
+            "survey",
+            "attention",
+            "atlas",
+            "ablation",
+            "attribution",
+            "faithfulness",
+            "density",
+        )
     )
     return LoadReport(
         models=models(),

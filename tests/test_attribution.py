@@ -26,6 +26,7 @@ from model_utils.contracts.common import ROLES, ask
 from model_utils.errors import Cancelled, Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
+from model_utils.targets import Target
 from tests import architectures, builders, oracles
 from tests.induction import induction_gpt2
 from tests.models import run
@@ -137,6 +138,23 @@ def test_texts_too_long_for_memory_are_refused_with_figures(tiny_pair: Pair[Path
     monkeypatch.setattr(gradients, "MAX_BYTES", 1000)
     with pytest.raises(Refused, match=r"takes about .* GiB"):
         run("attribution", tiny_pair, request())
+
+
+@pytest.mark.parametrize("quantity", ["log-probability", "probability"])
+@pytest.mark.parametrize("gap", [2.0, 12.0, 20.0])
+def test_slopes_of_a_sure_answer_are_no_rounding(quantity: Quantity, gap: float):
+    """The embedded tuned model writes tokens of probability 1 - 1e-6; there the slope at the token itself was 1 minus a float32 next to
+    1, and the words with the largest scores were other ones than with more digits."""
+    logits = torch.tensor([[gap, 0.3, -1.0, 0.0, 0.7]])
+    target = Target(np.array([0]), np.array([9]), np.array([0]), quantity, against=None, together=False)
+
+    def slopes(dtype: torch.dtype) -> np.ndarray:
+        read = logits.to(dtype)[None].requires_grad_()
+        return torch.autograd.grad(target.read(read).sum(), read)[0].double().numpy()
+
+    found, exact = slopes(torch.float32), slopes(torch.float64)
+    np.testing.assert_allclose(found, exact, rtol=1e-5)
+    assert (exact[0, 0, 0] > 0) and exact.sum() == pytest.approx(0, abs=1e-12)
 
 
 def test_progress_never_goes_back(tiny_pair: Pair[Path]):

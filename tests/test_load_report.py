@@ -18,6 +18,7 @@ from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, Request, ask
+from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
@@ -119,6 +120,7 @@ PLAIN = Pair("plain", "plain")
 REQUESTS: dict[str, Request] = {
     "generation": GenerationRequest(messages=ask("Name three."), formats=PLAIN, max_new_tokens=3),
     "survey": SurveyRequest(instructions=("Name three.",), formats=PLAIN, max_new_tokens=3),
+    "density": DensityRequest(instructions=("Name three.",), formats=PLAIN, answers=Pair((40, 41), (40, 41))),
     "shift": ShiftRequest(messages=ask("Name three."), formats=PLAIN, max_new_tokens=3),
     "attention": AttentionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "atlas": AtlasRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
@@ -155,7 +157,12 @@ def test_what_it_promises_holds(tmp_path: Path, pair: str):
                 run(ability.analysis, folders, REQUESTS[ability.analysis])
     alike = one == other or {one, other} == {"gpt2", "llama"}
     works = {ability.analysis: ability.works for ability in result.abilities}
-    assert works["generation"] and works["shift"] and works["attribution"] == (pair == "llama mamba" or alike)
+    assert (
+        works["generation"]
+        and works["shift"]
+        and works["density"]
+        and works["attribution"] == (pair == "llama mamba" or alike)
+    )
 
 
 def test_hybrids_without_a_common_layer_have_no_heads_to_compare(tmp_path: Path):
@@ -175,7 +182,7 @@ def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], t
     result = report_on(Pair(tiny_pair.base, folder))
     assert result.tokenizers == "different"
     works = {ability.analysis: ability.works for ability in result.abilities}
-    apart = ("generation", "shift", "survey")
+    apart = ("generation", "shift", "survey", "density")
     assert works == {analysis: analysis in apart for analysis in REQUESTS}
 
 

@@ -79,7 +79,7 @@ def test_the_sentence_counts_what_differs(changes: tuple[float, ...]):
 
 def test_the_sentence_names_what_does_not_work_and_why():
     why = "the tokenizers cut texts into different tokens"
-    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey"))
+    works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey", "density"))
     insides = ("attention", "atlas", "ablation", "attribution", "faithfulness")
     abilities = (*works, *(Ability(kind, False, why) for kind in insides))
     said = sentence(results.load_report(tokenizers="different", abilities=abilities))
@@ -91,6 +91,11 @@ def test_the_sentence_names_what_does_not_work_and_why():
     )
     said = sentence(results.load_report(abilities=one))
     assert said.endswith("Compare and Attribution work, Attention does not, because it has none.")
+    without = (Ability("attribution", True, ""), Ability("density", False, "it is quantised"))
+    said = sentence(results.load_report(abilities=without))
+    assert said.endswith(
+        "Attribution works, Attribution, how densely the instruction is used, does not, because it is quantised."
+    )
     assert sentence(results.load_report()).endswith("the tokenizers are the same; everything works.")
 
 

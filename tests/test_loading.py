@@ -16,6 +16,7 @@ from model_utils import loading, shapes
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.errors import Cancelled, Refused
@@ -412,7 +413,9 @@ def test_weights_in_eight_bits_work_for_what_goes_forward_only(quantized: Path):
     with pytest.raises(Refused, match="gradients are not exact"):
         run("attribution", folders, AttributionRequest(**shared))
     report = run("load_report", folders, LoadReportRequest())
-    assert all(one.works for one in report.abilities) and not report.differs
+    assert [one.analysis for one in report.abilities if not one.works] == ["density"] and not report.differs
+    with pytest.raises(Refused, match="gradients are not exact"):
+        run("density", folders, DensityRequest(instructions=("abc",), max_new_tokens=2))
     assert ["quantised" in one.reason for one in report.abilities if one.analysis == "attribution"] == [True]
     for method in ("occlusion", "Shapley values", "sparse surrogate"):
         parts = {"granularity": "word", "answer_too": False, "method": method}

@@ -35,6 +35,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     "ablation": {"heads": ((1, 0), (0, 3)), "fill": "mean"},
     "attribution": {"targets": (0,), "quantity": "log-probability", "method": "occlusion", "operator": "mask"},
     "survey": {"sampling": Sampling(temperature=2.0, seed=3)},
+    "density": {"formats": Pair("plain", "plain"), "same_tokens": True},
 }
 FLAGS = {
     "generation": ["--temperature", "2", "--seed", "3", "--samples", "2"],
@@ -44,6 +45,7 @@ FLAGS = {
     "ablation": ["--head", "1", "0", "--head", "0", "3", "--fill", "mean"],
     "attribution": [*"--target 0 --quantity log-probability --method occlusion --operator mask".split()],
     "survey": ["--temperature", "2", "--seed", "3"],
+    "density": [*"--format-base plain --format-tuned plain --same-tokens".split()],
 }
 
 
@@ -54,8 +56,11 @@ def call(*arguments: object, pair: Pair[Path] | None = None):
 
 def request_of(kind: str, instruction: str, **fields: Any) -> Request:
     """One instruction for any analysis."""
-    asked = {"instructions": (instruction,)} if kind == "survey" else {"messages": ask(instruction)}
-    return analyses.ANALYSES[kind].request(**asked, max_new_tokens=4, **fields)
+    request = analyses.ANALYSES[kind].request
+    asked = (
+        {"instructions": (instruction,)} if "instructions" in request.model_fields else {"messages": ask(instruction)}
+    )
+    return request(**asked, max_new_tokens=4, **fields)
 
 
 @pytest.mark.parametrize("kind", FIELDS)
@@ -174,6 +179,18 @@ def test_a_terminal_gets_means_with_their_intervals_and_refusals_without_control
     assert rows[-1].endswith("No \\x1b[31m")
 
 
+def test_a_terminal_gets_the_density_of_a_list_with_its_intervals_and_reasons(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    result = results.density("Name two.", "Why \x1b[31m?", "Empty?", empty=("Empty?",))
+    cli.show("density", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed and "instruction 2, base: Its answer is empty" in printed
+    one = result.interval("tuned - base")
+    assert f"tuned - base: {one.mean:.4f} [{one.low:.4f}, {one.high:.4f}], 2 instructions" in printed
+
+
 def test_pieces_of_text_are_not_called_tokens(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     result = results.shift()
@@ -223,6 +240,7 @@ def test_a_terminal_gets_the_load_report_in_words(
     [
         (["generation", "--instruction", ""], "is empty", 1),
         (["generation"], "either --instruction or --requests", 2),
+        (["density"], "give one of --list, --instruction, --requests", 2),
         (["survey"], "give one of --list, --instruction, --requests", 2),
         (["survey", "--list", __file__], "ends in .py; give a file that ends in", 2),
         (["survey", "--list", LISTED, "--instruction", "a"], "give one of --list, --instruction, --requests", 2),

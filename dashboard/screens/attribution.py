@@ -6,6 +6,7 @@ from functools import partial
 
 from dashboard.session import address, questions, visits
 from dashboard.widgets.cost import started
+from dashboard.widgets.density import density
 from dashboard.widgets.evidence import evidence
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.progress import follow
@@ -49,4 +50,5 @@ else:
         follow("attribution", held, partial(reliance, request))
         if held.result is not None:
             evidence(held.result, request)
+    density()
     address.write_address()  # the pickers may have kept another number than the one that was remembered

@@ -59,11 +59,11 @@ def _architectures(report: LoadReport) -> tuple[str, str]:
 def _abilities_said(abilities: Sequence[Ability]) -> str:
     if all(one.works for one in abilities):
         return "everything works"
-    works = list(dict.fromkeys(page_of(one.analysis) for one in abilities if one.works))
+    works = list(dict.fromkeys(page_of(one.analysis) for one in abilities if one.works and one.analysis not in PARTS))
     parts = [f"{_listed(works)} {'works' if len(works) == 1 else 'work'}"] if works else []
     without = sorted((one for one in abilities if not one.works), key=lambda one: one.reason)
     for reason, group in groupby(without, key=lambda one: one.reason):
-        names = list(dict.fromkeys(page_of(one.analysis) for one in group))
+        names = list(dict.fromkeys(_name(one.analysis, works) for one in group))
         parts.append(f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not, because {reason}")
     return ", ".join(parts)
 
@@ -73,8 +73,15 @@ PARTS = {
     "atlas": "Attention, all heads at a glance,",
     "ablation": "Attention, heads switched off,",
     "faithfulness": "Attribution, whether scores can be believed,",
+    "density": "Attribution, how densely the instruction is used,",
 }
 """analysis -> its part of a page that shows another one too"""
+
+
+def _name(analysis: str, works: Sequence[str]) -> str:
+    """The page that does not work, or the part of it that does not where the rest does."""
+    page = page_of(analysis)
+    return PARTS.get(analysis, page) if page in works else page
 
 
 def _listed(words: Sequence[str]) -> str:
