@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from model_utils.contracts import (
     ablation,
+    agreement,
     atlas,
     attention,
     attribution,
@@ -24,6 +25,7 @@ from model_utils.contracts import (
     faithfulness,
     generation,
     load_report,
+    randomisation,
     shift,
     survey,
 )
@@ -69,6 +71,11 @@ TYPES: dict[str, type] = {
         faithfulness.FaithfulnessRequest,
         faithfulness.Judged,
         faithfulness.Faithfulness,
+        agreement.AgreementRequest,
+        agreement.Agreement,
+        randomisation.RandomisationRequest,
+        randomisation.Shuffled,
+        randomisation.Randomisation,
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")

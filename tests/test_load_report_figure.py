@@ -80,7 +80,7 @@ def test_the_sentence_counts_what_differs(changes: tuple[float, ...]):
 def test_the_sentence_names_what_does_not_work_and_why():
     why = "the tokenizers cut texts into different tokens"
     works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey"))
-    insides = ("attention", "atlas", "ablation", "attribution", "faithfulness")
+    insides = ("attention", "atlas", "ablation", "attribution", "faithfulness", "agreement", "randomisation")
     abilities = (*works, *(Ability(kind, False, why) for kind in insides))
     said = sentence(results.load_report(tokenizers="different", abilities=abilities))
     assert said.endswith(f"Compare and Many work, Attention and Attribution do not, because {why}.")

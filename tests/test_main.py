@@ -33,6 +33,8 @@ FIELDS: dict[str, dict[str, Any]] = {
     "attention": {"layer": 1, "value_weighted": True, "own": Own(format="plain")},
     "atlas": {"attention_kind": "self"},
     "ablation": {"heads": ((1, 0), (0, 3)), "fill": "mean"},
+    "agreement": {"methods": ("gradient x input", "occlusion"), "granularity": "word"},
+    "randomisation": {"method": "gradient norm", "draws": 6},
     "attribution": {"targets": (0,), "quantity": "log-probability", "method": "occlusion", "operator": "mask"},
     "survey": {"sampling": Sampling(temperature=2.0, seed=3)},
 }
@@ -42,6 +44,8 @@ FLAGS = {
     "attention": ["--layer", "1", "--value-weighted", "--own-format", "plain"],
     "atlas": ["--attention-kind", "self"],
     "ablation": ["--head", "1", "0", "--head", "0", "3", "--fill", "mean"],
+    "agreement": ["--method", "gradient x input", "--method", "occlusion", "--granularity", "word"],
+    "randomisation": ["--method", "gradient norm", "--draws", "6"],
     "attribution": [*"--target 0 --quantity log-probability --method occlusion --operator mask".split()],
     "survey": ["--temperature", "2", "--seed", "3"],
 }

@@ -63,7 +63,7 @@ def _abilities_said(abilities: Sequence[Ability]) -> str:
     parts = [f"{_listed(works)} {'works' if len(works) == 1 else 'work'}"] if works else []
     without = sorted((one for one in abilities if not one.works), key=lambda one: one.reason)
     for reason, group in groupby(without, key=lambda one: one.reason):
-        names = list(dict.fromkeys(page_of(one.analysis) for one in group))
+        names = list(dict.fromkeys(_name(one.analysis, works) for one in group))
         parts.append(f"{_listed(names)} {'does' if len(names) == 1 else 'do'} not, because {reason}")
     return ", ".join(parts)
 
@@ -73,8 +73,16 @@ PARTS = {
     "atlas": "Attention, all heads at a glance,",
     "ablation": "Attention, heads switched off,",
     "faithfulness": "Attribution, whether scores can be believed,",
+    "agreement": "Attribution, whether methods agree,",
+    "randomisation": "Attribution, whether scores survive shuffled weights,",
 }
 """analysis -> its part of a page that shows another one too"""
+
+
+def _name(analysis: str, works: Sequence[str]) -> str:
+    """The page that does not work, or the part of it that does not where the rest does."""
+    page = page_of(analysis)
+    return PARTS.get(analysis, page) if page in works else page
 
 
 def _listed(words: Sequence[str]) -> str:
