@@ -48,7 +48,7 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
         task = Task(model, whole.sequence, target, whole.parts, whole.open, request, Beside(report))
         layers = found.shuffled[side].layers
         steps = layers + request.draws - 1
-        with shuffling(model, request.seed, report.poll) as shuffle:
+        with shuffling(model, request.seed, report.poll, model.pass_threads(target.length)) as shuffle:
             for step in range(1, steps + 1):
                 again = step > layers  # all are shuffled already, and are shuffled anew
                 for layer in range(layers) if again else (layers - step,):

@@ -18,13 +18,15 @@ Shuffle = Callable[[int, int], None]
 
 
 @contextmanager
-def shuffling(model: LanguageModel, seed: int, poll: Callable[[], None]) -> Iterator[Shuffle]:
+def shuffling(
+    model: LanguageModel, seed: int, poll: Callable[[], None], threads: int | None = None
+) -> Iterator[Shuffle]:
     """Inside it the given function shuffles layers; at the end, whatever happened, every weight has its own bits again.
 
     A weight tensor's entries change places at random, norms and biases too: it keeps its distribution, nothing is assumed of how it
-    was initialised, and one whose entries are all alike stays as it is. Tensors of one shape, name and layer are shuffled alike in every network. The network's lock is held throughout, so
-    that whoever else runs it waits. Of each shuffled layer a copy is kept in the processor's memory: of all layers together as much as
-    they take themselves.
+    was initialised, and one whose entries are all alike stays as it is. Tensors of one shape, name and layer are shuffled alike in every
+    network. The network's lock is held throughout, so that whoever else runs it waits. Of each shuffled layer a copy is kept in the
+    processor's memory: of all layers together as much as they take themselves. `threads`: cores for every pass inside it.
     """
     kept: dict[nn.Parameter, torch.Tensor] = {}
 
@@ -37,7 +39,7 @@ def shuffling(model: LanguageModel, seed: int, poll: Callable[[], None]) -> Iter
             places = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.data.copy_(weight.data.flatten()[places].view_as(weight))
 
-    with model.running(poll):
+    with model.running(poll, threads=threads):
         try:
             yield shuffle
         finally:

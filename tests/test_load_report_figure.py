@@ -94,6 +94,15 @@ def test_the_sentence_names_what_does_not_work_and_why():
     assert sentence(results.load_report()).endswith("the tokenizers are the same; everything works.")
 
 
+def test_a_page_of_which_a_part_works_is_not_said_to_work_and_not_to_work():
+    """Of packed weights the sentence said that Attribution works and that it does not."""
+    abilities = (Ability("attribution", True, ""), Ability("randomisation", False, "the weights are packed"))
+    said = sentence(results.load_report(abilities=abilities))
+    assert said.endswith(
+        "Attribution works, Attribution, whether scores survive shuffled weights, does not, because the weights are packed."
+    )
+
+
 def test_every_analysis_is_said_as_a_page_of_the_navigation():
     """The evidence of the scores was once said as a page "Faithfulness", which nobody finds."""
     for kind in analyses.ANALYSES.keys() - {"load_report"}:

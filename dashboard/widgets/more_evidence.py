@@ -34,6 +34,8 @@ FORWARD_ONLY: tuple[Method, ...] = ("occlusion", "sparse surrogate")
 """What is compared at first, and where a model lets no gradients through."""
 SPEED = 1e11
 """Additions and multiplications a second that two cores reach, about."""
+LEAST_SECONDS = 0.01
+"""What a reading takes, however small the model."""
 
 
 def more_evidence(result: Attribution, request: AttributionRequest) -> None:
@@ -179,6 +181,6 @@ def passes(method: Method, request: Scoring, result: Attribution) -> float:
 def _takes(work: float, result: Attribution) -> str:
     """In passes over the text of each model, and about how long."""
     size = sum(one.parameters for one in result.models.sides)
-    seconds = work * 2 * size * len(result.sequence) / SPEED
+    seconds = work * max(2 * size * len(result.sequence) / SPEED, 2 * LEAST_SECONDS)
     long = "less than a second" if seconds < 1 else f"some {seconds:,.0f} seconds" if seconds < 100 else f"some {seconds / 60:,.0f} minutes"  # fmt: skip
     return f"That is the work of about {work:,.0f} readings of the text by each model: {long} on two cores."
