@@ -168,7 +168,9 @@ def log_probs_without(
                 options[f"{prefix}input_ids"] = read[here][None]
         if operator == "delete":
             rows = np.cumsum(stays[halves[-1]])[rows] - 1
-        elif operator == "mask" and "position_ids" in inspect.signature(module.forward).parameters:
+        elif (
+            operator == "mask" and not encoder_length and "position_ids" in inspect.signature(module.forward).parameters
+        ):
             options["position_ids"] = torch.arange(len(ids))[None]
         logs = torch.log_softmax(module(**options, use_cache=False).logits[0], dim=-1)
     return logs[rows, targets].numpy()

@@ -172,8 +172,9 @@ def test_every_architecture_reads_the_changed_text_as_a_plain_forward_does(
     family = AutoModelForSeq2SeqLM if architecture in architectures.ENCODER_DECODER else AutoModelForCausalLM
     module = family.from_pretrained(folders.tuned).eval()
     assert len(one.open) > 10
+    near = 1e-3 if architecture == "qwen3_next" else 1e-4  # its recurrent layers add up in chunks, which padding moves
     for row, values in zip(kept, read(one, kept), strict=True):
-        np.testing.assert_allclose(values, slow(one, module, row), atol=1e-4)
+        np.testing.assert_allclose(values, slow(one, module, row), rtol=0, atol=near)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
