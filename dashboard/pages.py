@@ -6,7 +6,7 @@ PAGES = {
     "compare": ("generation", "shift"),
     "many": ("survey",),
     "attention": ("attention", "atlas", "ablation"),
-    "attribution": ("attribution", "faithfulness", "density"),
+    "attribution": ("attribution", "faithfulness", "agreement", "randomisation", "density"),
 }
 """page -> the analyses that it shows"""
 EVERY_PAGE = ("load_report",)

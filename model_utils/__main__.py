@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from model_utils import analyses, codec, hub, items
 from model_utils.contracts.ablation import FILLS, Ablation
+from model_utils.contracts.agreement import Agreement
 from model_utils.contracts.attention import REDUCTIONS, Attention
 from model_utils.contracts.attribution import BASELINES, GRANULARITIES, METHODS, OPERATORS, QUANTITIES, Attribution
 from model_utils.contracts.common import (
@@ -31,6 +32,7 @@ from model_utils.contracts.common import (
 from model_utils.contracts.density import Density
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
+from model_utils.contracts.randomisation import Randomisation
 from model_utils.contracts.shift import MARGINAL, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.errors import Refused
@@ -108,6 +110,13 @@ EXPLAINED = [
     ),
     click.option(
         "--operator", type=click.Choice(OPERATORS), help="what taking a part away means [default: mean embedding]"
+    ),
+]
+SCORING = [
+    click.option("--steps", type=int, help="integrated gradients: points on the path [default: 20]"),
+    click.option("--baseline", type=click.Choice(BASELINES), help="integrated gradients: where the path begins"),
+    click.option(
+        "--samples", type=int, help="Shapley values: random orders (0: exact); surrogate: random masks (0: 64)"
     ),
 ]
 
@@ -205,12 +214,9 @@ def ablation(**given: Any) -> None:
 
 
 @main.command()
-@options(MODELS, WHAT, SHARED, EXPLAINED)
+@options(MODELS, WHAT, SHARED, EXPLAINED, SCORING)
 @click.option("--method", type=click.Choice(METHODS), help="how [default: gradient x input]")
 @click.option("--together", is_flag=True, default=None, help="one row for the sum over the targets")
-@click.option("--steps", type=int, help="integrated gradients: points on the path [default: 20]")
-@click.option("--baseline", type=click.Choice(BASELINES), help="integrated gradients: where the path begins")
-@click.option("--samples", type=int, help="Shapley values: random orders (0: exact); surrogate: random masks (0: 64)")
 def attribution(**given: Any) -> None:
     """Which parts of the text an answer leaned on."""
     run("attribution", **given)
@@ -247,6 +253,29 @@ def _scores(path: Path) -> Pair[tuple[float, ...]]:
     if not isinstance(found, Attribution):
         raise click.UsageError(f"{path} holds a {type(found).__name__}, not a result of `attribution`.")
     return found.totals().map(lambda totals: tuple(0.0 if math.isnan(score) else score for score in totals.tolist()))
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED, EXPLAINED, SCORING)
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(METHODS),
+    multiple=True,
+    help="given twice or more [default: gradient x input, integrated gradients, occlusion]",
+)
+def agreement(**given: Any) -> None:
+    """How far attribution methods agree on which parts of the text counted."""
+    run("agreement", **given)
+
+
+@main.command()
+@options(MODELS, WHAT, SHARED, EXPLAINED, SCORING)
+@click.option("--method", type=click.Choice(METHODS), help="how [default: gradient x input]")
+@click.option("--draws", type=int, help="times that all layers are shuffled [default: 5]")
+def randomisation(**given: Any) -> None:
+    """Whether an explanation changes when the layers' weights are shuffled."""
+    run("randomisation", **given)
 
 
 @main.command(name="load_report")
@@ -382,6 +411,9 @@ def show(kind: str, specs: Specs, result: Any) -> None:
         show_ablation(result)
         return
     click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
+    if isinstance(result, Agreement | Randomisation):
+        for sentence in result.said():
+            click.echo(printable(sentence))
     click.echo(_text(result.table()))
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from model_utils.contracts.ablation import Ablation, AblationRequest
+from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import Atlas, AtlasRequest
 from model_utils.contracts.attention import Attention, AttentionRequest
 from model_utils.contracts.attribution import Attribution, AttributionRequest
@@ -16,6 +17,7 @@ from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.contracts.randomisation import Randomisation, RandomisationRequest
 from model_utils.contracts.shift import Shift, ShiftRequest
 from model_utils.contracts.survey import Survey, SurveyRequest
 from model_utils.reporting import Report
@@ -41,6 +43,8 @@ ANALYSES = {
     "attribution": Analysis(AttributionRequest, Attribution, "model_utils.attribution:attribution"),
     "faithfulness": Analysis(FaithfulnessRequest, Faithfulness, "model_utils.faithfulness:faithfulness"),
     "density": Analysis(DensityRequest, Density, "model_utils.density:density"),
+    "agreement": Analysis(AgreementRequest, Agreement, "model_utils.agreement:agreement"),
+    "randomisation": Analysis(RandomisationRequest, Randomisation, "model_utils.randomisation:randomisation"),
 }
 
 

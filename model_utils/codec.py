@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from model_utils.contracts import (
     ablation,
+    agreement,
     atlas,
     attention,
     attribution,
@@ -25,6 +26,7 @@ from model_utils.contracts import (
     faithfulness,
     generation,
     load_report,
+    randomisation,
     shift,
     survey,
 )
@@ -74,6 +76,11 @@ TYPES: dict[str, type] = {
         density.Use,
         density.Measured,
         density.Density,
+        agreement.AgreementRequest,
+        agreement.Agreement,
+        randomisation.RandomisationRequest,
+        randomisation.Shuffled,
+        randomisation.Randomisation,
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from model_utils import anatomy, checkpoints, generation, prompts
+from model_utils import anatomy, checkpoints, generation, prompts, shuffling
 from model_utils.contracts.common import ModelFacts, Relation, ask
 from model_utils.contracts.load_report import (
     Ability,
@@ -300,6 +300,8 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("attribution", _not_alike(pair, tokenizers), _without_gradients(pair)),
         _ability("faithfulness", _not_alike(pair, tokenizers), ""),
         _ability("density", _no_slopes(pair), ""),
+        _ability("agreement", _not_alike(pair, tokenizers), _without_gradients(pair)),
+        _ability("randomisation", _not_alike(pair, tokenizers) or _cannot_shuffle(pair), _without_gradients(pair)),
     )
 
 
@@ -344,6 +346,11 @@ def _kinds(facts: Pair[ModelFacts]) -> str:
     if whole.base and whole.tuned:
         return ""
     return said.base if said.base == said.tuned else f"base: {said.base}; tuned: {said.tuned}"
+
+
+def _cannot_shuffle(pair: Pair[LanguageModel]) -> str:
+    """Why the weights of one of the two cannot be shuffled."""
+    return next(filter(None, pair.map(shuffling.obstacle).sides), "")
 
 
 def _without_gradients(pair: Pair[LanguageModel]) -> str:

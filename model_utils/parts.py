@@ -80,3 +80,9 @@ def _passages(sequence: Encoded, spans: tuple[str, ...], loose: np.ndarray) -> n
                 )
             found[touched] = number
     return found
+
+
+def compared(sequence: Encoded, request: Explaining, length: int) -> np.ndarray:
+    """(part,) bool; parts that may be taken away and stand, at least with one token, among the first `length` tokens."""
+    parts, open_ = parts_of(sequence, request, length)
+    return open_ & np.isin(np.arange(len(open_)), parts[:length])

@@ -84,8 +84,8 @@ class Removal:
             masks = tuple(part.long() for part in seen)
             given = tuple(part.expand(len(stays), -1, -1) for part in self.embeddings)
             return anatomy.every_logits(module, given, rows, masks)
-        given = tuple(
-            torch.where(here[..., None], part, mean)
+        given = tuple(  # some architectures (mixtures of experts) take only rows that lie one after the other
+            torch.where(here[..., None], part, mean).contiguous()
             for here, part, mean in zip(seen, self.embeddings, self.means, strict=True)
         )
         return anatomy.every_logits(module, given, rows)

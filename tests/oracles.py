@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -155,6 +156,43 @@ def integrated_gradients(
         {"logit": rows, "log-probability": logs, "probability": logs.exp()}[quantity][ids[position]].backward()
         total += here.grad / steps
     return (total * (ends - begins))[0].sum(-1).numpy()
+
+
+def log_probs_without(
+    module: Any,
+    ids: np.ndarray,
+    stays: np.ndarray,
+    operator: str,
+    places: np.ndarray,
+    targets: np.ndarray,
+    encoder_length: int,
+) -> np.ndarray:
+    """(target,) log-probabilities of `targets` (target,) at `places`, of one text from which what does not stay (token,) was taken away.
+
+    One forward: over the mean of all embeddings in its place, with a mask over it, or over the text that is left.
+    """
+    halves = [slice(0, encoder_length), slice(encoder_length, len(ids))] if encoder_length else [slice(0, len(ids))]
+    stacks = [module.get_encoder(), module.get_decoder()] if encoder_length else [module]
+    options, rows = {}, places - 1 - encoder_length
+    with torch.no_grad():
+        for prefix, stack, half in zip(("", "decoder_"), stacks, halves, strict=False):
+            read, here = torch.as_tensor(ids[half]), torch.as_tensor(stays[half])
+            table = stack.get_input_embeddings()
+            if operator == "mean embedding":
+                mean = table(torch.arange(table.weight.shape[0])).mean(0)
+                options[f"{prefix}inputs_embeds"] = torch.where(here[:, None], table(read), mean)[None]
+            elif operator == "mask":
+                options |= {f"{prefix}input_ids": read[None], f"{prefix}attention_mask": here.long()[None]}
+            else:
+                options[f"{prefix}input_ids"] = read[here][None]
+        if operator == "delete":
+            rows = np.cumsum(stays[halves[-1]])[rows] - 1
+        elif (
+            operator == "mask" and not encoder_length and "position_ids" in inspect.signature(module.forward).parameters
+        ):
+            options["position_ids"] = torch.arange(len(ids))[None]
+        logs = torch.log_softmax(module(**options, use_cache=False).logits[0], dim=-1)
+    return logs[rows, targets].numpy()
 
 
 def detokenized(tokenizer: Any, prompt_ids: Sequence[int], ids: Sequence[int]) -> tuple[str, list[tuple[int, int]]]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from model_utils.contracts.ablation import Ablation
+from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
 from model_utils.contracts.attention import Attention, Reduction
 from model_utils.contracts.attribution import Attribution, Quantity
@@ -25,6 +26,7 @@ from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
+from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import Pair, Side
@@ -272,6 +274,34 @@ def density(*instructions: str, empty: tuple[str, ...] = (), whole: bool = True)
     return Density(models(), tuple(items), tuple(means))
 
 
+def agreement(request: AgreementRequest, text: Encoded | None = None) -> Agreement:
+    """Scores of each method drawn at random, and made-up taus: symmetric, of each two methods the same but in tuned with the other sign."""
+    like = attribution(request.targets, request.quantity, text=text)
+    count, random = len(request.methods), np.random.default_rng(0)
+    scores = random.normal(size=(2, count, len(like.open))).astype(np.float32)
+    taus = random.uniform(-1, 1, (count, count))
+    taus = np.tril(taus, -1) + np.tril(taus, -1).T
+    return Agreement(
+        like.models, like.sequence, request.quantity, like.targets, request.methods, Pair(scores[0], scores[1]),
+        Pair(taus + np.eye(count), np.eye(count) - taus), like.parts, like.open & (np.arange(len(like.open)) < 6),
+    )  # fmt: skip
+
+
+def randomisation(request: RandomisationRequest, text: Encoded | None = None) -> Randomisation:
+    """A base whose scores fall to nothing, and a tuned model whose scores stay; every part counts, so that there is a verdict."""
+    like = attribution(request.targets, request.quantity, text=text)
+    shape = (LAYERS + 1, len(like.open))
+
+    def shuffled(end: float) -> Shuffled:
+        falls, ends = np.linspace(1, end, LAYERS + 1), np.full(request.draws, end)
+        return Shuffled(np.zeros(LAYERS + 1, np.float32), np.zeros(shape, np.float32), falls, falls**2, ends, ends**2, request.draws)  # fmt: skip
+
+    return Randomisation(
+        like.models, like.sequence, request.method, request.quantity, like.targets, like.parts,
+        np.ones(len(like.open), dtype=bool), Pair(shuffled(0.0), shuffled(0.9)),
+    )  # fmt: skip
+
+
 def load_report(
     changes: tuple[float, ...] = (0.5, 0.1, 0.0, 0.2),
     tokenizers: Relation = "equal",
@@ -292,6 +322,8 @@ def load_report(
             "attribution",
             "faithfulness",
             "density",
+            "agreement",
+            "randomisation",
         )
     )
     return LoadReport(

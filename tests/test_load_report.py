@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from model_utils import analyses
 from model_utils.contracts.ablation import AblationRequest
+from model_utils.contracts.agreement import AgreementRequest
 from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
@@ -22,6 +23,7 @@ from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.contracts.randomisation import RandomisationRequest
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
@@ -126,6 +128,10 @@ REQUESTS: dict[str, Request] = {
     "atlas": AtlasRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "ablation": AblationRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "attribution": AttributionRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
+    "agreement": AgreementRequest(
+        messages=ask("Name three."), format="plain", answer_ids=(40, 41), methods=("gradient x input", "gradient norm")
+    ),
+    "randomisation": RandomisationRequest(messages=ask("Name three."), format="plain", answer_ids=(40, 41)),
     "faithfulness": FaithfulnessRequest(
         messages=ask("Name three."), format="plain", answer_ids=(40, 41), operator="delete", scores=Pair((1.0,), (1.0,))
     ),

@@ -80,7 +80,7 @@ def test_the_sentence_counts_what_differs(changes: tuple[float, ...]):
 def test_the_sentence_names_what_does_not_work_and_why():
     why = "the tokenizers cut texts into different tokens"
     works = tuple(Ability(kind, True, "") for kind in ("generation", "shift", "survey", "density"))
-    insides = ("attention", "atlas", "ablation", "attribution", "faithfulness")
+    insides = ("attention", "atlas", "ablation", "attribution", "faithfulness", "agreement", "randomisation")
     abilities = (*works, *(Ability(kind, False, why) for kind in insides))
     said = sentence(results.load_report(tokenizers="different", abilities=abilities))
     assert said.endswith(f"Compare and Many work, Attention and Attribution do not, because {why}.")
@@ -97,6 +97,15 @@ def test_the_sentence_names_what_does_not_work_and_why():
         "Attribution works, Attribution, how densely the instruction is used, does not, because it is quantised."
     )
     assert sentence(results.load_report()).endswith("the tokenizers are the same; everything works.")
+
+
+def test_a_page_of_which_a_part_works_is_not_said_to_work_and_not_to_work():
+    """Of packed weights the sentence said that Attribution works and that it does not."""
+    abilities = (Ability("attribution", True, ""), Ability("randomisation", False, "the weights are packed"))
+    said = sentence(results.load_report(abilities=abilities))
+    assert said.endswith(
+        "Attribution works, Attribution, whether scores survive shuffled weights, does not, because the weights are packed."
+    )
 
 
 def test_every_analysis_is_said_as_a_page_of_the_navigation():

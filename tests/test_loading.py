@@ -13,12 +13,14 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
 from model_utils import loading, shapes
+from model_utils.contracts.agreement import AgreementRequest
 from model_utils.contracts.attention import AttentionRequest
-from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.attribution import AttributionRequest, Method
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.contracts.randomisation import RandomisationRequest
 from model_utils.errors import Cancelled, Refused
 from model_utils.loading import CORES
 from model_utils.pair import Pair
@@ -413,9 +415,15 @@ def test_weights_in_eight_bits_work_for_what_goes_forward_only(quantized: Path):
     with pytest.raises(Refused, match="gradients are not exact"):
         run("attribution", folders, AttributionRequest(**shared))
     report = run("load_report", folders, LoadReportRequest())
-    assert [one.analysis for one in report.abilities if not one.works] == ["density"] and not report.differs
+    wanting = {one.analysis for one in report.abilities if not one.works}
+    assert wanting == {"density", "randomisation"} and not report.differs
     with pytest.raises(Refused, match="gradients are not exact"):
         run("density", folders, DensityRequest(instructions=("abc",), max_new_tokens=2))
+    with pytest.raises(Refused, match="few bits of its own configuration and cannot be shuffled"):
+        run("randomisation", folders, RandomisationRequest(**shared))
+    forward: tuple[Method, ...] = ("integrated gradients", "occlusion", "sparse surrogate")
+    compared = run("agreement", folders, AgreementRequest(**shared, methods=forward))
+    assert compared.methods == forward[1:] and "gradients are not exact" in compared.left_out[0]
     assert ["quantised" in one.reason for one in report.abilities if one.analysis == "attribution"] == [True]
     for method in ("occlusion", "Shapley values", "sparse surrogate"):
         parts = {"granularity": "word", "answer_too": False, "method": method}

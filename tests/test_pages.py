@@ -124,6 +124,10 @@ def inside(kind: str, request: Any, text: Encoded) -> Any:
         return replace(found, value_weighted=request.value_weighted)
     if kind == "faithfulness":
         return results.faithfulness(request, text)
+    if kind == "agreement":
+        return results.agreement(request, text)
+    if kind == "randomisation":
+        return results.randomisation(request, text)
     return replace(results.attribution(request.targets, request.quantity, text=text), method=request.method)
 
 

@@ -9,6 +9,7 @@ from dashboard.widgets.cost import started
 from dashboard.widgets.density import density
 from dashboard.widgets.evidence import evidence
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
+from dashboard.widgets.more_evidence import let_go_of_unfinished, more_evidence
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
 from dashboard.widgets.reliance import pick_request, reliance
@@ -29,6 +30,8 @@ Vermilion words raised the support for the chosen token, blue ones lowered it (t
 
 **Should you believe it?** Parts are taken away in the order of the scores, and in random orders. *Comprehensiveness* is how far the explained value falls when the highest scored parts go (higher is better), *sufficiency* how far it falls when only they stay (lower is better), each the mean over 1, 5, 10, 20 and 50 % of the parts. p is the share of random orders that do as well. At 5 % or less the scores are *better than chance*; otherwise they lose their colour, and should not be read. The test is about the explained tokens together; of very few parts it cannot tell.
 
+**Two more checks, when you ask for them.** *Other methods* explain the same answer; Kendall's tau says how alike their orders are. Agreement is not truth. And the model's layers are *shuffled*: a map that hardly changes then does not show what the model learned. One that changes has passed a test, no more.
+
 **What this cannot show.** Better than chance is not the same as right: other words may matter as much. A changed text is one that the model was not trained on, so part of an effect can be surprise at the gap. Scores of gradients live in each model's own embedding space, so their sizes are only roughly comparable between models. No score says why a model relied on a word.
 """
 )
@@ -45,10 +48,12 @@ else:
         questions.drop(
             "faithfulness"
         )  # it is about the scores that were shown before, and the new ones would wait for it
+        let_go_of_unfinished()
     if started(request):
         held = questions.want("attribution", request)
         follow("attribution", held, partial(reliance, request))
         if held.result is not None:
             evidence(held.result, request)
+            more_evidence(held.result, request)
     density()
     address.write_address()  # the pickers may have kept another number than the one that was remembered

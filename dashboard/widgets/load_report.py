@@ -74,6 +74,8 @@ PARTS = {
     "ablation": "Attention, heads switched off,",
     "faithfulness": "Attribution, whether scores can be believed,",
     "density": "Attribution, how densely the instruction is used,",
+    "agreement": "Attribution, whether methods agree,",
+    "randomisation": "Attribution, whether scores survive shuffled weights,",
 }
 """analysis -> its part of a page that shows another one too"""
 

@@ -34,6 +34,8 @@ GRADIENTS: tuple[Method, ...] = ("gradient x input", "gradient norm", "integrate
 """Methods that go back through the model."""
 REMOVALS: tuple[Method, ...] = ("occlusion", "Shapley values", "sparse surrogate")
 """Methods that take parts of the text away and look what changes."""
+SIGNLESS: tuple[Method, ...] = ("gradient norm", "attention rollout")
+"""Methods whose scores say how much, and not whether for or against."""
 
 Quantity = Literal["logit", "log-probability", "probability"]
 QUANTITIES: tuple[Quantity, ...] = ("logit", "log-probability", "probability")
@@ -48,6 +50,13 @@ OPERATORS: tuple[Operator, ...] = ("mean embedding", "mask", "delete")
 
 Baseline = Literal["mean embedding", "zero"]
 BASELINES: tuple[Baseline, ...] = ("mean embedding", "zero")
+
+
+def unit_of(method: Method, quantity: Quantity) -> str:
+    """Of a method's scores."""
+    per = {"gradient norm": f"{UNITS[quantity]} per unit of embedding", "attention rollout": "share"}
+    return per.get(method, UNITS[quantity])
+
 
 MOST_STEPS, MOST_SAMPLES = 500, 4_096
 GROUP = 16
@@ -98,12 +107,9 @@ class Explaining(SharedSequence):
         return self
 
 
-class AttributionRequest(Explaining):
-    """Scores of every earlier part of the text for chosen answer tokens."""
+class Scoring(Explaining):
+    """What some methods ask besides."""
 
-    method: Method = "gradient x input"
-    together: bool = False
-    """one row of scores for the sum over the targets, instead of one a target"""
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 20
     """integrated gradients: points between the baseline and the text"""
     baseline: Baseline | Annotated[int, Field(ge=0)] = "mean embedding"
@@ -111,6 +117,14 @@ class AttributionRequest(Explaining):
     samples: Annotated[int, Field(ge=0, le=MOST_SAMPLES)] = 0
     """Shapley values: random orders of the parts (0: exact); sparse surrogate: random masks (0: 64)"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class AttributionRequest(Scoring):
+    """Scores of every earlier part of the text for chosen answer tokens."""
+
+    method: Method = "gradient x input"
+    together: bool = False
+    """one row of scores for the sum over the targets, instead of one a target"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +164,7 @@ class Attribution:
     @property
     def unit(self) -> str:
         """Of the scores."""
-        return {"gradient norm": f"{UNITS[self.quantity]} per unit of embedding", "attention rollout": "share"}.get(
-            self.method, UNITS[self.quantity]
-        )
+        return unit_of(self.method, self.quantity)
 
     def rows(self) -> list[np.ndarray]:
         """Positions in the sequence of the tokens that each row explains."""
