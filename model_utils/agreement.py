@@ -16,6 +16,9 @@ from model_utils.parts import compared
 from model_utils.reporting import Part, Report
 from model_utils.targets import target_of
 
+ROUNDING = 1e-6
+"""Of the largest score: what is smaller cannot be told from 0 in float32."""
+
 
 def agreement(pair: Pair[LanguageModel], request: AgreementRequest, report: Report) -> Agreement:
     """Kendall's tau of each two methods, whose scores come from `attribution` itself; a snapshot after each method from the second on."""
@@ -80,7 +83,13 @@ def _taus(methods: tuple[Method, ...], scores: np.ndarray) -> np.ndarray:
 
 
 def tau(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's tau-b (Kendall 1945): concordant minus discordant pairs of parts, over the geometric mean of those not tied in either; NaN: all alike, or too few."""
+    """Kendall's tau-b (Kendall 1945): concordant minus discordant pairs of parts, over the geometric mean of those not tied in either; NaN: all alike, or too few.
+
+    What is less than `ROUNDING` of the largest score is 0: parts without any effect are tied, not ordered by the last bits of float32.
+    """
+    one, other = (
+        np.where(np.abs(scores) < ROUNDING * np.abs(scores).max(initial=0), 0, scores) for scores in (one, other)
+    )
     if len(one) < LEAST_PARTS or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(stats.kendalltau(one, other).statistic)

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard.figures import agreement as agreement_figures
 from dashboard.figures import randomisation as randomisation_figures
 from dashboard.figures import theme
-from dashboard.widgets.more_evidence import passes
+from dashboard.widgets.more_evidence import readings
 from model_utils.contracts.agreement import AgreementRequest
 from model_utils.contracts.attribution import METHODS
 from model_utils.contracts.common import Request, ask
@@ -169,5 +169,5 @@ def test_packed_weights_are_compared_forward_only_and_not_shuffled(app: AppTest,
 def test_every_method_has_a_cost():
     like = results.attribution()
     for method in METHODS:
-        assert passes(method, AGREED, like) >= 2
-    assert passes("occlusion", AGREED, like) == like.open.sum() + 1
+        assert readings(method, AGREED, like) >= 2
+    assert readings("occlusion", AGREED, like) == like.open.sum() + 1

@@ -1057,7 +1057,7 @@ def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_model
 
 def test_the_cost_is_said_to_two_digits():
     assert cost.Cost(1, 0, 0.2, 3e6).said() == "about 1 pass forward in each model, less than a second on two cores, less than 10 MB of memory beside the models"  # fmt: skip
-    assert cost.Cost(22, 400, 1234.5, 2.34e9).said() == "about 22 passes forward and 400 back in each model, some 1,200 seconds on two cores, about 2,300 MB of memory beside the models"  # fmt: skip
+    assert cost.Cost(22, 400, 1234.5, 2.34e9).said() == "about 22 passes forward and 400 back in each model, some 21 minutes on two cores, about 2,300 MB of memory beside the models"  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ from model_utils.contracts.attribution import (
     REMOVALS,
     SHAPLEY_PARTS,
     AttributionRequest,
+    Method,
+    Scoring,
 )
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
@@ -43,10 +45,25 @@ class Cost:
     def said(self) -> str:
         passes = f"about {self.forward:,} {'pass' if self.forward == 1 else 'passes'} forward"
         back = f" and {self.back:,} back" if self.back else ""
-        time = "less than a second" if self.seconds < 1 else f"some {rounded(self.seconds)} seconds"
-        return (
-            f"{passes}{back} in each model, {time} on two cores, {megabytes(self.memory)} of memory beside the models"
-        )
+        return f"{passes}{back} in each model, {duration(self.seconds)} on two cores, {megabytes(self.memory)} of memory beside the models"
+
+
+def duration(seconds: float) -> str:
+    """An estimate in words."""
+    if seconds < 1:
+        return "less than a second"
+    return f"some {rounded(seconds)} seconds" if seconds < 100 else f"some {rounded(seconds / 60)} minutes"
+
+
+def passes(method: Method, request: Scoring, parts: int, targets: int) -> tuple[int, int]:
+    """Passes forward and back over the text in each model: `parts` that may be taken away, `targets` with rows of their own."""
+    return {
+        "integrated gradients": (request.steps + 2, request.steps * targets),
+        "occlusion": (parts + 1, 0),
+        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
+        "sparse surrogate": (65, 0),
+        "attention rollout": (2, 0),
+    }.get(method, (1, targets))
 
 
 def rounded(value: float) -> str:
@@ -73,13 +90,7 @@ def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded)
     """Refused where there is nothing to score."""
     parts = int(parts_of(text, request)[1].sum())
     targets = len(request.targets) or len(text.positions("answer"))
-    forward, back = {
-        "integrated gradients": (request.steps + 2, request.steps * targets),
-        "occlusion": (parts + 1, 0),
-        "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
-        "sparse surrogate": (65, 0),
-        "attention rollout": (1, 0),
-    }.get(request.method, (1, targets))
+    forward, back = passes(request.method, request, parts, targets)
     work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * len(text)
     return Cost(forward, back, work / SPEED, max(_memory(request, one, len(text), targets) for one in facts.sides))
 

@@ -8,6 +8,7 @@ import streamlit as st
 from dashboard.figures import density as figures
 from dashboard.session import editor, inputs, listing, pairs, questions, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.cost import SPEED, duration
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.progress import follow
 from dashboard.widgets.text import plain
@@ -18,8 +19,6 @@ from model_utils.pair import SIDES
 
 PRESSED = "density-pressed"
 """Key of (pair, request) that the button was pressed for last."""
-SPEED = 1e11
-"""Operations a second that two cores reach in short passes."""
 ALONE = "Each model is measured on its own prompt and its own answer, as published, so the two sets of slopes belong to texts of different length. A difference can come from the format or from the length of the answer: a longer answer tends to a larger number. Asking both in one format leaves the format out, not the length."
 
 
@@ -91,8 +90,7 @@ def cost(request: DensityRequest) -> str:
     lengths = whole.answers.map(lambda one: len(one.prompt) + len(one.answer))
     work = sum(4 * passes * one.parameters * length for one, length in facts.zip(lengths).sides)
     seconds = work / SPEED
-    spent = "less than a second" if seconds < 1 else f"some {seconds:,.0f} seconds" if seconds < 100 else f"some {seconds / 60:,.0f} minutes"  # fmt: skip
-    return f"{said}, {spent} on two cores."
+    return f"{said}, {duration(seconds)} on two cores."
 
 
 def headline(result: Density) -> str:

@@ -10,6 +10,7 @@ import streamlit as st
 from dashboard.figures import faithfulness as figures
 from dashboard.session import inputs, questions, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.cost import SPEED, duration
 from dashboard.widgets.progress import follow
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.attribution import (
@@ -52,7 +53,7 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
     work = 2 * sum(facts.parameters for facts in result.models.sides) * len(result.sequence) * passes()
     if work > AT_ONCE and held is None:
         st.caption(
-            f"Each model reads the answer up to {passes():,} more times, with parts taken away. That is about {_minutes(work)} here."
+            f"Each model reads the answer up to {passes():,} more times, with parts taken away. That is {duration(work / SPEED)} here."
         )
         if not st.button("Measure it", key="measure-faithfulness"):
             return
@@ -63,12 +64,6 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
     )
     if not known and verdicts(result, request) is not None:
         st.rerun()  # the maps above were drawn without the verdict
-
-
-def _minutes(work: float) -> str:
-    """At the speed that two cores reach on small batches, 0.1 TFLOP/s."""
-    seconds = work / 1e11
-    return f"{seconds:.0f} seconds" if seconds < 100 else f"{seconds / 60:.0f} minutes"
 
 
 def verdicts(result: Attribution, request: AttributionRequest) -> Pair[Judged] | None:

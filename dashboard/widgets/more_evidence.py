@@ -11,13 +11,13 @@ from dashboard.figures import agreement as agreement_figures
 from dashboard.figures import randomisation as randomisation_figures
 from dashboard.session import compute, inputs, questions, visits
 from dashboard.widgets.chart import chart
+from dashboard.widgets.cost import SPEED, duration, passes
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.progress import follow
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.agreement import LEAST_METHODS, Agreement, AgreementRequest
 from model_utils.contracts.attribution import (
     METHODS,
-    SHAPLEY_PARTS,
     UNITS,
     Attribution,
     AttributionRequest,
@@ -32,8 +32,6 @@ KINDS = ("agreement", "randomisation")
 FIRST: tuple[Method, ...] = ("gradient x input", "integrated gradients", "occlusion")
 FORWARD_ONLY: tuple[Method, ...] = ("occlusion", "sparse surrogate")
 """What is compared at first, and where a model lets no gradients through."""
-SPEED = 1e11
-"""Additions and multiplications a second that two cores reach, about."""
 LEAST_SECONDS = 0.01
 """What a reading takes, however small the model."""
 
@@ -90,7 +88,7 @@ def _agreement(result: Attribution, request: AttributionRequest) -> None:
         return
     methods = tuple(method for method in METHODS if method in chosen)
     asked = AgreementRequest(**shared(result, request), methods=methods)
-    work = sum(passes(method, request, result) for method in methods)
+    work = sum(readings(method, request, result) for method in methods)
     said = f"{len(methods)} methods explain all chosen tokens of the answer together, in both models. {_takes(work, result)}"
     held = _held("agreement", asked, said, "Compare the methods")
     if held is not None:
@@ -128,7 +126,7 @@ def _randomisation(result: Attribution, request: AttributionRequest) -> None:
         return
     asked = RandomisationRequest(**shared(result, request), method=request.method)
     maps = max(one.layers for one in result.models.sides) + DRAWS
-    work = maps * passes(request.method, request, result)
+    work = maps * readings(request.method, request, result)
     copy = max(one.parameters for one in result.models.sides) * 4 / 2**20
     said = f"The weights of each model's layers are shuffled, from the last layer down, and the scores of {request.method} are made again: {maps} times in each model. {_takes(work, result)} A copy of the layers is kept meanwhile, up to {copy:,.0f} MB, and at the end every weight is as it was."
     held = _held("randomisation", asked, said, "Shuffle the layers")
@@ -166,21 +164,16 @@ def _known(value: float) -> str:
 # --- cost -------------------------------------------------------------------------------------------------------------
 
 
-def passes(method: Method, request: Scoring, result: Attribution) -> float:
+def readings(method: Method, request: Scoring, result: Attribution) -> int:
     """What one map of all targets together takes in one model, in passes forward; a pass back counts two."""
-    parts = int(result.open.sum())
-    return {
-        "integrated gradients": 3 * request.steps + 2,
-        "occlusion": parts + 1,
-        "Shapley values": 2 ** min(parts, SHAPLEY_PARTS),
-        "sparse surrogate": 65,
-        "attention rollout": 2,
-    }.get(method, 3)
+    forward, back = passes(method, request, int(result.open.sum()), 1)
+    return forward + 2 * back
 
 
 def _takes(work: float, result: Attribution) -> str:
     """In passes over the text of each model, and about how long."""
     size = sum(one.parameters for one in result.models.sides)
     seconds = work * max(2 * size * len(result.sequence) / SPEED, 2 * LEAST_SECONDS)
-    long = "less than a second" if seconds < 1 else f"some {seconds:,.0f} seconds" if seconds < 100 else f"some {seconds / 60:,.0f} minutes"  # fmt: skip
-    return f"That is the work of about {work:,.0f} readings of the text by each model: {long} on two cores."
+    return (
+        f"That is the work of about {work:,.0f} readings of the text by each model: {duration(seconds)} on two cores."
+    )
