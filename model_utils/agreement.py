@@ -11,13 +11,10 @@ from model_utils.contracts.attribution import SIGNLESS, Attribution, Attribution
 from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE, shared_sequence
 from model_utils.loading import LanguageModel
-from model_utils.pair import Pair
-from model_utils.parts import compared
+from model_utils.pair import SIDES, Pair
+from model_utils.parts import compared, settled
 from model_utils.reporting import Part, Report
 from model_utils.targets import target_of
-
-ROUNDING = 1e-6
-"""Of the largest score: what is smaller cannot be told from 0 in float32."""
 
 
 def agreement(pair: Pair[LanguageModel], request: AgreementRequest, report: Report) -> Agreement:
@@ -63,7 +60,7 @@ def _result(found: dict[Method, Attribution], places: np.ndarray, left_out: tupl
         targets=one.targets,
         methods=methods,
         scores=scores,
-        taus=scores.map(lambda some: _taus(methods, some[:, places].astype(np.float64))),
+        taus=Pair(*(_taus(methods, scores[side][:, places], float(one.values[side][0])) for side in SIDES)),
         parts=one.parts,
         compared=places,
         left_out=left_out,
@@ -71,8 +68,9 @@ def _result(found: dict[Method, Attribution], places: np.ndarray, left_out: tupl
     )
 
 
-def _taus(methods: tuple[Method, ...], scores: np.ndarray) -> np.ndarray:
-    """(method, method) float64 from `scores` (method, part); with a method that has no sign, |scores| of the other are compared."""
+def _taus(methods: tuple[Method, ...], scores: np.ndarray, value: float) -> np.ndarray:
+    """(method, method) float64 from `scores` (method, part) of an explained `value`; with a method that has no sign, |scores| of the other are compared."""
+    scores = np.stack([settled(each, method, value) for method, each in zip(methods, scores, strict=True)])  # fmt: skip
     found = np.full((len(methods), len(methods)), np.nan)
     for one, first in enumerate(methods):
         for other, second in enumerate(methods[: one + 1]):
@@ -83,13 +81,7 @@ def _taus(methods: tuple[Method, ...], scores: np.ndarray) -> np.ndarray:
 
 
 def tau(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's tau-b (Kendall 1945): concordant minus discordant pairs of parts, over the geometric mean of those not tied in either; NaN: all alike, or too few.
-
-    What is less than `ROUNDING` of the largest score is 0: parts without any effect are tied, not ordered by the last bits of float32.
-    """
-    one, other = (
-        np.where(np.abs(scores) < ROUNDING * np.abs(scores).max(initial=0), 0, scores) for scores in (one, other)
-    )
+    """Kendall's tau-b (Kendall 1945): concordant minus discordant pairs of parts, over the geometric mean of those not tied in either; NaN: all alike, or too few."""
     if len(one) < LEAST_PARTS or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(stats.kendalltau(one, other).statistic)

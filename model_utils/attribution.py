@@ -10,7 +10,7 @@ import torch
 
 from model_utils import anatomy, attention, gradients, removal
 from model_utils.contracts.attention import AttentionRequest
-from model_utils.contracts.attribution import GRADIENTS, Attribution, AttributionRequest, Method
+from model_utils.contracts.attribution import GRADIENTS, UNITS, Attribution, AttributionRequest, Method
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE, shared_sequence
@@ -44,9 +44,6 @@ class Task:
     @property
     def removal(self) -> Removal:
         return Removal(self.model, self.sequence, self.target, self.parts, self.open, self.request.operator)
-
-    def poll(self) -> None:
-        self.report.poll()
 
 
 def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
@@ -127,12 +124,12 @@ METHODS: dict[Method, Callable[[Task], Steps]] = {
     "integrated gradients": lambda task: gradients.integrated_gradients(
         task.slopes, task.parts, task.open, task.request.baseline, task.request.steps
     ),
-    "occlusion": lambda task: removal.occlusion(task.removal, task.poll),
+    "occlusion": lambda task: removal.occlusion(task.removal, task.report.poll),
     "Shapley values": lambda task: removal.shapley(
         task.removal, task.request.samples, task.request.seed, task.report.poll
     ),
     "sparse surrogate": lambda task: removal.surrogate(
-        task.removal, task.request.samples, task.request.seed, task.poll
+        task.removal, task.request.samples, task.request.seed, task.report.poll
     ),
     "attention rollout": _rollout,
 }
@@ -172,7 +169,12 @@ def _notes(pair: Pair[LanguageModel], task: Task, found: Pair[Found] | None) -> 
                 f"The scores of a target miss what they should add up to in {' and in '.join(missed)}: take more steps, or another baseline."
             )
     if request.method == "sparse surrogate":
-        notes.append("The sparse surrogate shrinks every score towards 0; small ones become exactly 0.")
+        most = 2 * removal.ALPHA * (len(task.target.places) if task.target.together else 1)
+        notes.append(
+            f"The sparse surrogate takes up to {most:g} {UNITS[request.quantity]} off every score of a row; smaller ones become exactly 0."
+        )
+        if found is not None and not any(np.nan_to_num(one.scores).any() for one in found.sides):
+            notes.append("Here that leaves no score at all: choose another quantity, larger parts, or another method.")
     return tuple(notes)
 
 

@@ -84,7 +84,9 @@ def main(name: str, smoke: bool) -> None:
     bench: Callable[[bool], list[Figure]] = getattr(import_module(module), function)
     figures = bench(smoke)
     if not smoke and not all(figure.holds for figure in figures):
-        click.echo("a bar was missed; once more")
+        for figure in figures:
+            if not figure.holds:
+                click.echo(f"missed: {figure.line()}; once more")
         figures = bench(smoke)
     for figure in figures:
         click.echo(figure.line())

@@ -23,7 +23,8 @@ FAMILY = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 def follows(module: PreTrainedModel) -> bool:
     """Whether the way back by hand is this model's: of the family, with plain weights (no adapter, no few bits) in float32 on one device."""
     known = type(module).__name__ in FAMILY and module.config.hidden_act == "silu"
-    return known and all(_plain(part) for layer in module.model.layers for part in _projections(layer)) and len({part.device for part in module.parameters()}) == 1  # fmt: skip
+    here = {part.device for part in module.parameters()}
+    return known and len(here) == 1 and torch.device("meta") not in here and all(_plain(part) for layer in module.model.layers for part in _projections(layer))  # fmt: skip
 
 
 def _projections(layer: Any) -> list[nn.Module]:

@@ -7,13 +7,15 @@ import re
 import numpy as np
 
 from model_utils.checks import SENTENCE_END
-from model_utils.contracts.attribution import Explaining, Granularity
+from model_utils.contracts.attribution import REMOVALS, Explaining, Granularity, Method
 from model_utils.contracts.common import ROLES, Encoded
 from model_utils.differences import units
 from model_utils.errors import Refused
 
 TEMPLATE = ROLES.index("template")
 LINE = re.compile(r"\n+")
+ROUNDING = 16
+"""Units in the last place of a float32 that an explained value may be off by."""
 
 
 def parts_of(sequence: Encoded, request: Explaining, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -86,3 +88,14 @@ def compared(sequence: Encoded, request: Explaining, length: int) -> np.ndarray:
     """(part,) bool; parts that may be taken away and stand, at least with one token, among the first `length` tokens."""
     parts, open_ = parts_of(sequence, request, length)
     return open_ & np.isin(np.arange(len(open_)), parts[:length])
+
+
+def settled(scores: np.ndarray, method: Method, value: float) -> np.ndarray:
+    """`scores` (part,) as float64, with 0 for those that rounding alone could have made: parts without any effect are tied, not ordered by last bits.
+
+    A score that comes from taking a part away is a difference of two explained values, so its noise grows with `value`, that of the whole text.
+    """
+    found = np.asarray(scores, dtype=np.float64)
+    size = np.abs(found)
+    scale = max(size.max(initial=0.0), abs(value) if method in REMOVALS else 0.0)
+    return np.where(size < ROUNDING * np.finfo(np.float32).eps * scale, 0.0, found)

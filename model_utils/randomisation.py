@@ -8,13 +8,13 @@ import numpy as np
 from scipy import stats
 
 from model_utils.attribution import METHODS, Task, attribution
-from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.attribution import Attribution, Method
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
 from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
-from model_utils.parts import compared
+from model_utils.parts import compared, settled
 from model_utils.reporting import Beside, Part, Report
 from model_utils.shuffling import check, shuffling
 from model_utils.targets import target_of
@@ -54,7 +54,7 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
                 for layer in range(layers) if again else (layers - step,):
                     shuffle(layer, max(0, step - layers))
                 value, scores = _map(task, min(step, layers))
-                one = _with(found.shuffled[side], step, value, scores, places)
+                one = _with(found.shuffled[side], step, value, scores, places, request.method)
                 found = replace(found, shuffled=Pair(**{**dict(found.shuffled.items()), side: one}))
                 share = (number + step / steps) / len(SIDES)
                 said = f"{side}: {min(step, layers)} of {layers} layers shuffled"
@@ -74,7 +74,7 @@ def _unshuffled(whole: Attribution, side: Side, draws: int, places: np.ndarray) 
         end_rhos=np.full(draws, np.nan),
         end_size_rhos=np.full(draws, np.nan),
     )
-    return _with(empty, 0, float(whole.values[side][0]), scores, places)
+    return _with(empty, 0, float(whole.values[side][0]), scores, places, whole.method)
 
 
 def _map(task: Task, layers: int) -> tuple[float, np.ndarray]:
@@ -86,11 +86,12 @@ def _map(task: Task, layers: int) -> tuple[float, np.ndarray]:
     return float(found.values[0]), found.scores[0]
 
 
-def _with(known: Shuffled, step: int, value: float, scores: np.ndarray, places: np.ndarray) -> Shuffled:
+def _with(known: Shuffled, step: int, value: float, scores: np.ndarray, places: np.ndarray, method: Method) -> Shuffled:
     """One map more; from the last layer on it is a draw of the end."""
     scores = scores.astype(np.float32)
-    original = scores if step == 0 else known.scores[0]
-    rhos = rho(original[places], scores[places]), rho(np.abs(original[places]), np.abs(scores[places]))
+    whole, original = (value, scores) if step == 0 else (float(known.values[0]), known.scores[0])
+    original, now = settled(original[places], method, whole), settled(scores[places], method, value)
+    rhos = rho(original, now), rho(np.abs(original), np.abs(now))
     new = {name: getattr(known, name).copy() for name in ("values", "scores", "rhos", "size_rhos", "end_rhos", "end_size_rhos")}  # fmt: skip
     if step <= known.layers:
         new["values"][step], new["scores"][step] = value, scores
@@ -105,7 +106,7 @@ def rho(one: np.ndarray, other: np.ndarray) -> float:
     """Spearman's rank correlation, ties at their mean rank; NaN where all scores of one are alike."""
     if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
-    return float(stats.spearmanr(one.astype(np.float64), other.astype(np.float64)).statistic)
+    return float(stats.spearmanr(one, other).statistic)
 
 
 def _notes(whole: Attribution) -> tuple[str, ...]:

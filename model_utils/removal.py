@@ -10,14 +10,21 @@ import numpy as np
 import torch
 
 from model_utils import anatomy
-from model_utils.contracts.attribution import BATCH_BYTES, BATCH_TOKENS, SHAPLEY_PARTS, Operator
+from model_utils.contracts.attribution import (
+    BATCH_BYTES,
+    BATCH_TOKENS,
+    LEAST_MASKS,
+    SHAPLEY_PARTS,
+    SURROGATE_MASKS,
+    Operator,
+)
 from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.targets import Target
 
-SURROGATE_MASKS, KEEP, ALPHA = 64, 0.5, 0.01
-"""Cohen-Wang et al. 2024 (ContextCite): random masks, probability that a part stays, and weight of the LASSO's penalty."""
+KEEP, ALPHA = 0.5, 0.01
+"""Cohen-Wang et al. 2024 (ContextCite): probability that a part stays, and weight of the LASSO's penalty."""
 
 
 class Removal:
@@ -220,6 +227,10 @@ def surrogate(removal: Removal, samples: int, seed: int, poll: Callable[[], None
     The penalty shrinks every score by up to 2 `ALPHA` times the targets a row (for masks that keep half).
     """
     samples = samples or SURROGATE_MASKS
+    if samples < LEAST_MASKS:
+        raise Refused(
+            f"A sparse surrogate is fitted to at least {LEAST_MASKS} random masks, and {samples} were asked for; ask for more, or for 0, which means {SURROGATE_MASKS}."
+        )
     chosen = _masks(samples, len(removal.open), seed)
     kept = np.repeat(removal.all(), 1 + samples, axis=0)
     kept[1:, removal.open] = chosen

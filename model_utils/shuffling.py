@@ -71,10 +71,14 @@ def check(model: LanguageModel) -> None:
     why = obstacle(model)
     if why:
         raise Refused(f"{why[0].upper()}{why[1:]}; open it unquantised and on one device for this check.")
-    size, free = sum(weight.nbytes for weight in _every_weight(model)), checkpoints.free_memory()
+    weights, free = _every_weight(model), checkpoints.free_memory()
+    order = max(
+        (12 * weight.numel() for weight in weights), default=0
+    )  # the places and the moved entries of one tensor
+    size = sum(weight.nbytes for weight in weights) + order
     if size > free:
         raise Refused(
-            f"The layers of {model.facts.id} take {size / 2**30:.2f} GiB, of which a copy is kept while they are shuffled, and this machine has {free / 2**30:.2f} GiB free; close other programs or choose a smaller model."
+            f"Shuffling the layers of {model.facts.id} takes {size / 2**30:.2f} GiB, because a copy of them is kept meanwhile, and this machine has {free / 2**30:.2f} GiB free; close other programs or choose a smaller model."
         )
 
 

@@ -375,8 +375,20 @@ def test_the_surrogate_of_the_log_ratio_is_fitted_to_the_log_ratio(tiny_pair: Pa
     apart = result.differences() - (result.scores.tuned - result.scores.base)
     assert np.nanmax(np.abs(apart)) > 1e-3
     np.testing.assert_allclose(result.table()["difference"], result.differences().sum(axis=0), atol=1e-6)
+    assert result.difference_said == "surrogate fitted to tuned - base"
+    assert any("takes up to 0.02 nats off every score" in note for note in result.notes)
     plain = run("attribution", tiny_pair, asked.model_copy(update={"method": "occlusion"}))
+    assert plain.difference_said == "tuned - base"
     np.testing.assert_array_equal(plain.differences(), plain.scores.tuned - plain.scores.base)
+
+
+def test_a_surrogate_without_a_term_says_so(tiny_pair: Pair[Path]):
+    """Probabilities near 0 move by less than the penalty takes off: that is no finding about the words."""
+    result = run(
+        "attribution", tiny_pair, request(method="sparse surrogate", quantity="probability", targets=(0,), against=7)
+    )
+    assert not any(np.nan_to_num(scores).any() for scores in result.scores.sides)
+    assert "leaves no score at all" in result.notes[-1]
 
 
 def test_the_induction_model_leans_on_the_three_tokens_of_its_mechanism(tmp_path: Path):

@@ -15,7 +15,7 @@ from dashboard.widgets.text import plain
 from model_utils.contracts.common import Message
 from model_utils.contracts.density import DIFFERENCE, Density
 from model_utils.contracts.survey import SurveyRequest
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
 from tests import results
 from tests.test_pages import FakeEngine, FakeJob, app, ask, checked, done, engine, failed, go, words
 
@@ -100,7 +100,7 @@ def test_over_the_list_of_many_it_runs_in_the_background_with_intervals(page: Ap
     (asked,) = engine.asked("density")
     assert asked.instructions == LISTED and asked.answers == Pair(None, None) and engine.submitted[-1].background
     assert "Over 3 instructions" in words(page)
-    assert plain("Answers of 6 tokens in base and 106 in tuned, on average") in words(page)
+    assert plain("The answers have 6 tokens in base and 106 in tuned on average") in words(page)
     (table,) = [frame.value for frame in page.dataframe if "instruction" in frame.value]
     assert list(table["instruction"]) == list(LISTED)
     checked(page.selectbox(key="density-words").set_value(2).run())
@@ -182,6 +182,20 @@ def test_of_one_instruction_the_headline_names_both_numbers():
     item = result.items[0]
     same = replace(result, items=(replace(item, sides=Pair(item.sides.base, item.sides.base)),))
     assert "as densely as base" in widget.headline(same)
+
+
+def test_the_lengths_are_those_of_the_answers_behind_the_numbers():
+    """Instructions that could not be measured once counted as answers of no token."""
+    whole, holed = results.density(*LISTED), results.density(*LISTED, empty=LISTED[:1])
+    assert "have 6 tokens in base and 106 in tuned" in widget.lengths(whole)
+    kept = [one.sides for one in holed.items if not one.sides.base.reason]
+    base, tuned = (np.mean([sides[side].length for sides in kept]) for side in SIDES)
+    assert f"have {base:.0f} tokens in base and {tuned:.0f} in tuned" in widget.lengths(holed) and len(kept) == 2
+
+
+def test_one_number_of_a_list_is_not_so_far():
+    only = results.density(*LISTED, empty=LISTED[:2])
+    assert only.interval(DIFFERENCE).count == 1 and "Over 1 instruction: tuned - base" in widget.headline(only)
 
 
 def test_what_a_former_visit_measured_is_not_asked_of_another_pair(page: AppTest, engine: FakeEngine):

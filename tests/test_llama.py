@@ -83,6 +83,14 @@ def test_other_architectures_and_adapters_go_back_by_autograd(tmp_path: Path):
             assert not llama.follows(module)
 
 
+def test_weights_that_are_elsewhere_go_back_by_autograd(tmp_path: Path):
+    from accelerate import cpu_offload
+
+    with opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one")))).running() as module:
+        assert llama.follows(module)
+        assert not llama.follows(cpu_offload(module))
+
+
 def test_cancel_between_the_layers_of_the_way_back(tmp_path: Path):
     """A group of targets in a large model takes seconds; nobody waits for its end."""
 

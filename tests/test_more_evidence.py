@@ -135,7 +135,11 @@ def test_layers_are_shuffled_for_the_map_that_is_shown(page: AppTest, engine: Fa
     assert "Passing proves less: the map depends on the model, which does not yet make it right" in said
     html = "\n".join(written(page))
     assert "passes: the scores depend on what the layers learned" in html
-    assert "fails: the scores hardly change when the layers are shuffled" in html
+    assert "fails: the order of the scores stays tied to the original one (the same, or reversed)" in html
+    warned = [one.value for one in page.warning if "do not depend on what the layers learned" in one.value]
+    assert len(warned) == 1 and "the scores of tuned" in warned[0]
+    checked(page.selectbox(key="method").set_value("occlusion").run())
+    assert not [one for one in page.warning if "do not depend on" in one.value], "of another map nothing was found"
 
 
 def test_another_map_lets_go_of_what_is_being_measured_and_keeps_what_still_holds(page: AppTest, engine: FakeEngine):
@@ -170,4 +174,8 @@ def test_every_method_has_a_cost():
     like = results.attribution()
     for method in METHODS:
         assert readings(method, AGREED, like) >= 2
-    assert readings("occlusion", AGREED, like) == like.open.sum() + 1
+    first = replace(like, targets=np.array([0]))
+    seen = like.open & (np.unique(like.parts, return_index=True)[1] < like.sequence.positions("answer")[0])
+    assert readings("occlusion", AGREED, first) == seen.sum() + 1 < like.open.sum() + 1, (
+        "what comes after a target is never taken away"
+    )

@@ -32,7 +32,9 @@ from model_utils.contracts.common import ask as messages_of
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
+from model_utils.parts import parts_of
 from tests import results
 from tests.models import specs_of
 
@@ -1053,6 +1055,31 @@ def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_model
     assert large_cost.seconds > few.seconds and large_cost.memory > few.memory
     assert (all_targets.back > few.back) == (method in GRADIENTS) and all_targets.forward == few.forward
     assert (fewer.forward < few.forward) == (method in ("occlusion", "Shapley values"))
+
+
+def test_the_cost_counts_what_stands_before_the_target_and_no_more():
+    """The first token of a long answer once cost as much as the last one."""
+    text, facts = results.sequence(), results.models()
+    asked = AttributionRequest(messages=messages_of("a"), targets=(0,), method="occlusion")
+    first, last = (cost.cost_of(asked.model_copy(update={"targets": (at,)}), facts, text) for at in (0, 2))
+    parts, open_ = parts_of(text, asked)
+    before = parts[: text.positions("answer")[0]]
+    assert first.forward == 1 + open_[np.unique(before)].sum() < last.forward and first.seconds < last.seconds
+    beyond = cost.cost_of(asked.model_copy(update={"targets": (99,)}), facts, text)
+    assert beyond.forward == last.forward, "a link may ask for a token that is not there"
+
+
+def test_more_parts_than_shapley_values_take_cost_nothing_because_they_are_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(cost, "SHAPLEY_PARTS", 1)
+    with pytest.raises(Refused, match="at most 1 parts"):
+        cost.cost_of(AttributionRequest(messages=messages_of("a"), method="Shapley values"), results.models(), results.sequence())  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.5, "less than a second"), (1.2, "some 1 second"), (5_900, "some 98 minutes"), (360_000, "some 100 hours")]
+)  # fmt: skip
+def test_durations_in_words(seconds: float, said: str):
+    assert cost.duration(seconds) == said
 
 
 def test_the_cost_is_said_to_two_digits():

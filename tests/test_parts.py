@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 
 from model_utils import prompts
+from model_utils.agreement import tau
 from model_utils.contracts.attribution import GRANULARITIES, AttributionRequest, Granularity
 from model_utils.contracts.common import ROLES, Encoded, ask
 from model_utils.errors import Refused
-from model_utils.parts import parts_of
+from model_utils.parts import parts_of, settled
 from tests import builders
 from tests.strategies import instructions
 
@@ -82,3 +83,16 @@ def test_the_answer_can_be_left_out():
     read = sequence("Name three.")
     parts, open_ = parts_of(read, request("Name three.", "word", answer_too=False))
     assert not open_[parts[read.positions("answer")]].any() and open_.any()
+
+
+def test_what_rounding_alone_could_have_made_is_tied():
+    """Two runs of one map, three parts with an effect and float32 noise of a logit of 12: the orders of the rest are no orders."""
+    random = np.random.default_rng(0)
+    effect = np.zeros(40)
+    effect[[3, 11, 30]] = 1.0, -0.4, 0.02
+    one, other = (effect + random.normal(scale=2e-6, size=40) for _ in range(2))
+    np.testing.assert_array_equal(np.flatnonzero(settled(one, "occlusion", 12.0)), [3, 11, 30])
+    assert tau(one, other) < 0.5
+    assert tau(*(settled(each, "occlusion", 12.0) for each in (one, other))) == pytest.approx(1)
+    assert np.flatnonzero(settled(one, "gradient x input", 12.0)).size > 3, "a slope is no difference of two values"
+    assert settled(np.zeros(0), "occlusion", 0.0).size == 0

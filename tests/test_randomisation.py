@@ -106,7 +106,7 @@ def test_a_map_that_is_blind_to_the_model_fails(tmp_path: Path):
         one = result.shuffled[side]
         np.testing.assert_allclose(one.rhos, 1)
         assert one.likeness == pytest.approx(1) and result.fails(side)
-        assert result.verdict(side).startswith("fails: the scores hardly change when the layers are shuffled")
+        assert result.verdict(side).startswith("fails: the order of the scores stays tied to the original one")
 
 
 def test_a_rollout_owes_more_to_places_than_a_gradient_does(found: Randomisation, tiny_pair: Pair[Path]):
@@ -238,7 +238,7 @@ def test_weights_that_cannot_be_shuffled_are_refused(tiny_llama: Path, monkeypat
     with pytest.raises(Refused, match="few bits of its own configuration and cannot be shuffled; open it unquantised"):
         check(packed)
     monkeypatch.setattr(checkpoints, "free_memory", lambda: 1_000)
-    with pytest.raises(Refused, match=r"of which a copy is kept while they are shuffled, .* close other programs"):
+    with pytest.raises(Refused, match=r"because a copy of them is kept meanwhile, .* close other programs"):
         run("randomisation", Pair(tiny_llama, tiny_llama), asked(format="plain"))
 
 

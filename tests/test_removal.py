@@ -121,6 +121,11 @@ def test_the_surrogate_of_a_difference_is_the_difference_shrunk_once(monkeypatch
     np.testing.assert_allclose(removal.fit(one, read[0] - read[1], 16, 0)[0, 1:], (1.8, 0, 0.3, -2.75), atol=1e-6)
 
 
+def test_a_surrogate_of_very_few_masks_is_refused_and_not_all_zero():
+    with pytest.raises(Refused, match="at least 16 random masks, and 3 were asked for"):
+        last(removal.surrogate(Known(4, additive(3, -2, 0.5, 0.05)), 3, 0, POLL))
+
+
 # With real models
 
 

@@ -59,7 +59,7 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
                 text=[visible(piece) for piece in pieces],
                 textposition="none",
                 customdata=first[chosen],
-                hovertemplate="<b>%{text}</b> at %{customdata}<br>%{x:+.4f} "
+                hovertemplate=f"<b>%{{text}}</b> at %{{customdata}}<br>%{{x:{'+' if result.signed else ''}.4f}} "
                 + result.unit
                 + "<extra>"
                 + side
@@ -79,14 +79,9 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
 
 def axis_title(result: Attribution) -> str:
     """What the length of a bar means; some methods have no sign."""
-    if not signed(result):
+    if not result.signed:
         return f"{result.method}, {result.unit}"
     return f"lowered it  |  {result.unit}  |  raised it"
-
-
-def signed(result: Attribution) -> bool:
-    """Whether a score says for or against; some methods have no sign."""
-    return result.method not in ("gradient norm", "attention rollout")
 
 
 def first_tokens(result: Attribution) -> np.ndarray:

@@ -15,6 +15,7 @@ from model_utils.contracts.attribution import (
     GROUP,
     REMOVALS,
     SHAPLEY_PARTS,
+    SURROGATE_MASKS,
     AttributionRequest,
     Method,
     Scoring,
@@ -22,7 +23,7 @@ from model_utils.contracts.attribution import (
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
 from model_utils.pair import Pair
-from model_utils.parts import parts_of
+from model_utils.parts import compared
 
 AT_ONCE_SECONDS = 5.0
 """What is estimated to take longer does not start by being picked."""
@@ -50,9 +51,11 @@ class Cost:
 
 def duration(seconds: float) -> str:
     """An estimate in words."""
-    if seconds < 1:
-        return "less than a second"
-    return f"some {rounded(seconds)} seconds" if seconds < 100 else f"some {rounded(seconds / 60)} minutes"
+    for size, unit in ((1, "second"), (60, "minute"), (3_600, "hour")):
+        if seconds < 100 * size or unit == "hour":
+            count = rounded(seconds / size)
+            return f"less than a {unit}" if seconds < size else f"some {count} {unit}{'' if count == '1' else 's'}"
+    raise AssertionError(seconds)
 
 
 def passes(method: Method, request: Scoring, parts: int, targets: int) -> tuple[int, int]:
@@ -61,7 +64,7 @@ def passes(method: Method, request: Scoring, parts: int, targets: int) -> tuple[
         "integrated gradients": (request.steps + 2, request.steps * targets),
         "occlusion": (parts + 1, 0),
         "Shapley values": (2 ** min(parts, SHAPLEY_PARTS), 0),
-        "sparse surrogate": (65, 0),
+        "sparse surrogate": (1 + (request.samples or SURROGATE_MASKS), 0),
         "attention rollout": (2, 0),
     }.get(method, (1, targets))
 
@@ -87,12 +90,16 @@ def estimate(request: AttributionRequest) -> Cost | None:
 
 
 def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded) -> Cost:
-    """Refused where there is nothing to score."""
-    parts = int(parts_of(text, request)[1].sum())
-    targets = len(request.targets) or len(text.positions("answer"))
-    forward, back = passes(request.method, request, parts, targets)
-    work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * len(text)
-    return Cost(forward, back, work / SPEED, max(_memory(request, one, len(text), targets) for one in facts.sides))
+    """Refused where there is nothing to score, or too much."""
+    answer = text.positions("answer")
+    targets = [number for number in request.targets if number < len(answer)] or list(range(len(answer)))
+    tokens = int(answer[max(targets)])  # what stands before the last target
+    parts = int(compared(text, request, tokens).sum())
+    if request.method == "Shapley values" and parts > SHAPLEY_PARTS:
+        raise Refused(f"Shapley values are computed for at most {SHAPLEY_PARTS} parts, and there are {parts}.")
+    forward, back = passes(request.method, request, parts, len(targets))
+    work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * tokens
+    return Cost(forward, back, work / SPEED, max(_memory(request, one, tokens, len(targets)) for one in facts.sides))
 
 
 def _memory(request: AttributionRequest, facts: ModelFacts, tokens: int, targets: int) -> float:

@@ -99,16 +99,16 @@ def headline(result: Density) -> str:
     if not change.count:
         return "There is no instruction that both models could be measured on."
     if len(result.items) == 1:
-        base, tuned = result.items[0].sides.map(lambda use: use.score).sides
-        more = "as densely as" if base == tuned else "more densely than" if tuned > base else "less densely than"
-        return f"On this one instruction the tuned model uses its words {more} base: {tuned:.2f} against {base:.2f}."
-    over = f"Over {change.count:,} instructions"
+        base, tuned = (f"{use.score:.2f}" for use in result.items[0].sides.sides)
+        more = "as densely as" if base == tuned else "more densely than" if float(tuned) > float(base) else "less densely than"  # fmt: skip
+        return f"On this one instruction the tuned model uses its words {more} base: {tuned} against {base}."
+    over = f"Over {change.count:,} instruction{'s' if change.count > 1 else ''}"
     if not np.isfinite(change.low):
-        return f"{over} so far: tuned - base {figures.said(change)}."
+        return f"{over}{' so far' if change.count > 1 else ''}: tuned - base {figures.said(change)}."
     if change.low > 0 or change.high < 0:
         more = "more" if change.low > 0 else "less"
-        return f"{over} the tuned model uses the instruction's words {more} densely than base: {figures.said(change)}."
-    return f"{over} no difference between tuned and base can be told: {figures.said(change)}."
+        return f"{over} the tuned model uses the instruction's words {more} densely than base: {figures.said(change)}. {lengths(result)}"
+    return f"{over} no difference between tuned and base can be told: {figures.said(change)}. {lengths(result)}"
 
 
 def shown(result: Density) -> None:
@@ -116,7 +116,6 @@ def shown(result: Density) -> None:
     st.write(plain(headline(result)))
     one, number = len(result.items) == 1, 0
     if not one:
-        st.caption(plain(lengths(result)))
         chart(
             figures.means, result, inputs.dark(), key="density-means", alt="Mean density of both models over the list"
         )
@@ -143,9 +142,10 @@ def shown(result: Density) -> None:
 
 
 def lengths(result: Density) -> str:
-    """How long the answers are that were measured, because the number grows with them."""
-    base, tuned = (np.mean([one.sides[side].length for one in result.items]) for side in SIDES)
-    return f"Answers of {base:.0f} tokens in base and {tuned:.0f} in tuned, on average; compare the numbers only where these are alike."
+    """How long the answers are that both numbers come from, because the number grows with them."""
+    both = [one.sides for one in result.items if not any(np.isnan(use.score) for use in one.sides.sides)]
+    base, tuned = (np.mean([sides[side].length for sides in both]) for side in SIDES)
+    return f"The answers have {base:.0f} tokens in base and {tuned:.0f} in tuned on average, and a longer answer tends to a larger number."
 
 
 def _missing(result: Density, item: Measured) -> None:

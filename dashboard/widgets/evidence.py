@@ -25,7 +25,7 @@ from model_utils.contracts.faithfulness import LEVEL, ORDERS, POINTS, Faithfulne
 from model_utils.pair import SIDES, Pair, Side
 
 AT_ONCE = 3e12
-"""Additions and multiplications up to which the evidence is measured without being asked for: some seconds on two cores."""
+"""Additions and multiplications up to which the evidence is measured without being asked for: half a minute on two cores at most, and no map is without it."""
 
 
 def request_of(result: Attribution, request: AttributionRequest) -> FaithfulnessRequest:
@@ -37,7 +37,7 @@ def request_of(result: Attribution, request: AttributionRequest) -> Faithfulness
     return FaithfulnessRequest(**shared)
 
 
-def passes(orders: int = ORDERS) -> int:
+def readings(orders: int = ORDERS) -> int:
     """Texts that one model reads at most."""
     return 2 * (orders + 1) * len(POINTS)
 
@@ -50,10 +50,10 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
     if held is not None and held.job.request != asked:
         questions.drop("faithfulness")
         held = None
-    work = 2 * sum(facts.parameters for facts in result.models.sides) * len(result.sequence) * passes()
+    work = 2 * sum(facts.parameters for facts in result.models.sides) * len(result.sequence) * readings()
     if work > AT_ONCE and held is None:
         st.caption(
-            f"Each model reads the answer up to {passes():,} more times, with parts taken away. That is {duration(work / SPEED)} here."
+            f"Each model reads the answer up to {readings():,} more times, with parts taken away. That is {duration(work / SPEED)} on two cores."
         )
         if not st.button("Measure it", key="measure-faithfulness"):
             return

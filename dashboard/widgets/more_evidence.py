@@ -11,7 +11,7 @@ from dashboard.figures import agreement as agreement_figures
 from dashboard.figures import randomisation as randomisation_figures
 from dashboard.session import compute, inputs, questions, visits
 from dashboard.widgets.chart import chart
-from dashboard.widgets.cost import SPEED, duration, passes
+from dashboard.widgets.cost import SPEED, duration, megabytes, passes
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.progress import follow
 from dashboard.widgets.text import escaped, plain
@@ -34,12 +34,22 @@ FORWARD_ONLY: tuple[Method, ...] = ("occlusion", "sparse surrogate")
 """What is compared at first, and where a model lets no gradients through."""
 LEAST_SECONDS = 0.01
 """What a reading takes, however small the model."""
+SHUFFLE_SECONDS = 8e-8
+"""What moving one weight to a random place takes."""
 
 
 def more_evidence(result: Attribution, request: AttributionRequest) -> None:
     """Both further checks of the scores above, each with its cost before it runs."""
     _agreement(result, request)
     _randomisation(result, request)
+
+
+def unshaken(result: Attribution, request: AttributionRequest) -> tuple[Side, ...]:
+    """The sides whose scores were found not to depend on what the layers learned, as far as that was asked for."""
+    held = visits.visit().held.get("randomisation")
+    if held is None or held.result is None or held.job.request != _shuffled(result, request):
+        return ()
+    return tuple(side for side in SIDES if held.result.fails(side))
 
 
 def let_go_of_unfinished() -> None:
@@ -102,7 +112,7 @@ def _agreed(result: Agreement) -> None:
     count = int(result.compared.sum())
     st.caption(
         plain(
-            f"Kendall's tau between the scores of {count} parts: 1 means the same order from the highest score to the lowest, 0 no relation, -1 the reverse order. Two orders that have nothing to do with each other lie between {-result.chance:+.2f} and {result.chance:+.2f} in 19 of 20 cases. Agreement is not truth: methods can be wrong in the same way, and where they disagree one of them may still be right."
+            f"Kendall's tau between the scores of {count} parts: 1 means the same order from the highest score to the lowest, 0 no relation, -1 the reverse order. Two orders that have nothing to do with each other lie between about {-result.chance:+.2f} and {result.chance:+.2f} in 19 of 20 cases, and further out where many scores are 0. Agreement is not truth: methods can be wrong in the same way, and where they disagree one of them may still be right."
         )
     )
     for note in result.notes:
@@ -124,14 +134,22 @@ def _randomisation(result: Attribution, request: AttributionRequest) -> None:
     if packed:
         st.caption(plain(f"The weights of {' and '.join(dict.fromkeys(packed))} are packed into few bits and cannot be shuffled; this check needs whole weights."))  # fmt: skip
         return
-    asked = RandomisationRequest(**shared(result, request), method=request.method)
+    asked = _shuffled(result, request)
     maps = max(one.layers for one in result.models.sides) + DRAWS
     work = maps * readings(request.method, request, result)
-    copy = max(one.parameters for one in result.models.sides) * 4 / 2**20
-    said = f"The weights of each model's layers are shuffled, from the last layer down, and the scores of {request.method} are made again: {maps} times in each model. {_takes(work, result)} A copy of the layers is kept meanwhile, up to {copy:,.0f} MB, and at the end every weight is as it was."
+    largest = max(one.parameters for one in result.models.sides)
+    shuffled = sum(one.parameters for one in result.models.sides) * DRAWS * SHUFFLE_SECONDS
+    said = f"The weights of each model's layers are shuffled, from the last layer down, and the scores of {request.method} are made again: {maps} times in each model. {_takes(work, result, shuffled)} A copy of the layers is kept meanwhile, {megabytes(4.0 * largest)} at most, nobody else's job starts before one model is through, and at the end every weight is as it was."
+    known = unshaken(result, request)
     held = _held("randomisation", asked, said, "Shuffle the layers")
     if held is not None:
         follow("randomisation", held, _checked)
+        if unshaken(result, request) != known:
+            st.rerun()  # the maps above were drawn without the warning
+
+
+def _shuffled(result: Attribution, request: AttributionRequest) -> RandomisationRequest:
+    return RandomisationRequest(**shared(result, request), method=request.method)
 
 
 def _checked(result: Randomisation) -> None:
@@ -166,14 +184,15 @@ def _known(value: float) -> str:
 
 def readings(method: Method, request: Scoring, result: Attribution) -> int:
     """What one map of all targets together takes in one model, in passes forward; a pass back counts two."""
-    forward, back = passes(method, request, int(result.open.sum()), 1)
+    before = np.unique(result.parts[: max(row.max() for row in result.rows())])
+    forward, back = passes(method, request, int(result.open[before].sum()), 1)
     return forward + 2 * back
 
 
-def _takes(work: float, result: Attribution) -> str:
-    """In passes over the text of each model, and about how long."""
+def _takes(work: float, result: Attribution, besides: float = 0.0) -> str:
+    """In passes over the text of each model, and about how long, with what else takes seconds."""
     size = sum(one.parameters for one in result.models.sides)
-    seconds = work * max(2 * size * len(result.sequence) / SPEED, 2 * LEAST_SECONDS)
+    seconds = work * max(2 * size * len(result.sequence) / SPEED, 2 * LEAST_SECONDS) + besides
     return (
         f"That is the work of about {work:,.0f} readings of the text by each model: {duration(seconds)} on two cores."
     )

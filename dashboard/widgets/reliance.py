@@ -14,6 +14,7 @@ from dashboard.session import inputs, questions, selection, visits
 from dashboard.widgets.chart import chart
 from dashboard.widgets.cost import estimate
 from dashboard.widgets.evidence import faded, verdicts
+from dashboard.widgets.more_evidence import unshaken
 from dashboard.widgets.score_changes import score_changes
 from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
 from dashboard.widgets.shared_text import notes
@@ -148,7 +149,8 @@ def _named(token: int) -> str:
     """What this token says, once scores against it are there."""
     held = visits.visit().held.get("attribution")
     known = held is not None and held.result is not None and held.result.against == token
-    return held.result.against_piece if known and held else f"token number {token}"
+    piece = held.result.against_piece if known and held else ""
+    return piece if piece.strip() else f"token number {token}"
 
 
 def _alternatives() -> dict[str, str | int]:
@@ -176,15 +178,20 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
         said_row(result)
     _values(result)
     st.caption(
-        ("Vermilion raised it, blue lowered it" if attribution.signed(result) else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
+        ("Vermilion raised it, blue lowered it" if result.signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
         + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
+    unmoved = unshaken(every, request) if _whole(every) else ()
+    if unmoved:
+        st.warning(
+            f"The check below found that the scores of {' and '.join(unmoved)} do not depend on what the layers learned: do not read them as what the model relies on."
+        )
     totals = result.open_totals()
     limit = attribution.limit(result)
     for side, values in totals.items():
         side_title(side, result.models[side].id)
         _strip(result, values, limit, side, side in pale)
-    side_title("difference", "tuned - base")
+    side_title("difference", result.difference_said)
     _strip(result, result.open_difference(), limit, "difference", "difference" in pale)
     _apart(result)
     st.subheader("The words that counted most", anchor=False)
@@ -241,10 +248,11 @@ def _values(result: Attribution) -> None:
     against = "" if result.against is None else f", minus that of {result.against_piece!r}"
     st.write(plain(f"Explained: the {result.quantity} of {what}{against}."))
     change = totals.tuned - totals.base
+    summed = f", summed over {len(pieces)} tokens" if len(pieces) > 1 else ""
     st.html(
         f'<div class="values"><span class="base">base <b>{_known(totals.base, ".3f")}</b></span>'
         f'<span class="tuned">tuned <b>{_known(totals.tuned, ".3f")}</b></span>'
-        f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span><span>{UNITS[result.quantity]}</span></div>"
+        f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span><span>{UNITS[result.quantity]}{summed}</span></div>"
     )
     if result.method == "attention rollout":
         st.caption(
@@ -261,14 +269,17 @@ def _values(result: Attribution) -> None:
                 f"Completeness error, {UNITS[result.quantity]}, of the target that misses most (0: the scores add up to what all scored parts together change): {'; '.join(said)}."
             )
         )
-    if result.quantity == "log-probability" and result.against is None and result.explains_difference:
+    if result.between is not None:
+        st.caption(
+            "The difference below is a surrogate of its own, fitted to tuned - base over the same masks; a penalty makes that something else than the difference of the two."
+        )
+    if result.quantity == "log-probability" and result.against is None and result.signed:
         st.caption(
             "The difference explains the log-ratio: what made the tuned model prefer this answer more than base does."
-            + (
-                ""
-                if result.between is None
-                else " It is a surrogate of its own, fitted to the log-ratio over the same masks, and not the difference of the two."
-            )
+        )
+    if result.quantity == "logit" and result.against is None and result.signed:
+        st.caption(
+            "Raw logits of two models have no common zero: read each model by itself, and for the difference choose the log-probability or 'instead of'."
         )
 
 
@@ -319,7 +330,8 @@ def _hovers(result: Attribution, names: list[str]) -> np.ndarray:
         if np.isnan(numbers).all():
             found.append("not yet" if result.open[part] else "stays, and is not scored")
             continue
-        base, tuned, between = (_known(number, "+.4f") for number in numbers)
+        own = "+.4f" if result.signed else ".4f"
+        base, tuned, between = (_known(number, form) for number, form in zip(numbers, (own, own, "+.4f"), strict=True))
         whole = f"in {name.strip()!r}: " if sizes[part] > 1 else ""
         found.append(f"{whole}base {base}, tuned {tuned}, difference {between} {result.unit}{stays}")
     return np.array(found, dtype=object)

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard.figures import attribution
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.text import plain
-from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.attribution import GRADIENTS, Attribution
 
 
 def score_changes(result: Attribution, pale: bool) -> None:
@@ -18,15 +18,20 @@ def score_changes(result: Attribution, pale: bool) -> None:
         return  # nothing is scored yet
     if not table["difference"].any():
         st.subheader("The words whose score changed most", anchor=False)
-        st.caption("No difference: both models give every part the same score.")
+        st.caption(
+            "No difference: both models give every part the same score."
+            if result.between is None
+            else "No difference: the surrogate fitted to tuned - base has no term."
+        )
         return
     heading_with_csv(
         "The words whose score changed most",
         lambda: attribution.most_changed(result),
         "score_changes.csv",
-        f"Every scored part with its first token's position, its score in both models and tuned - base, {result.unit}.",
+        f"Every scored part with its first token's position, its score in both models and the difference ({result.difference_said}), {result.unit}.",
     )
-    numbers = st.column_config.NumberColumn(format="%+.4f", width="small")
+    change = st.column_config.NumberColumn(format="%+.4f", width="small")
+    numbers = change if result.signed else st.column_config.NumberColumn(format="%.4f", width="small")
     st.dataframe(
         shown(table),
         hide_index=True,
@@ -36,11 +41,13 @@ def score_changes(result: Attribution, pale: bool) -> None:
             "part": st.column_config.TextColumn(width="small"),
             "base": numbers,
             "tuned": numbers,
-            "difference": numbers,
+            "difference": change,
         },
         alt="Parts of the text by how much their score differs between the models",
     )
-    order = f"tuned - base, the largest difference first, {result.unit}."
+    order = f"{result.difference_said}, the largest difference first, {result.unit}."
+    if result.method in GRADIENTS:
+        order += " Gradients live in each model's own embedding space, so their sizes are only roughly comparable."
     st.caption(
         plain(f"{order} One side's scores are no better than random: do not read this order." if pale else order)
     )

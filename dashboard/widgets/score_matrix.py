@@ -73,7 +73,7 @@ def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
     state = map_canvas(
         cells.map(lambda one: one[None]), axes, key="matrix", title=title, selected=cell, signed=True, pale=pale
     )
-    signs = "vermilion raised the token's value, blue lowered it" if attribution.signed(result) else "vermilion is more"
+    signs = "vermilion raised the token's value, blue lowered it" if result.signed else "vermilion is more"
     st.caption(
         plain(
             f"Each row is a token of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}.{_apart(result)} Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."

@@ -95,7 +95,7 @@ class Agreement:
 
     def names(self) -> list[str]:
         """(part,) the text of each part."""
-        return [self.sequence.said(np.flatnonzero(self.parts == part)) for part in range(len(self.compared))]
+        return self.sequence.names(self.parts, len(self.compared))
 
     def table(self) -> pd.DataFrame:
         """One row for each two methods: their tau in both models."""

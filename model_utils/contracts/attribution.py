@@ -63,6 +63,8 @@ GROUP = 16
 """Most targets whose gradients are computed at once."""
 BATCH_TOKENS, BATCH_BYTES = 1_024, 64 << 20
 """Where parts are taken away: tokens that one pass reads at most, in however many texts, and the size of the logits that it makes at most."""
+SURROGATE_MASKS, LEAST_MASKS = 64, 16
+"""Random masks that a sparse surrogate is fitted to (Cohen-Wang et al. 2024, ContextCite), and how few there may be."""
 SHAPLEY_PARTS = 12
 """Parts whose Shapley values are computed at most: exactly they take 2^parts passes."""
 
@@ -79,10 +81,14 @@ class Explaining(SharedSequence):
     quantity: Quantity = "logit"
     targets: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(check_targets)] = ()
     """positions within the answer, from 0; none: every token of the answer"""
-    against: Annotated[str, AfterValidator(check_text)] | Annotated[int, Field(ge=0)] | None = None
+    against: (
+        Annotated[str, AfterValidator(lambda text: check_text(text, "other token"))]
+        | Annotated[int, Field(ge=0)]
+        | None
+    ) = None
     """another token that might have stood in the target's place, as its text or its id: explained is the target's quantity minus that one's (Yin & Neubig 2022)"""
     granularity: Granularity = "token"
-    spans: tuple[Annotated[str, AfterValidator(check_text)], ...] = ()
+    spans: tuple[Annotated[str, AfterValidator(lambda text: check_text(text, "passage"))], ...] = ()
     """with the granularity 'span': the passages of the instruction that are the parts"""
     answer_too: bool = True
     """earlier tokens of the answer are parts as well; else of the prompt alone"""
@@ -115,7 +121,7 @@ class Scoring(Explaining):
     baseline: Baseline | Annotated[int, Field(ge=0)] = "mean embedding"
     """integrated gradients: what stands for nothing; a number is a token's id"""
     samples: Annotated[int, Field(ge=0, le=MOST_SAMPLES)] = 0
-    """Shapley values: random orders of the parts (0: exact); sparse surrogate: random masks (0: 64)"""
+    """Shapley values: random orders of the parts (0: exact); sparse surrogate: random masks (0: `SURROGATE_MASKS`)"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
@@ -194,9 +200,14 @@ class Attribution:
         return np.where(self.open, self.difference(), np.float32(np.nan))
 
     @property
-    def explains_difference(self) -> bool:
-        """Whether `differences` are scores of the quantity's difference: with log-probabilities, of the log-ratio tuned/base."""
-        return self.method not in ("gradient norm", "attention rollout")
+    def signed(self) -> bool:
+        """Whether a score says for or against, so that `differences` are scores of the quantity's difference: with log-probabilities, of the log-ratio tuned/base."""
+        return self.method not in SIGNLESS
+
+    @property
+    def difference_said(self) -> str:
+        """What `differences` are."""
+        return "tuned - base" if self.between is None else "surrogate fitted to tuned - base"
 
     def completeness_error(self) -> Pair[np.ndarray] | None:
         """(row,) float32 a side; the sum of the scores minus what they should add up to, NaN where there are none yet; None: the method promises no sum."""
@@ -215,7 +226,7 @@ class Attribution:
 
     def names(self) -> list[str]:
         """(part,) the text of each part."""
-        return [self.sequence.said(np.flatnonzero(self.parts == part)) for part in range(len(self.open))]
+        return self.sequence.names(self.parts, len(self.open))
 
     def table(self) -> pd.DataFrame:
         """One row a part of the text: its first token, role, scores summed over the targets a side, and tuned minus base."""

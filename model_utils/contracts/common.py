@@ -25,20 +25,22 @@ ROLES = ("template", "instruction", "answer")
 StopReason = Literal["end of turn", "delimiter", "length", "context", "unfinished"]
 
 
-def check_text(text: str) -> str:
-    """`text` itself when a model can be asked with it; a ValueError for people otherwise."""
+def check_text(text: str, name: str = "instruction") -> str:
+    """`text` itself when a model can read it; a ValueError for people otherwise, who call it by `name`."""
     if not text.strip():
-        raise ValueError("The instruction is empty; type what the models should do")
+        raise ValueError(
+            f"The {name} is empty; type what {'the models should do' if name == 'instruction' else 'it is'}"
+        )
     if len(text) > MAX_CHARACTERS:
-        raise ValueError(f"The instruction has {len(text):,} characters; at most {MAX_CHARACTERS:,} are taken")
+        raise ValueError(f"The {name} has {len(text):,} characters; at most {MAX_CHARACTERS:,} are taken")
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise ValueError(
-            "The instruction holds half of a character (a lone surrogate); paste it again as valid Unicode text"
+            f"The {name} holds half of a character (a lone surrogate); paste it again as valid Unicode text"
         )
     return text
 
 
-Text = Annotated[str, AfterValidator(check_text)]
+Text = Annotated[str, AfterValidator(lambda text: check_text(text))]
 
 
 def check_format(format: str) -> str:
@@ -53,7 +55,7 @@ def check_format(format: str) -> str:
         )
     if len(format) > MAX_TEMPLATE_CHARACTERS:
         raise ValueError(f"The template has {len(format):,} characters; at most {MAX_TEMPLATE_CHARACTERS:,} are taken")
-    check_text(format)
+    check_text(format, "template")
     return format
 
 
@@ -234,6 +236,10 @@ class Encoded:
             found += [self.pieces[position]] if span != last or span[0] == span[1] else []
             last = span
         return "".join(found)
+
+    def names(self, parts: np.ndarray, count: int) -> list[str]:
+        """(part,) what the tokens of each part say; `parts` (token,) is the part of each token."""
+        return [self.said(np.flatnonzero(parts == part)) for part in range(count)]
 
     def positions(self, role: str) -> np.ndarray:
         """(position,) int64; where the tokens of one role stand."""

@@ -62,18 +62,13 @@ class Shuffled:
 
     @property
     def likeness(self) -> float:
-        """Mean |rho| of the scores with the original's once all layers are shuffled; NaN: not known."""
-        return _mean(np.abs(self.end_rhos))
+        """Mean |rho| of the scores with the original's once all layers are shuffled; NaN: not known of every draw."""
+        return float(np.abs(self.end_rhos).mean())
 
     @property
     def size_likeness(self) -> float:
         """The same of |scores|, with its sign: of unrelated sizes it is about 0."""
-        return _mean(self.end_size_rhos)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+        return float(self.end_size_rhos.mean())
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +108,9 @@ class Randomisation:
         if not self.tells:
             return "too few parts to tell: choose smaller parts"
         if np.isnan(one.likeness):
-            return "cannot be told: all scores are alike"
+            return "cannot be told: all scores of a shuffled model are alike"
         if one.likeness >= ALIKE:
-            return "fails: the scores hardly change when the layers are shuffled, so they do not show what this model learned"
+            return "fails: the order of the scores stays tied to the original one (the same, or reversed) when the layers are shuffled, so it does not show what this model learned"
         if one.size_likeness >= ALIKE:
             return "passes in part: the scores change, but their sizes hardly do; read which way a word counted, not how much"
         return "passes: the scores depend on what the layers learned"
