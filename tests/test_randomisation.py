@@ -237,9 +237,10 @@ def test_weights_that_cannot_be_shuffled_are_refused(tiny_llama: Path, monkeypat
     packed.facts = replace(packed.facts, quantized=True)
     with pytest.raises(Refused, match="few bits of its own configuration and cannot be shuffled; open it unquantised"):
         check(packed)
+    whole = opened(ModelSpec(id=str(tiny_llama)))
     monkeypatch.setattr(checkpoints, "free_memory", lambda: 1_000)
     with pytest.raises(Refused, match=r"because a copy of them is kept meanwhile, .* close other programs"):
-        run("randomisation", Pair(tiny_llama, tiny_llama), asked(format="plain"))
+        randomisation.randomisation(Pair(whole, whole), asked(format="plain"), Report())
 
 
 # --- the verdict ------------------------------------------------------------------------------------------------------
