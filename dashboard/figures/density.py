@@ -48,7 +48,7 @@ def figure(result: Density, number: int = 0, dark: bool = False) -> go.Figure:
     fig.update_layout(height=HEIGHT, barmode="group", bargap=0.25, bargroupgap=0.0)
     left = len(item.words) - len(chosen)
     title = f"the {len(chosen)} densest of {len(item.words)} words" if left else "words of the instruction"
-    fig.update_xaxes(title_text=title, tickvals=places, ticktext=names, tickangle=-45, showgrid=False)
+    fig.update_xaxes(title_text=title, tickvals=places, ticktext=names, tickangle=-90, showgrid=False)
     fig.update_yaxes(title_text="density, 1: densest of the prompt", range=[0, 1.04])
     return fig
 
