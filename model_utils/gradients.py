@@ -53,14 +53,16 @@ class Slopes:
         yield from (self._by_hand if by_hand else self._by_autograd)(embeddings)
 
     def _by_hand(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
-        """Gives way between the layers of its way back, so a group may be as large as memory allows."""
+        """Gives way between layers, forward and back, so a group may be as large as memory allows."""
         threads = self.model.pass_threads(self.length)
-        with self.model.running(self.report.poll, kernel="eager", threads=threads) as module:
-            trace = llama.Trace(module, embeddings[0], self.target)
+        listening = llama.Listening(self.report.breathe)
+        with self.model.running(listening, kernel="eager", threads=threads) as module:
+            trace = llama.Trace(module, embeddings[0], self.target, listening)
         numbers = trace.values.cpu().numpy()
         maps = 4 * self.model.facts.heads * self.length**2
         size = max(1, min(GROUP, GROUP_BYTES // maps))
         for first in range(0, len(numbers), size):
+            self.report.breathe()
             rows = slice(first, min(first + size, len(numbers)))
             threads = self.model.pass_threads((rows.stop - rows.start) * self.length)
             with self.model.running(self.report.poll, threads=threads):

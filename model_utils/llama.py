@@ -79,15 +79,43 @@ class Layer:
     """(token, inner) up times the slope of silu at the gate"""
 
 
+class Listening:
+    """Gives way like the report's `breathe`, and stops the hooks of a forward meanwhile: what another job's pass computes is not kept."""
+
+    def __init__(self, breathe: Callable[[], None]) -> None:
+        self._breathe, self._on = breathe, True
+        self.kept: dict[tuple[int, str], torch.Tensor] = {}
+        """(layer, name) -> what passed there, of the first text"""
+
+    def __call__(self) -> None:
+        self._on = False
+        try:
+            self._breathe()
+        finally:
+            self._on = True
+
+    def keep(self, layer: int, name: str, batch: torch.Tensor | None) -> None:
+        """The first text of `batch`; another job's pass may have nothing there."""
+        if self._on and batch is not None:
+            self.kept[layer, name] = batch[0]
+
+
 class Trace:
     """One forward of the module under eager attention, and any number of ways back."""
 
-    def __init__(self, module: PreTrainedModel, embeddings: torch.Tensor, target: Target) -> None:
-        """`embeddings` (1, token, hidden); call it inside `running(kernel="eager")`, without gradients."""
-        kept: dict[tuple[int, str], torch.Tensor] = {}
-        handles = [handle for number, layer in enumerate(module.model.layers) for handle in _keep(layer, number, kept)]
-        handles.append(module.model.rotary_emb.register_forward_hook(lambda part, args, output: kept.update({(-1, "cos"): output[0][0], (-1, "sin"): output[1][0]})))  # fmt: skip
-        handles.append(module.model.norm.register_forward_pre_hook(lambda part, args: kept.update({(-1, "last"): args[0][0]})))  # fmt: skip
+    def __init__(self, module: PreTrainedModel, embeddings: torch.Tensor, target: Target, listening: Listening) -> None:
+        """`embeddings` (1, token, hidden); call it inside `running(listening, kernel="eager")`, without gradients."""
+        kept, keep = listening.kept, listening.keep
+        handles = [
+            handle for number, layer in enumerate(module.model.layers) for handle in _hooks(layer, number, listening)
+        ]
+
+        def angles(part: nn.Module, args: Any, output: Any) -> None:
+            for name, one in zip(("cos", "sin"), output, strict=True):
+                keep(-1, name, one)
+
+        handles.append(module.model.rotary_emb.register_forward_hook(angles))
+        handles.append(module.model.norm.register_forward_pre_hook(lambda part, args: keep(-1, "last", args[0])))
         try:
             module.model(inputs_embeds=embeddings, use_cache=False)
         finally:
@@ -197,15 +225,15 @@ class Trace:
         return turned.flatten(2)
 
 
-def _keep(layer: Any, number: int, kept: dict[tuple[int, str], torch.Tensor]) -> list[Any]:
-    """Hooks that keep the first text of what passes."""
+def _hooks(layer: Any, number: int, listening: Listening) -> list[Any]:
+    """What the way back needs of one layer, kept as it passes."""
     attention, mlp = layer.self_attn, layer.mlp
 
     def given(name: str) -> Callable[..., None]:
-        return lambda part, args: kept.update({(number, name): args[0][0]})
+        return lambda part, args: listening.keep(number, name, args[0])
 
-    def made(name: str) -> Callable[..., None]:
-        return lambda part, args, output: kept.update({(number, name): output[0]})
+    def made(name: str, at: int | None = None) -> Callable[..., None]:
+        return lambda part, args, output: listening.keep(number, name, output if at is None else output[at])
 
     return [
         layer.input_layernorm.register_forward_pre_hook(given("first")),
@@ -214,7 +242,7 @@ def _keep(layer: Any, number: int, kept: dict[tuple[int, str], torch.Tensor]) ->
         attention.k_proj.register_forward_hook(made("k")),
         attention.v_proj.register_forward_hook(made("v")),
         attention.o_proj.register_forward_pre_hook(given("attended")),
-        attention.register_forward_hook(lambda part, args, output: kept.update({(number, "weights"): output[1][0]})),
+        attention.register_forward_hook(made("weights", 1)),
         mlp.gate_proj.register_forward_hook(made("gate")),
         mlp.up_proj.register_forward_hook(made("up")),
     ]

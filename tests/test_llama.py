@@ -20,6 +20,8 @@ from tests import architectures, builders
 from tests.models import opened
 
 TEXT = "Why 漢字, 🎉 and e\u0301? Say \u202bשלום\u202c: 12 of 345."
+FORWARD = 6
+"""Layers of the model that is cancelled."""
 FAMILY = ("llama", "mistral", "qwen2")
 
 
@@ -92,18 +94,18 @@ def test_weights_that_are_elsewhere_go_back_by_autograd(tmp_path: Path):
 
 
 def test_cancel_between_the_layers_of_the_way_back(tmp_path: Path):
-    """A group of targets in a large model takes seconds; nobody waits for its end."""
+    """A group of targets in a large model takes seconds; nobody waits for its end: a breath before each layer forward, one before the group, one between layers."""
 
     class Impatient(Report):
         breaths = 0
 
         def breathe(self, same_models: bool = True) -> None:
             self.breaths += 1
-            if self.breaths == 2:
+            if self.breaths == FORWARD + 1 + 2:
                 raise Cancelled
 
     report = Impatient()
-    one = slopes(opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", layers=6)))), report=report)
+    one = slopes(opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", layers=FORWARD)))), report=report)
     with pytest.raises(Cancelled):
         gathered(one._by_hand, one.embeddings)
-    assert report.breaths == 2
+    assert report.breaths == FORWARD + 1 + 2
