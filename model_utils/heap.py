@@ -12,7 +12,7 @@ LARGE = 4 << 20
 
 Left alone, glibc raises this bound to 32 MiB as it sees blocks of that size freed, and keeps the smaller ones in a heap that breaks into
 pieces: what a shift over a vocabulary of 151,936 takes then depends on what ran before (190, 497 and 640 MB were seen; with this bound and
-the blocks of `shift.BLOCK_BYTES` 178 to 291, once 382). A pass over 1,024 tokens of a model of
+the pieces of `shift.CHUNK_BYTES` and `BLOCK_BYTES` 67 and 77). A pass over 1,024 tokens of a model of
 135 million weights is no slower with this bound, and a third slower with the one that glibc begins with, 128 KiB.
 """
 

@@ -19,7 +19,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side, other_side
 from model_utils.reporting import Report
 
-CHUNK_BYTES = 24 << 20
+CHUNK_BYTES = 16 << 20
 """Logits of one model that are made at once: with their vocabulary axis a whole answer would take hundreds of MB."""
 BLOCK_BYTES = 5 << 20
 """Logits that the formulas, with all that they hold in between, see at once: more than `heap.LARGE`, so that little of it stays in the heap."""
