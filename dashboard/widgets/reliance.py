@@ -86,19 +86,7 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
                 persist_state="session",
                 help="The mean of all embeddings in its place; masked, so that no other token may look at it (the token that chooses the target still knows itself); or left out, so that what follows moves up.",
             )
-    spans: tuple[str, ...] = ()
-    if granularity == "span":
-        written = st.text_area(
-            "Passages of the instruction, one a line, as they stand there",
-            key="spans",
-            height=96,
-            max_chars=link.MAX_SPANS,
-            persist_state="session",
-        )
-        spans = tuple(dict.fromkeys(line.strip() for line in written.splitlines() if line.strip()))
-        if not spans:
-            st.info("Write the passages of the instruction that are to be scored, one on each line.")
-            st.stop()
+    spans = _pick_spans() if granularity == "span" else ()
     try:
         request = AttributionRequest(
             **shared,
@@ -117,6 +105,22 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
     cost = estimate(request)
     st.caption(HOW[method] + ("" if cost is None else f" Cost: {cost.said()}."))
     return request
+
+
+def _pick_spans() -> tuple[str, ...]:
+    """The passages that are the parts, each once; the page ends here until there is one."""
+    written = st.text_area(
+        "Passages of the instruction, one a line, as they stand there",
+        key="spans",
+        height=96,
+        max_chars=link.MAX_SPANS,
+        persist_state="session",
+    )
+    spans = tuple(dict.fromkeys(line.strip() for line in written.splitlines() if line.strip()))
+    if not spans:
+        st.info("Write the passages of the instruction that are to be scored, one on each line.")
+        st.stop()
+    return spans
 
 
 def _pick_against() -> str | int | None:
