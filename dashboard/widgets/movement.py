@@ -38,8 +38,9 @@ FILE_HELP = (
 def movement(whole: Generation, result: Shift) -> None:
     """All of it, in a fragment of its own, so that a pin costs no more than it shows."""
     if _measuring():
-        _headline(result)
-        strips(result)  # the rest comes with the floors; a page that looks for news draws as little as it can
+        with st.container():  # the place that the fragment below takes, so that the strips stay as they are
+            _headline(result)
+            strips(result)  # the rest comes with the floors; a page that looks for news draws as little as it can
     else:
         st.fragment(_inspect)(whole, result)
 

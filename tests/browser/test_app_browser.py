@@ -83,6 +83,11 @@ def whole(page: Page, patience: int = LOADED) -> None:
     expect(page.get_by_role("heading", name="Word by word")).to_be_visible(timeout=patience)
 
 
+def at_rest(page: Page) -> None:
+    """No run of the page's script is under way, so that nothing is about to be drawn anew."""
+    page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
+
+
 def maps_drawn(page: Page) -> None:
     expect(page.locator(".maps .plot")).to_have_count(3, timeout=LOADED)
 
@@ -271,7 +276,9 @@ def test_odd_text_is_asked_as_it_is_and_nothing_runs(page: Page, app_server: str
     whole(page)
     page.get_by_text("What each model saw: exact text and token ids").click()
     expect(page.get_by_test_id("stCode")).to_have_count(2)
-    for prompt in page.get_by_test_id("stCode").locator("code").all():
+    prompts = page.get_by_test_id("stCode").locator("code")
+    expect(prompts).to_have_count(2)
+    for prompt in prompts.all():
         assert instruction.replace("\0", "") in (prompt.text_content() or "").replace("\0", "").replace("\ufffd", "")
     for name, ready in (("Attention", maps_drawn), ("Attribution", words_scored)):
         go(page, name)

@@ -52,18 +52,16 @@ def test_the_grid_opens_a_head_and_its_maps_say_what_the_models_compute(
     page: Page, app_server: str, computed: Callable[[int], Attention], screenshot: Callable
 ):
     opened(page, app_server)
-    grid(page).scroll_into_view_if_needed()
     page.mouse.move(*head_place(page, 1, (2, 1), grid(page)))
     expect(page.locator(".tip:popover-open")).to_contain_text("layer 2, head 1")
     page.mouse.click(*head_place(page, 1, (2, 1), grid(page)))
     expect(page.get_by_role("spinbutton", name="Layer", exact=False)).to_have_value("2", timeout=LOADED)
     expect(page.get_by_role("spinbutton", name="Head", exact=True)).to_have_value("1")
-    maps_drawn(page)
+    expect(page.locator(".maps")).to_have_attribute("data-title", re.compile("Layer 2,"), timeout=LOADED)
     result = computed(2)
     base, tuned = (weights[1] for weights in result.weights.sides)
     count, at = len(base), (len(base) - 2, 4)
     for shown in (lambda one: one, hidden):
-        first_map(page).scroll_into_view_if_needed()
         page.mouse.move(*place(first_map(page), count, at))
         expect(page.locator(".maps .readout")).to_contain_text(f"query {at[0]}")
         values = [shown(base)[at], shown(tuned)[at]]
@@ -130,9 +128,7 @@ def test_each_model_reads_its_own_text(page: Page, app_server: str):
 
 
 def read_after_hover(page: Page) -> list[float]:
-    first_map(page).scroll_into_view_if_needed()
-    box = first_map(page).bounding_box()
     left, top, side = (float(part) for part in first_map(page).get_attribute("data-area").split())
-    page.mouse.move(box["x"] + left + 0.05 * side, box["y"] + top + 0.9 * side)
+    first_map(page).hover(position={"x": left + 0.05 * side, "y": top + 0.9 * side})
     expect(page.locator(".maps .readout")).to_contain_text("query")
     return read(page.locator(".maps"))

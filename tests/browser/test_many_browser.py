@@ -11,7 +11,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.guard import Guard
-from tests.browser.test_app_browser import HOSTILE, LOADED, QUESTION, ask, go, open_at, run, whole, written
+from tests.browser.test_app_browser import HOSTILE, LOADED, QUESTION, ask, at_rest, go, open_at, run, whole, written
 from tests.browser.test_asking_browser import forgive_probe
 
 LONG = 4 * LOADED
@@ -21,7 +21,7 @@ LIST = (QUESTION, "Name five garments.", "Which is the odd one out: sledge, jam,
 def open_many(page: Page, url: str) -> None:
     open_at(page, url)
     expect(page.get_by_text("Type an instruction and press Run.", exact=False)).to_be_visible()
-    page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
+    at_rest(page)
     go(page, "Many")
     expect(page.get_by_label("Instructions, one a line")).to_be_visible()
     expect(page.get_by_role("spinbutton", name="Longest answer, tokens")).to_have_value("128")
@@ -39,6 +39,7 @@ def finished(page: Page) -> None:
     expect(page.get_by_role("heading", name="Most different first")).to_be_visible(timeout=LONG)
     expect(page.locator(".js-plotly-plot")).to_be_visible()
     expect(table(page)).to_be_visible()
+    at_rest(page)  # the table was there before, in the order in which the instructions came
 
 
 def select_row(page: Page, number: int) -> None:

@@ -553,8 +553,14 @@ def test_the_inspector_fits_and_looks_as_meant(any_page: Page, address: str, scr
 # The map
 
 
+def still(plot: Locator) -> None:
+    """In view, and in one place for two frames: what is drawn late above it moves it."""
+    plot.scroll_into_view_if_needed()
+
+
 def place(plot: Locator, count: int, at: tuple[float, float]) -> tuple[float, float]:
     """Window coordinates of the middle of the cell `at` (query, key) when all `count` tokens are in view."""
+    still(plot)
     left, top, side = (float(part) for part in plot.get_attribute("data-area").split())
     box = plot.bounding_box()
     return box["x"] + left + (at[1] + 0.5) / count * side, box["y"] + top + (at[0] + 0.5) / count * side
@@ -706,6 +712,7 @@ def test_one_strong_cell_among_a_million_is_seen_and_read_and_a_pin_sends_no_map
 
 def rectangle_place(plot: Locator, shape: tuple[int, int], at: tuple[int, int]) -> tuple[float, float]:
     """Window coordinates of the middle of the cell `at` (row, column) of a whole map of `shape`."""
+    still(plot)
     left, top, wide = (float(part) for part in plot.get_attribute("data-area").split())
     high, box = float(plot.get_attribute("data-high")), plot.bounding_box()
     return box["x"] + left + (at[1] + 0.5) / shape[1] * wide, box["y"] + top + (at[0] + 0.5) / shape[0] * high
@@ -865,7 +872,6 @@ def test_a_tap_pins_on_a_narrow_screen(new_page: Callable[..., Page], address: s
     plots = page.locator(".plot")
     expect(plots).to_have_count(3)
     assert plots.nth(1).bounding_box()["y"] > plots.first.bounding_box()["y"] + 200, "stacked"
-    plots.first.scroll_into_view_if_needed()
     page.touchscreen.tap(*place(plots.first, 12, (9, 4)))
     settled(page, "pinned (9, 4)")
 
@@ -1149,6 +1155,7 @@ def test_the_bar_and_the_maps_fit_and_look_as_meant(any_page: Page, address: str
 def head_place(page: Page, panel: int, at: tuple[int, int], grid: Locator | None = None) -> tuple[float, float]:
     """Window coordinates of the middle of the head `at` (row, column) in one of the three panels."""
     plot = grid or page.locator(".plot")
+    still(plot)
     places = [float(part) for part in (plot.get_attribute("data-places") or "").split()]
     side, box = float(plot.get_attribute("data-side") or "nan"), plot.bounding_box()
     left, top = places[2 * panel : 2 * panel + 2]
