@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-from model_utils import capture, shift
+from model_utils import capture
 from model_utils.contracts.atlas import CELLS, LOOKS_BYTES, MEASURES, SCOPES, Atlas, AtlasRequest, coded, looking
 from model_utils.contracts.common import ROLES, AttentionKind, Encoded, Message, ModelFacts, queries_and_keys
 from model_utils.errors import Refused
@@ -221,6 +222,7 @@ class Summary:
         pictures = tuple(plan.sizes.shape)
         self.sums = torch.zeros(len(MEASURES), len(SCOPES), len(layers), heads)
         self.pooled = torch.zeros(len(layers), heads, *pictures)
+        self._room = _Room()
 
     def add(self, layer: int, start: int, weights: torch.Tensor) -> None:
         """Take the weights (head, query, key) of some queries of a layer, from its query `start` on."""
@@ -229,17 +231,21 @@ class Summary:
         shares = (weights @ plan.columns[: weights.shape[2]].to(weights.device)).cpu()
         known = 2 + len(ROLES)
         self.pooled[at].index_add_(1, plan.cells[rows], shares[..., known:])
-        values = {"entropy": entropy(weights).cpu(), "first": shares[..., 0]}
+        values = {"entropy": entropy(weights, self._room.like(weights)).cpu(), "first": shares[..., 0]}
         values |= {role: shares[..., 1 + number] for number, role in enumerate(ROLES)}
         if plan.kind == "self":
             values["distance"] = torch.from_numpy(plan.queries[rows] - plan.queries[0]) - shares[..., known - 1]
         elif plan.kind == "encoder":
             apart = torch.arange(weights.shape[2]) - torch.arange(rows.start, rows.stop)[:, None]
             values["distance"] = torch.einsum("hqk,qk->hq", weights, apart.abs().to(weights)).cpu()
-        for name, (queries, keys) in plan.matches.items():
+        marks = torch.zeros(*weights.shape[1:], len(plan.matches))
+        for number, (queries, keys) in enumerate(plan.matches.values()):
             first, last = torch.searchsorted(queries, torch.tensor([rows.start, rows.stop])).tolist()
-            found = weights[:, queries[first:last] - start, keys[first:last]].cpu()
-            values[name] = torch.zeros(self.heads, weights.shape[1]).index_add_(1, queries[first:last] - start, found)
+            marks[queries[first:last] - start, keys[first:last], number] = 1
+        found = torch.bmm(
+            weights.transpose(0, 1), marks.to(weights.device)
+        ).cpu()  # in a text that repeats itself, most keys
+        values |= {name: found[..., number].T for number, name in enumerate(plan.matches)}
         inside = slice(max(plan.answer.start - start, 0), max(plan.answer.stop - start, 0))
         for name, value in values.items():
             sums = self.sums[MEASURES.index(name), :, at]
@@ -289,10 +295,26 @@ def _fit(sequence: Encoded, kind: AttentionKind, layers: Sequence[int]) -> bool:
     return len(SIDES) * len(layers) * len(rows) * len(keys) * np.float32().nbytes <= LOOKS_BYTES
 
 
-def entropy(weights: torch.Tensor) -> torch.Tensor:
-    """(head, query) nats, what `shift.entropy` says of the logarithms of these weights (head, query, key); in half as many passes over them."""
-    logs = weights.clamp_min(torch.finfo(weights.dtype).tiny).log_()
-    return -torch.einsum("hqk,hqk->hq", weights, logs)
+def entropy(weights: torch.Tensor, room: torch.Tensor | None = None) -> torch.Tensor:
+    """(head, query) nats, what `shift.entropy` says of the logarithms of these weights (head, query, key); in half as many passes over them.
+
+    `room`, of their shape, is written over.
+    """
+    logs = torch.clamp_min(weights, torch.finfo(weights.dtype).tiny, out=room).log_()
+    return -logs.mul_(weights).sum(dim=-1)
+
+
+class _Room:
+    """Memory for what is computed between two steps over a tile. It is kept, as the C library would take it from the system anew, page by page, for each step."""
+
+    def __init__(self) -> None:
+        self._kept = torch.empty(0)
+
+    def like(self, weights: torch.Tensor) -> torch.Tensor:
+        """Of that shape; what was there is lost."""
+        if self._kept.numel() < weights.numel():
+            self._kept = weights.new_empty(weights.numel())
+        return self._kept[: weights.numel()].view(weights.shape)
 
 
 # --- what tuning changed ------------------------------------------------------------------------------------------------
@@ -305,6 +327,7 @@ class _Change:
         self.answer, self.layers, self.heads = answer, layers, heads
         self.kept: dict[int, capture.Layer] = {}
         self.sums = torch.zeros(len(layers), heads)
+        self._rooms = _Room(), _Room()
 
     def keep(self, look: capture.Layer, start: int, weights: torch.Tensor) -> None:
         """Of the base: queries and keys, where they lie; ends the pass when they take too much memory together."""
@@ -321,15 +344,26 @@ class _Change:
             return
         _, base = self.kept[look.layer].tile(first - self.answer.start, last - self.answer.start)
         tuned = weights[: self.heads, first - start : last - start]
-        self.sums[self.layers.index(look.layer)] += divergence(base[: self.heads], tuned).sum(dim=1).cpu()
+        base = base[: self.heads]
+        middle, terms = (room.like(max(base, tuned, key=torch.numel)) for room in self._rooms)
+        self.sums[self.layers.index(look.layer)] += divergence(base, tuned, (middle, terms)).sum(dim=1).cpu()
 
     def means(self) -> np.ndarray:
         """(layer, head) float32 nats."""
         return (self.sums / (self.answer.stop - self.answer.start)).numpy()
 
 
-def divergence(base: torch.Tensor, tuned: torch.Tensor) -> torch.Tensor:
-    """(head, query) nats: Jensen-Shannon divergence of rows of weights (head, query, key), which may end at different keys."""
-    keys = max(base.shape[2], tuned.shape[2])
-    rows = [torch.nn.functional.pad(one, (0, keys - one.shape[2])).to(tuned.device).log() for one in (base, tuned)]
-    return shift.js(*rows)
+def divergence(
+    base: torch.Tensor, tuned: torch.Tensor, rooms: tuple[torch.Tensor, torch.Tensor] | tuple[None, None] = (None, None)
+) -> torch.Tensor:
+    """(head, query) nats: Jensen-Shannon divergence of rows of weights (head, query, key), which may end at different keys.
+
+    Half the sum of p log (p / middle) over both, of equal rows exactly 0. `rooms`, of the shape of the wider one, are written over.
+    """
+    base, keys, tiny = base.to(tuned.device), max(base.shape[2], tuned.shape[2]), torch.finfo(tuned.dtype).tiny
+    if base.shape != tuned.shape:
+        base, tuned = (torch.nn.functional.pad(one, (0, keys - one.shape[2])) for one in (base, tuned))
+    middle = torch.add(base, tuned, out=rooms[0]).div_(2).clamp_min_(tiny)
+    terms = torch.div(base, middle, out=rooms[1]).clamp_min_(tiny).log_().mul_(base)  # 0 times a finite logarithm is 0
+    terms.addcmul_(torch.div(tuned, middle, out=middle).clamp_min_(tiny).log_(), tuned)
+    return (terms.sum(dim=-1) / 2).clamp_(0, math.log(2))

@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import torch
 from torch import nn
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.llama import modeling_llama
 
 from model_utils import anatomy
 from model_utils.contracts.common import AttentionKind, Encoded
@@ -52,13 +54,14 @@ class Look:
         rows = slice(start, stop)
         mask, bias = self._mask(rows), self.options.get("position_bias")
         seen = self.key.shape[2] if mask is None else _seen(mask)
+        mask = None if mask is None else mask[..., :seen]
+        eager, given = _eager(self.module), (self.query[:, :, rows], self.key[:, :, :seen], self.value[:, :, :seen])
+        if _is_llamas(eager) and all(one.dtype == torch.float32 for one in given):
+            return _as_llama(*given, mask, self.options["scaling"], self.first + start if self.causal else 0)
         options = {**self.options, "dropout": 0.0}
         if bias is not None:
             options["position_bias"] = bias[:, :, self.first + start : self.first + stop, :seen]
-        mask = None if mask is None else mask[..., :seen]
-        output, weights = _eager(self.module)(
-            self.module, self.query[:, :, rows], self.key[:, :, :seen], self.value[:, :, :seen], mask, **options
-        )
+        output, weights = eager(self.module, *given, mask, **options)
         return output, weights[0].float()
 
     def _mask(self, rows: slice) -> torch.Tensor | None:
@@ -107,6 +110,31 @@ def tiled(site: anatomy.Site) -> bool:
 def _eager(module: nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
     """The architecture's own attention that gives weights."""
     return getattr(sys.modules[type(module).__module__], EAGER)
+
+
+@cache
+def _is_llamas(eager: Callable[..., Any]) -> bool:
+    """Whether this is the attention of Llama's file, which most architectures' files repeat word for word."""
+    ours, plain = eager.__code__, modeling_llama.eager_attention_forward.__code__
+    return (ours.co_code, ours.co_consts, ours.co_names) == (plain.co_code, plain.co_consts, plain.co_names)
+
+
+def _as_llama(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, scaling: float, masked: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `_is_llamas` computes, as `Look.tile` gives it, in half the time: no copy of a key for each of its heads, one array of weights.
+
+    Keys before `masked` are seen by all queries.
+    """
+    heads, queries = query.shape[1:3]
+    together = (key.shape[1], heads // key.shape[1] * queries)  # the queries of all heads that share keys
+    scores = torch.bmm((query[0] * scaling).reshape(*together, -1), key[0].transpose(1, 2))
+    weights = scores.view(heads, queries, -1)
+    if mask is not None:
+        weights[..., masked:] += mask[0, ..., masked:]
+    torch.softmax(weights, dim=-1, out=weights)
+    output = torch.bmm(scores, value[0]).view(heads, queries, -1)
+    return output.transpose(0, 1)[None], weights
 
 
 @dataclass(frozen=True, eq=False)
