@@ -51,6 +51,10 @@ class View(Request):
     """the selected token of that answer"""
     pinned: tuple[Place, Place] | None = None
     """(query, key) pinned in the attention maps"""
+    own_texts: bool | None = None
+    """whether each model's insides are looked at over its own text"""
+    other_token: Place | None = None
+    """the selected token of the other side's answer, for scores of each model's own text"""
     split: tuple[Format, Format] | None = None
     """the formats, reference first, between which the difference is parted; None: base's and tuned's"""
     attention_kind: AttentionKind | None = None

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from model_utils import analyses, codec, hub, items
 from model_utils.contracts.ablation import FILLS, Ablation
 from model_utils.contracts.agreement import Agreement
+from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attention import REDUCTIONS, Attention
 from model_utils.contracts.attribution import BASELINES, GRANULARITIES, METHODS, OPERATORS, QUANTITIES, Attribution
 from model_utils.contracts.common import (
@@ -24,6 +25,7 @@ from model_utils.contracts.common import (
     FORMATS,
     PLACEMENTS,
     SLOT,
+    Encoded,
     ModelSpec,
     Request,
     Specs,
@@ -91,7 +93,14 @@ SHARED = [
     ),
 ]
 
+OWN_FORMAT = click.option(
+    "--own-format", metavar="FORMAT", help="the other side reads its own prompt, in this format, and its own answer"
+)
 EXPLAINED = [
+    OWN_FORMAT,
+    click.option(
+        "--own-target", "own_targets", type=int, multiple=True, help="with --own-format: a position in that answer"
+    ),
     click.option("--quantity", type=click.Choice(QUANTITIES), help="what is explained [default: logit]"),
     click.option(
         "--target",
@@ -183,12 +192,10 @@ def atlas(**given: Any) -> None:
     help="the heads of one layer, or one map of all layers [default: heads]",
 )
 @click.option("--value-weighted", is_flag=True, default=None, help="weigh each look by what it passes on")
-@click.option(
-    "--own-format", metavar="FORMAT", help="the other side reads its own prompt, in this format, and its own answer"
-)
-def attention(own_format: str | None, **given: Any) -> None:
+@OWN_FORMAT
+def attention(**given: Any) -> None:
     """What every head of one layer looks at, or all layers together."""
-    run("attention", own=own_format and {"format": own_format}, **given)
+    run("attention", **given)
 
 
 @main.command()
@@ -299,10 +306,20 @@ def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Pa
     models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
     drawn = {name: given.pop(name) for name in ("temperature", "top_k", "top_p", "seed")}
     given["sampling"] = {name: value for name, value in drawn.items() if value is not None} or None
+    given["own"] = _own(given.pop("own_format", None), given.pop("own_targets", ()))
     fields = {name: value for name, value in given.items() if value not in (None, ())}
     asked = {} if instruction is None else {"instruction": instruction}
     lines = [(1, json.dumps(asked))] if requests is None else list(_lines(requests))
     _run_lines(kind, models, lines, fields, numbered=requests is not None)
+
+
+def _own(format: str | None, targets: tuple[int, ...]) -> dict[str, Any] | None:
+    """What the other side reads and explains by itself."""
+    if format is None:
+        if targets:
+            raise click.UsageError("--own-target is a position in the answer that --own-format asks for; give both.")
+        return None
+    return {"format": format, **({"targets": targets} if targets else {})}
 
 
 def _run_lines(
@@ -410,11 +427,18 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if isinstance(result, Ablation):
         show_ablation(result)
         return
-    click.echo("tokens: " + " ".join(cell(piece) for piece in result.sequence.pieces))
-    if isinstance(result, Agreement | Randomisation):
-        for sentence in result.said():
-            click.echo(printable(sentence))
+    one_text = isinstance(result, Atlas)
+    show_texts(Pair(result.sequence, result.sequence) if one_text else result.texts.map(lambda text: text.sequence))
+    for sentence in result.said() if isinstance(result, Agreement | Randomisation) else getattr(result, "notes", ()):
+        click.echo(printable(sentence))
     click.echo(_text(result.table()))
+
+
+def show_texts(read: Pair[Encoded]) -> None:
+    """The tokens that both read, or those of each side."""
+    named = {"tokens": read.tuned} if read.base is read.tuned else {f"{side} tokens": one for side, one in read.items()}
+    for name, sequence in named.items():
+        click.echo(f"{name}: " + " ".join(cell(piece) for piece in sequence.pieces))
 
 
 def show_ablation(result: Ablation) -> None:
@@ -431,13 +455,7 @@ def show_ablation(result: Ablation) -> None:
 
 def show_attention(result: Attention) -> None:
     """The text that both read, or each side's own, and what is looked at most."""
-    read = (
-        {"tokens": result.sequences.tuned}
-        if result.shared
-        else {f"{side} tokens": one for side, one in result.sequences.items()}
-    )
-    for name, sequence in read.items():
-        click.echo(f"{name}: " + " ".join(cell(piece) for piece in sequence.pieces))
+    show_texts(result.sequences)
     click.echo(_text(result.table()))
 
 

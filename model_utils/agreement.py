@@ -7,21 +7,19 @@ from scipy import stats
 
 from model_utils.attribution import attribution
 from model_utils.contracts.agreement import LEAST_METHODS, LEAST_PARTS, Agreement, AgreementRequest
-from model_utils.contracts.attribution import SIGNLESS, Attribution, AttributionRequest, Method, Scoring
+from model_utils.contracts.attribution import SIGNLESS, Attribution, AttributionRequest, Method, Parted, Scoring, forced
 from model_utils.errors import Refused
-from model_utils.generation import ANSWER_SHARE, shared_sequence
+from model_utils.generation import ANSWER_SHARE
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair
-from model_utils.parts import compared, settled
+from model_utils.parts import settled
 from model_utils.reporting import Part, Report
-from model_utils.targets import target_of
+from model_utils.texts import read
 
 
 def agreement(pair: Pair[LanguageModel], request: AgreementRequest, report: Report) -> Agreement:
     """Kendall's tau of each two methods, whose scores come from `attribution` itself; a snapshot after each method from the second on."""
-    sequence = shared_sequence(pair, request, report)
-    answer = tuple(sequence.ids[sequence.positions("answer")].tolist())
-    places = compared(sequence, request, target_of(pair, sequence, request, together=True).length)
+    texts = read(pair, request, together=True, report=report).texts
     found: dict[Method, Attribution] = {}
     left_out: list[str] = []
     share = (1 - ANSWER_SHARE) / len(request.methods)
@@ -31,11 +29,11 @@ def agreement(pair: Pair[LanguageModel], request: AgreementRequest, report: Repo
         # A map whose answer is known tells its progress from ANSWER_SHARE on.
         part = Part(report, start - share * ANSWER_SHARE / (1 - ANSWER_SHARE), share / (1 - ANSWER_SHARE))
         try:
-            found[method] = attribution(pair, _asked(request, method, answer), part)
+            found[method] = attribution(pair, _asked(request, method, texts), part)
         except Refused as refused:
             left_out.append(f"{method[0].upper()}{method[1:]} is left out: {refused}")
         if len(found) >= LEAST_METHODS:
-            result = _result(found, places, tuple(left_out))
+            result = _result(found, tuple(left_out))
             report(start + share, f"{len(found)} methods compared", result)
     if result is None:
         raise Refused(
@@ -44,27 +42,27 @@ def agreement(pair: Pair[LanguageModel], request: AgreementRequest, report: Repo
     return result
 
 
-def _asked(request: Scoring, method: Method, answer: tuple[int, ...]) -> AttributionRequest:
+def _asked(request: Scoring, method: Method, texts: Pair[Parted]) -> AttributionRequest:
     shared = {name: getattr(request, name) for name in Scoring.model_fields}
-    return AttributionRequest(**{**shared, "answer_ids": answer, "method": method, "together": True})
+    return AttributionRequest(**{**shared, **forced(request, texts), "method": method, "together": True})
 
 
-def _result(found: dict[Method, Attribution], places: np.ndarray, left_out: tuple[str, ...]) -> Agreement:
+def _result(found: dict[Method, Attribution], left_out: tuple[str, ...]) -> Agreement:
     one, methods = next(iter(found.values())), tuple(found)
     totals = [each.totals() for each in found.values()]
     scores = Pair(np.stack([total.base for total in totals]), np.stack([total.tuned for total in totals]))
     return Agreement(
         models=one.models,
-        sequence=one.sequence,
+        texts=one.texts,
+        alignment=one.alignment,
         quantity=one.quantity,
-        targets=one.targets,
         methods=methods,
         scores=scores,
-        taus=Pair(*(_taus(methods, scores[side][:, places], float(one.values[side][0])) for side in SIDES)),
-        parts=one.parts,
-        compared=places,
+        taus=Pair(
+            *(_taus(methods, scores[side][:, one.texts[side].compared], float(one.values[side][0])) for side in SIDES)
+        ),
         left_out=left_out,
-        notes=(*_signless(methods), *(f"{method}: {note}" for method, each in found.items() for note in each.notes)),
+        notes=(*_signless(methods), *_noted(found)),
     )
 
 
@@ -85,6 +83,12 @@ def tau(one: np.ndarray, other: np.ndarray) -> float:
     if len(one) < LEAST_PARTS or np.ptp(one) == 0 or np.ptp(other) == 0:
         return float("nan")
     return float(stats.kendalltau(one, other).statistic)
+
+
+def _noted(found: dict[Method, Attribution]) -> list[str]:
+    """What is said with the scores: once what all methods say, else by whom."""
+    common = [note for note in next(iter(found.values())).notes if all(note in each.notes for each in found.values())]
+    return common + [f"{method}: {note}" for method, each in found.items() for note in each.notes if note not in common]
 
 
 def _signless(methods: tuple[Method, ...]) -> tuple[str, ...]:

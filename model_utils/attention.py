@@ -7,14 +7,15 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from model_utils import anatomy, capture, checkpoints, prompts
-from model_utils.contracts.attention import Attention, AttentionRequest, Own, Reduction
+from model_utils import anatomy, capture, checkpoints
+from model_utils.contracts.attention import Attention, AttentionRequest, Reduction
 from model_utils.contracts.common import AttentionKind, Encoded, queries_and_keys
 from model_utils.errors import Refused
-from model_utils.generation import ANSWER_SHARE, answer_ids, check_answer, encode_side, shared_sequence
+from model_utils.generation import ANSWER_SHARE, shared_sequence
 from model_utils.loading import LanguageModel
-from model_utils.pair import SIDES, Pair, Side, other_side
-from model_utils.reporting import Part, Report
+from model_utils.pair import SIDES, Pair
+from model_utils.reporting import Report
+from model_utils.texts import own_sequences
 
 MAX_BYTES = 1 << 30
 """Largest set of maps that is made, in bytes a side."""
@@ -54,26 +55,7 @@ def _sequences(pair: Pair[LanguageModel], request: AttentionRequest, report: Rep
     if request.own is None:
         sequence = shared_sequence(pair, request, report)
         return Pair(sequence, sequence)
-    first = request.answer_from
-    second = other_side(first)
-    read = {
-        first: _own(
-            pair, first, Own(format=request.format, answer_ids=request.answer_ids), request, Part(report, 0.0, 0.5)
-        ),
-        second: _own(pair, second, request.own, request, Part(report, ANSWER_SHARE / 2, 0.5)),
-    }
-    return Pair(**read)
-
-
-def _own(pair: Pair[LanguageModel], side: Side, own: Own, request: AttentionRequest, report: Report) -> Encoded:
-    """One side's own prompt and answer."""
-    model, other = pair[side], pair.swap()[side]
-    prompt = encode_side(model, other, request.messages, own.format)
-    ids = own.answer_ids
-    if ids is None:
-        ids = answer_ids(model, prompt, own.format, request.sampling, request.max_new_tokens, report)
-    check_answer(Pair(model, model), prompt, ids)
-    return prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
+    return own_sequences(pair, request, request.own, report)
 
 
 # --- the maps of one model ----------------------------------------------------------------------------------------------

@@ -10,17 +10,16 @@ import torch
 
 from model_utils import anatomy, attention, gradients, removal
 from model_utils.contracts.attention import AttentionRequest
-from model_utils.contracts.attribution import GRADIENTS, UNITS, Attribution, AttributionRequest, Method
-from model_utils.contracts.common import Encoded
+from model_utils.contracts.attribution import GRADIENTS, UNITS, Attribution, AttributionRequest, Method, Parted
 from model_utils.errors import Refused
-from model_utils.generation import ANSWER_SHARE, shared_sequence
+from model_utils.generation import ANSWER_SHARE
 from model_utils.gradients import Slopes
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair
-from model_utils.parts import parts_of
 from model_utils.removal import Found, Removal, Steps
 from model_utils.reporting import Report
-from model_utils.targets import Target, target_of
+from model_utils.targets import Target
+from model_utils.texts import Read, read
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,101 +27,101 @@ class Task:
     """What a method is given: one model and everything that was asked."""
 
     model: LanguageModel
-    sequence: Encoded
+    text: Parted
     target: Target
-    parts: np.ndarray
-    """(token,) int64"""
-    open: np.ndarray
-    """(part,) bool"""
     request: AttributionRequest
     report: Report
 
     @property
     def slopes(self) -> Slopes:
-        return Slopes(self.model, self.sequence, self.target, self.report)
+        return Slopes(self.model, self.text.sequence, self.target, self.report)
 
     @property
     def removal(self) -> Removal:
-        return Removal(self.model, self.sequence, self.target, self.parts, self.open, self.request.operator)
+        return Removal(self.model, self.text, self.target, self.request.operator)
 
 
 def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
-    """Scores of every earlier part for each target, in both models over the shared sequence; snapshots have NaN where there is no score yet."""
+    """Scores of every earlier part for each target, in both models; snapshots have NaN where there is no score yet."""
     pair.map(lambda model: _check(model, request))
-    sequence = shared_sequence(pair, request, report)
-    target = target_of(pair, sequence, request, request.together)
-    parts, open_ = parts_of(sequence, request, target.length)
-    empty = Found(np.full(target.rows, np.nan), np.full((target.rows, len(open_)), np.nan))
-    found = dict.fromkeys(SIDES, empty)
+    given = read(pair, request, request.together, report)
+    tasks = Pair(*(Task(pair[side], given.texts[side], given.targets[side], request, report) for side in SIDES))
+    found = dict(tasks.map(_nothing_yet).items())
     result = None
-    for number, (side, model) in enumerate(pair.items()):
-        task = Task(model, sequence, target, parts, open_, request, report)
-        for share, one in METHODS[request.method](task):
+    for number, side in enumerate(SIDES):
+        for share, one in METHODS[request.method](tasks[side]):
             found[side] = one
-            result = _result(pair, task, Pair(**found), done=share == 1)
+            result = _result(tasks, given, Pair(**found), done=share == 1)
             report(ANSWER_SHARE + (1 - ANSWER_SHARE) * (number + share) / 2, f"{request.method}: {side}", result)
             report.breathe()
     assert result is not None, f"{request.method} found nothing"
     return result
 
 
-def _result(pair: Pair[LanguageModel], task: Task, found: Pair[Found], done: bool) -> Attribution:
-    def both(name: str) -> Pair[np.ndarray] | None:
-        given = [getattr(one, name) for one in found.sides]
-        if all(one is None for one in given):
-            return None
-        like = next(one for one in given if one is not None)
-        return Pair(*((np.full_like(like, np.nan) if one is None else one).astype(np.float32) for one in given))
+def _nothing_yet(task: Task) -> Found:
+    rows = task.target.count
+    return Found(np.full(rows, np.nan), np.full((rows, len(task.text.open)), np.nan))
 
-    values, scores = both("values"), both("scores")
-    assert values is not None and scores is not None
+
+def _result(tasks: Pair[Task], given: Read, found: Pair[Found], done: bool) -> Attribution:
+    request = tasks.tuned.request
+
+    def both(name: str) -> Pair[np.ndarray] | None:
+        if all(getattr(one, name) is None for one in found.sides):
+            return None
+        shape = "values" if name == "rest" else "scores"
+        known = found.map(lambda one: np.full_like(getattr(one, shape), np.nan) if getattr(one, name) is None else getattr(one, name))  # fmt: skip
+        return known.map(lambda one: one.astype(np.float32))
+
+    against = given.targets.map(lambda target: target.against)
     return Attribution(
-        models=pair.map(lambda model: model.facts),
-        sequence=task.sequence,
-        method=task.request.method,
-        quantity=task.request.quantity,
-        targets=task.target.numbers,
-        values=values,
-        scores=scores,
-        parts=task.parts,
-        open=task.open,
-        against=task.target.against,
-        against_piece="" if task.target.against is None else pair.tuned.tokenizer.decode([task.target.against]),
-        together=task.request.together,
+        models=tasks.map(lambda task: task.model.facts),
+        texts=given.texts,
+        alignment=given.alignment,
+        method=request.method,
+        quantity=request.quantity,
+        values=found.map(lambda one: one.values.astype(np.float32)),
+        scores=found.map(lambda one: one.scores.astype(np.float32)),
+        against=None if against.base is None or against.tuned is None else Pair(against.base, against.tuned),
+        against_piece="" if against.tuned is None else tasks.tuned.model.tokenizer.decode([against.tuned]),
+        together=request.together,
         rest=both("rest"),
         spread=both("spread"),
-        between=_between(task, found),
-        notes=_notes(pair, task, found if done else None),
+        between=_between(tasks, found) if given.alignment != "none" else None,
+        notes=(*given.notes, *_notes(tasks, found if done else None)),
     )
 
 
-def _between(task: Task, found: Pair[Found]) -> np.ndarray | None:
-    """The sparse surrogate of the quantity's difference itself, over the same masks: a LASSO of a difference is not the difference of two."""
+def _between(tasks: Pair[Task], found: Pair[Found]) -> np.ndarray | None:
+    """The sparse surrogate of the quantity's difference itself, over the same masks of the same parts, laid over tuned's: a LASSO of a
+    difference is not the difference of two."""
     base, tuned = found.base.masked, found.tuned.masked
     if base is None or tuned is None:
         return None
-    return removal.fit(task.removal, tuned - base, len(base), task.request.seed).astype(np.float32)
+    counts = np.maximum(*tasks.map(lambda task: np.bincount(task.target.rows)).sides)
+    return removal.fit(tasks.tuned.removal, tuned - base, tasks.tuned.request.seed, counts).astype(np.float32)
 
 
 def _rollout(task: Task) -> Steps:
     """The rollout of all layers at the token that chooses each target (Abnar & Zuidema 2020, eq. 1); attention only, for contrast."""
     asked = AttentionRequest(messages=task.request.messages, reduction="rollout")
-    attention.check_memory(task.model, task.sequence, asked)
-    rolled = attention.maps(task.model, task.sequence, asked, task.report.poll)[0]
-    rows = rolled[task.target.places - 1].astype(np.float64)
-    scores = np.zeros((len(rows), len(task.open)))
-    np.add.at(scores.T, task.parts, rows.T)
+    sequence, target = task.text.sequence, task.target
+    attention.check_memory(task.model, sequence, asked)
+    rolled = attention.maps(task.model, sequence, asked, task.report.poll)[0]
+    shares = np.eye(target.count)[target.rows].T / np.bincount(target.rows)[:, None]  # (row, target)
+    rows = shares @ rolled[target.places - 1].astype(np.float64)
+    scores = rows @ np.eye(len(task.text.open))[task.text.parts]
     with task.model.running(task.report.poll) as module:
-        ids = anatomy.parts(task.model.ids(task.sequence.ids[: task.target.length]), 0)
-        values = task.target.read(anatomy.every_logits(module, ids, torch.as_tensor(task.target.places - 1)))[0]
-    yield 1.0, Found(values.cpu().numpy(), scores.mean(axis=0, keepdims=True) if task.request.together else scores)
+        ids = anatomy.parts(task.model.ids(sequence.ids[: target.length]), 0)
+        values = target.read(anatomy.every_logits(module, ids, torch.as_tensor(target.places - 1)))[0]
+    yield 1.0, Found(values.cpu().numpy(), scores)
 
 
 METHODS: dict[Method, Callable[[Task], Steps]] = {
-    "gradient x input": lambda task: gradients.gradient_x_input(task.slopes, task.parts, len(task.open)),
-    "gradient norm": lambda task: gradients.gradient_norm(task.slopes, task.parts, len(task.open)),
+    "gradient x input": lambda task: gradients.gradient_x_input(task.slopes, task.text.parts, len(task.text.open)),
+    "gradient norm": lambda task: gradients.gradient_norm(task.slopes, task.text.parts, len(task.text.open)),
     "integrated gradients": lambda task: gradients.integrated_gradients(
-        task.slopes, task.parts, task.open, task.request.baseline, task.request.steps
+        task.slopes, task.text.parts, task.text.open, task.request.baseline, task.request.steps
     ),
     "occlusion": lambda task: removal.occlusion(task.removal, task.report.poll),
     "Shapley values": lambda task: removal.shapley(
@@ -152,24 +151,24 @@ def _check(model: LanguageModel, request: AttributionRequest) -> None:
         gradients.check_embeds(model)
 
 
-def _notes(pair: Pair[LanguageModel], task: Task, found: Pair[Found] | None) -> tuple[str, ...]:
+def _notes(tasks: Pair[Task], found: Pair[Found] | None) -> tuple[str, ...]:
     """`found`: what one side, or both, have in full."""
-    request = task.request
+    request, models = tasks.tuned.request, tasks.map(lambda task: task.model)
     notes = []
     if request.method == "integrated gradients" and request.baseline == "zero":
-        rms = [model.facts.id for model in pair.sides if _has_rms_norm(model)]
+        rms = [model.facts.id for model in models.sides if _has_rms_norm(model)]
         if rms:
             notes.append(
                 f"The zero baseline is not reliable for {' and '.join(dict.fromkeys(rms))}: its norms divide by the length of a state, so the path from zero has no smooth beginning. Choose the mean embedding, or read the completeness error."
             )
     if found is not None:
-        missed = [f"{task_id} by {gradients.miss(one):.0%}" for task_id, one in zip(pair.map(lambda model: model.facts.id).sides, found.sides, strict=True) if gradients.miss(one) > gradients.TOLERABLE]  # fmt: skip
+        missed = [f"{model.facts.id} by {gradients.miss(one):.0%}" for model, one in models.zip(found).sides if gradients.miss(one) > gradients.TOLERABLE]  # fmt: skip
         if missed and request.method == "integrated gradients":
             notes.append(
                 f"The scores of a target miss what they should add up to in {' and in '.join(missed)}: take more steps, or another baseline."
             )
     if request.method == "sparse surrogate":
-        most = 2 * removal.ALPHA * (len(task.target.places) if task.target.together else 1)
+        most = 2 * removal.ALPHA * max(np.bincount(task.target.rows).max() for task in tasks.sides)
         notes.append(
             f"The sparse surrogate takes up to {most:g} {UNITS[request.quantity]} off every score of a row; smaller ones become exactly 0."
         )

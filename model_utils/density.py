@@ -149,7 +149,7 @@ def _scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(answer,) probabilities of these answer tokens, and (answer, token) S: the gradient of each times the input embeddings."""
     places = sequence.positions("answer")[counted]
-    target = Target(counted, places, sequence.ids[places], "probability", against=None, together=False)
+    target = Target(places, sequence.ids[places], np.arange(len(places)), "probability")
     slopes = gradients.Slopes(model, sequence, target, report)
     whole = None
     for share, found in gradients.gradient_x_input(slopes, np.arange(len(sequence)), len(sequence)):

@@ -11,13 +11,12 @@ import numpy as np
 from model_utils import gradients
 from model_utils.contracts.faithfulness import LIMIT_PARTS, POINTS, SHARES, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.errors import Refused
-from model_utils.generation import ANSWER_SHARE, shared_sequence
+from model_utils.generation import ANSWER_SHARE
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair
-from model_utils.parts import parts_of
 from model_utils.removal import Removal
 from model_utils.reporting import Report
-from model_utils.targets import target_of
+from model_utils.texts import read
 
 SNAPSHOTS = 5
 """Random orders are measured in so many lots, and shown after each."""
@@ -27,51 +26,49 @@ def faithfulness(pair: Pair[LanguageModel], request: FaithfulnessRequest, report
     """Deletion and insertion in the order of the scores, and in the same random orders on both models; snapshots hold the orders measured so far."""
     if request.operator != "delete":
         pair.map(gradients.check_embeds)
-    sequence = shared_sequence(pair, request, report)
-    target = target_of(pair, sequence, request, together=True)
-    parts, open_ = parts_of(sequence, request, target.length)
+    given = read(pair, request, together=True, report=report)
     for side, scores in request.scores.items():
-        if len(scores) != len(open_):
+        count = len(given.texts[side].open)
+        if len(scores) != count:
             raise Refused(
-                f"{len(scores)} scores are given for {side}, and this text has {len(open_)} parts, those that always stay among them; give one score a part."
+                f"{len(scores)} scores are given for {side}, and this text has {count} parts, those that always stay among them; give one score a part."
             )
-    texts = pair.map(lambda model: Texts(Removal(model, sequence, target, parts, open_, request.operator), report))
-    places = texts.base.removal.open
-    random = np.random.default_rng(request.seed)
-    orders = np.stack([random.permutation(places) for _ in range(request.orders)])
-    ties = random.permutation(len(open_))
-    own = request.scores.map(lambda scores: _ranked(np.array(scores), places, ties))
-    counts = counts_of(len(places))
+    texts = Pair(*(Texts(Removal(pair[side], given.texts[side], given.targets[side], request.operator), report) for side in SIDES))  # fmt: skip
+    drawn = texts.map(lambda one: _drawn(len(one.removal.open), request))
+    orders = Pair(*(texts[side].removal.open[drawn[side][0]] for side in SIDES))
+    own = Pair(*(_ranked(np.array(request.scores[side]), texts[side].removal.open, drawn[side][1]) for side in SIDES))
+    ranks = Pair(*(np.searchsorted(texts[side].removal.open, own[side]) for side in SIDES))
+    same = given.alignment != "none" and np.array_equal(ranks.base, ranks.tuned)
     judged: dict[str, Judged] = {}
     lots = np.array_split(np.arange(request.orders), SNAPSHOTS)
     result = None
     for lot in range(-1, len(lots)):  # first the scores themselves, for both sides
         for number, side in enumerate(SIDES):
             if lot < 0:
-                judged[side] = _first(texts[side], own[side], counts, request.orders)
+                judged[side] = _first(texts[side], own[side], request.orders)
             else:
                 chosen = lots[lot]
-                deletion, insertion = _curves(texts[side], orders[chosen], counts)
                 one = judged[side]
+                deletion, insertion = _curves(texts[side], orders[side][chosen], one.counts)
                 one.random_deletion[chosen], one.random_insertion[chosen] = deletion, insertion
                 judged[side] = replace(one)
             share = (2 * (lot + 1) + number + 1) / (2 * len(lots) + 2)
             if len(judged) == len(SIDES):
                 copies = {name: replace(one, random_deletion=one.random_deletion.copy(), random_insertion=one.random_insertion.copy()) for name, one in judged.items()}  # fmt: skip
-                same = np.array_equal(own.base, own.tuned)
+                models = pair.map(lambda model: model.facts)
                 result = Faithfulness(
-                    pair.map(lambda model: model.facts),
-                    sequence,
-                    counts,
-                    len(places),
-                    request.quantity,
-                    Pair(**copies),
-                    same,
+                    models, given.texts, given.alignment, request.quantity, Pair(**copies), same, given.notes
                 )
             report(ANSWER_SHARE + (1 - ANSWER_SHARE) * share, "taking parts away in random orders", result)
             report.breathe()
     assert result is not None
     return result
+
+
+def _drawn(count: int, request: FaithfulnessRequest) -> tuple[np.ndarray, np.ndarray]:
+    """Random orders (order, part) of so many parts, and one more that decides between equal scores; the same for equally many."""
+    random = np.random.default_rng(request.seed)
+    return np.stack([random.permutation(count) for _ in range(request.orders)]), random.permutation(count)
 
 
 def counts_of(parts: int) -> np.ndarray:
@@ -81,7 +78,7 @@ def counts_of(parts: int) -> np.ndarray:
 
 def _ranked(scores: np.ndarray, places: np.ndarray, ties: np.ndarray) -> np.ndarray:
     """The places, highest score first; equal scores in the order of `ties`, which is random."""
-    return places[np.lexsort((ties[places], -scores[places]))]
+    return places[np.lexsort((ties, -scores[places]))]
 
 
 class Texts:
@@ -106,14 +103,15 @@ class Texts:
             self._report.breathe()
 
 
-def _first(texts: Texts, order: np.ndarray, counts: np.ndarray, orders: int) -> Judged:
+def _first(texts: Texts, order: np.ndarray, orders: int) -> Judged:
+    counts = counts_of(len(order))
     deletion, insertion = _curves(texts, order[None], counts)
     nothing = np.full((orders, len(counts)), np.nan)
     limits = area = None
     if len(order) <= LIMIT_PARTS:
         limits, area = _limits(texts, order)
     whole = float(deletion[0, 0])
-    return Judged(whole, deletion[0], insertion[0], nothing, nothing.copy(), limits, area, _twins(counts))
+    return Judged(counts, whole, deletion[0], insertion[0], nothing, nothing.copy(), limits, area, _twins(counts))
 
 
 def _twins(counts: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from transformers import LogitsProcessor, TemperatureLogitsWarper, TopKLogitsWar
 from model_utils import anatomy, mixed, prompts
 from model_utils.contracts.common import Asked, Encoded, Format, Message, Sampling, SharedSequence, StopReason
 from model_utils.contracts.generation import ALTERNATIVES, Answer, Generation, GenerationRequest
-from model_utils.errors import Refused
+from model_utils.errors import NotAlike, Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair, Side
 from model_utils.reporting import Beside, Report
@@ -160,13 +160,13 @@ def encode_side(model: LanguageModel, other: LanguageModel, messages: tuple[Mess
 def encode_for_both(
     pair: Pair[LanguageModel], messages: tuple[Message, ...], format: Format, side: Side, otherwise: str = NOT_LAID
 ) -> Encoded:
-    """The prompt of one side, for both; Refused, with what follows `otherwise`, where the other side's tokenizer cuts it differently.
+    """The prompt of one side, for both; NotAlike, with what follows `otherwise`, where the other side's tokenizer cuts it differently.
 
     Where only the control tokens differ that a tokenizer puts around any text, both read those of `side`, and a note says so.
     """
     model, other = pair[side], pair.swap()[side]
     if model.facts.encoder_decoder != other.facts.encoder_decoder:
-        raise Refused(
+        raise NotAlike(
             f"One of {pair.base.facts.id} and {pair.tuned.facts.id} has an encoder and the other has none, {otherwise}."
         )
     prompt = encode_side(model, other, messages, format)
@@ -176,12 +176,12 @@ def encode_for_both(
         return prompt
     starts = pair.map(_decoder_start)
     if starts.base != starts.tuned:
-        raise Refused(
+        raise NotAlike(
             f"The decoders of {pair.base.facts.id} and {pair.tuned.facts.id} begin with different tokens, {otherwise}."
         )
     cut = pair.map(lambda one: one.tokenizer(prompt.text, add_special_tokens=False)["input_ids"])
     if cut.base != cut.tuned or not _same_tokens(pair, prompt.ids.tolist()):
-        raise Refused(_different_tokens(pair, otherwise))
+        raise NotAlike(_different_tokens(pair, otherwise))
     fits(prompt.ids[: prompt.encoder_length or None])
     note = f"{other.facts.id} would put other control tokens around this text; it reads those of {model.facts.id}."
     return replace(prompt, notes=(*prompt.notes, note))
@@ -344,7 +344,7 @@ def piece(model: LanguageModel, id: int) -> str:
 
 
 def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: Report) -> Encoded:
-    """Prompt and forced answer of one side, for both models; Refused where the other side's tokenizer cuts them differently."""
+    """Prompt and forced answer of one side, for both models; NotAlike where the other side's tokenizer cuts them differently."""
     model = pair[request.answer_from]
     prompt = encode_for_both(pair, request.messages, request.format, request.answer_from)
     ids = (
@@ -354,7 +354,7 @@ def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: 
     )
     check_answer(pair, prompt, ids)
     if not _same_tokens(pair, ids):
-        raise Refused(_different_tokens(pair, NOT_LAID))
+        raise NotAlike(_different_tokens(pair, NOT_LAID))
     return prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
 
 

@@ -109,20 +109,20 @@ class Slopes:
 
 def gradient_x_input(slopes: Slopes, parts: np.ndarray, count: int) -> Steps:
     """phi_i = sum_d x_id df/dx_id over the input embeddings x (Shrikumar et al. 2016, arXiv 1605.01713); exact for linear f only."""
-    scores = np.full((slopes.target.rows, count), np.nan)
+    scores = np.full((slopes.target.count, count), np.nan)
     for values, rows, gradients in slopes.at(slopes.embeddings):
         tokens = [(gradient * part).sum(-1) for gradient, part in zip(gradients, slopes.embeddings, strict=True)]
         scores[rows] = slopes.joined(tokens) @ _membership(parts, count)
-        yield rows.stop / slopes.target.rows, Found(values, scores)
+        yield rows.stop / slopes.target.count, Found(values, scores)
 
 
 def gradient_norm(slopes: Slopes, parts: np.ndarray, count: int) -> Steps:
     """||df/dx_i||_2 (Simonyan et al. 2013, with the length for the largest entry); how strongly f reacts, without a sign."""
-    scores = np.full((slopes.target.rows, count), np.nan)
+    scores = np.full((slopes.target.count, count), np.nan)
     for values, rows, gradients in slopes.at(slopes.embeddings):
         squares = slopes.joined([gradient.double().square().sum(-1) for gradient in gradients])
         scores[rows] = np.sqrt(squares @ _membership(parts, count))
-        yield rows.stop / slopes.target.rows, Found(values, scores)
+        yield rows.stop / slopes.target.count, Found(values, scores)
 
 
 def integrated_gradients(slopes: Slopes, parts: np.ndarray, open_: np.ndarray, baseline: Baseline | int, steps: int) -> Steps:  # fmt: skip
@@ -135,13 +135,13 @@ def integrated_gradients(slopes: Slopes, parts: np.ndarray, open_: np.ndarray, b
     begins = _baseline(slopes, baseline, anatomy.parts(kept[None], slopes.sequence.encoder_length))
     between = tuple(part - begin for part, begin in zip(slopes.embeddings, begins, strict=True))
     values, rest = _values(slopes, slopes.embeddings), _values(slopes, begins)
-    sums, scores = np.zeros((slopes.target.rows, len(slopes.sequence))), np.full((slopes.target.rows, len(open_)), np.nan)  # fmt: skip
+    sums, scores = np.zeros((slopes.target.count, len(slopes.sequence))), np.full((slopes.target.count, len(open_)), np.nan)  # fmt: skip
     for number, (node, weight) in enumerate(zip(nodes, weights, strict=True)):
         here = tuple(begin + (1 + node) / 2 * part for begin, part in zip(begins, between, strict=True))
         for _, rows, gradients in slopes.at(here):
             tokens = [(gradient * part).sum(-1) for gradient, part in zip(gradients, between, strict=True)]
             sums[rows] += weight / 2 * slopes.joined(tokens)
-            yield (number + rows.stop / slopes.target.rows) / steps * 0.99, Found(values, scores, rest)
+            yield (number + rows.stop / slopes.target.count) / steps * 0.99, Found(values, scores, rest)
     scores[:, open_] = (sums @ _membership(parts, len(open_)))[:, open_]
     yield 1.0, Found(values, scores, rest)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -156,16 +157,21 @@ class Trace:
 
     def gradients(self, rows: slice, poll: Callable[[], None]) -> torch.Tensor:
         """(row, token, hidden) of some rows at the embeddings; tokens from the last place of those rows on are left out, their gradients are 0."""
-        if self.target.together:
-            places, seeds = self.places[:, None], self.seeds[:, None]
-        else:
-            places, seeds = self.places[rows][None], self.seeds[rows][None]
+        places, seeds = self._laid(rows)
         length = int(places.max()) + 1
         flow = self._layer_back(self.layers[-1], seeds, length, places)
         for layer in reversed(self.layers[:-1]):
             poll()
             flow = self._layer_back(layer, flow, length)
         return flow.transpose(0, 1)
+
+    def _laid(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        """Places (place, row) that choose the targets of each row, and what flows back from them (place, row, hidden); 0 where a row has fewer."""
+        numbers = [np.flatnonzero(self.target.rows == row) for row in range(*rows.indices(self.target.count))]
+        most = max(map(len, numbers))
+        at = torch.as_tensor(np.stack([np.resize(one, most) for one in numbers], axis=1))
+        real = torch.as_tensor(np.stack([np.arange(most) < len(one) for one in numbers], axis=1))
+        return self.places[at], self.seeds[at] * real[..., None].to(self.seeds)
 
     def _layer_back(
         self, kept: Layer, flow: torch.Tensor, length: int, places: torch.Tensor | None = None

@@ -290,6 +290,7 @@ def _restores_base(pair: Pair[LanguageModel]) -> bool | None:
 def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability, ...]:
     facts = pair.map(lambda model: model.facts)
     no_heads = _no_attention(facts) or _not_alike(pair, tokenizers) or _no_layer_in_common(facts)
+    apart, no_start = IN_PIECES if _not_alike(pair, tokenizers) else "", _no_start(pair)
     return (
         Ability("generation", True, ""),
         Ability("shift", True, IN_PIECES if tokenizers == "different" else ""),
@@ -297,16 +298,20 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("attention", _no_attention(facts) or _not_alike(pair, tokenizers), _kinds(facts)),
         _ability("atlas", no_heads, _kinds(facts)),
         _ability("ablation", no_heads, _kinds(facts)),
-        _ability("attribution", _not_alike(pair, tokenizers), _without_gradients(pair)),
-        _ability("faithfulness", _not_alike(pair, tokenizers), ""),
+        _ability("attribution", no_start, _joined(apart, _without_gradients(pair))),
+        _ability("faithfulness", no_start, apart),
         _ability("density", _no_slopes(pair), ""),
-        _ability("agreement", _not_alike(pair, tokenizers), _without_gradients(pair)),
-        _ability("randomisation", _not_alike(pair, tokenizers) or _cannot_shuffle(pair), _without_gradients(pair)),
+        _ability("agreement", no_start, _joined(apart, _without_gradients(pair))),
+        _ability("randomisation", no_start or _cannot_shuffle(pair), _joined(apart, _without_gradients(pair))),
     )
 
 
 def _ability(analysis: str, obstacle: str, note: str) -> Ability:
     return Ability(analysis, not obstacle, obstacle or note)
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
 
 
 def _not_alike(pair: Pair[LanguageModel], tokenizers: Relation) -> str:
@@ -319,11 +324,21 @@ def _not_alike(pair: Pair[LanguageModel], tokenizers: Relation) -> str:
     return _other_starts(pair) if with_encoder.base else ""
 
 
-def _other_starts(pair: Pair[LanguageModel]) -> str:
+def _no_start(pair: Pair[LanguageModel]) -> str:
+    """Why the decoder of one of the two cannot begin."""
     try:
-        starts = pair.map(lambda model: anatomy.decoder_start(model.network.module))
+        for model in pair.sides:
+            if model.facts.encoder_decoder:
+                anatomy.decoder_start(model.network.module)
     except Refused as refused:
         return str(refused).rstrip(".")
+    return ""
+
+
+def _other_starts(pair: Pair[LanguageModel]) -> str:
+    if said := _no_start(pair):
+        return said
+    starts = pair.map(lambda model: anatomy.decoder_start(model.network.module))
     return "" if starts.base == starts.tuned else "the two decoders begin with different tokens"
 
 

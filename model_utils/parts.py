@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
@@ -35,17 +36,23 @@ def parts_of(sequence: Encoded, request: Explaining, length: int | None = None) 
         named = (
             np.arange(len(sequence)) if one_each else _cuts(sequence.text, request.granularity)[sequence.spans[:, 0]]
         )
-    numbers: dict[tuple[int, int], int] = {}
-    parts = np.arange(len(sequence))
-    for place in parts:
-        label = (int(sequence.roles[place]), int(named[place])) if loose[place] else (-1, int(place))
-        parts[place] = numbers.setdefault(label, len(numbers))
-    open_ = np.zeros(len(numbers), dtype=bool)
-    open_[parts[loose]] = True
+    labels = [
+        (int(role), int(name)) if one else None for role, name, one in zip(sequence.roles, named, loose, strict=True)
+    ]
+    parts, open_ = numbered(labels)
     if not open_[parts[:length]].any():
         raise Refused(
             "Nothing before the answer may be taken away here: the format and the control tokens always stay. Write a longer instruction."
         )
+    return parts, open_
+
+
+def numbered(labels: Sequence[Hashable | None]) -> tuple[np.ndarray, np.ndarray]:
+    """The part of each token (token,) int64, equal labels being one part, numbered as they come; and which have a label (part,) bool: None is a part of its own that stays."""
+    numbers: dict[Hashable, int] = {}
+    parts = np.array([numbers.setdefault((place,) if label is None else label, len(numbers)) for place, label in enumerate(labels)], dtype=np.int64)  # fmt: skip
+    open_ = np.zeros(len(numbers), dtype=bool)
+    open_[parts[[label is not None for label in labels]]] = True
     return parts, open_
 
 
@@ -82,12 +89,6 @@ def _passages(sequence: Encoded, spans: tuple[str, ...], loose: np.ndarray) -> n
                 )
             found[touched] = number
     return found
-
-
-def compared(sequence: Encoded, request: Explaining, length: int) -> np.ndarray:
-    """(part,) bool; parts that may be taken away and stand, at least with one token, among the first `length` tokens."""
-    parts, open_ = parts_of(sequence, request, length)
-    return open_ & np.isin(np.arange(len(open_)), parts[:length])
 
 
 def settled(scores: np.ndarray, method: Method, value: float) -> np.ndarray:

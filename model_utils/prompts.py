@@ -395,6 +395,12 @@ def counted(answer: Encoded, format: Format) -> np.ndarray:
     return ~answer.special & (answer.spans[:, 0] < (len(answer.text) if end is None else end))
 
 
+def before_its_end(answer: Encoded, format: Format) -> Encoded:
+    """The answer up to the last token that a person reads and that is text for any tokenizer: without what ended it."""
+    last = np.flatnonzero(counted(answer, format) & readable(answer))[-1:]
+    return answer.part(np.arange(last[0] + 1 if len(last) else 0))
+
+
 def encode_answer(tokenizer: Tokenizer, prompt: Encoded, text: str) -> Encoded:
     """The characters that another model wrote, in this tokenizer's tokens, as they follow on a prompt.
 

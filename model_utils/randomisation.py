@@ -14,7 +14,7 @@ from model_utils.errors import Refused
 from model_utils.generation import ANSWER_SHARE
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
-from model_utils.parts import compared, settled
+from model_utils.parts import settled
 from model_utils.reporting import Beside, Part, Report
 from model_utils.shuffling import check, shuffling
 from model_utils.targets import target_of
@@ -28,24 +28,21 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
     """
     pair.map(check)
     whole = attribution(pair, request, Part(report, 0.0, ANSWER_SHARE))
-    target = target_of(pair, whole.sequence, request, together=True)
-    places = compared(whole.sequence, request, target.length)
     found = Randomisation(
         models=whole.models,
-        sequence=whole.sequence,
+        texts=whole.texts,
         method=whole.method,
         quantity=whole.quantity,
-        targets=whole.targets,
-        parts=whole.parts,
-        compared=places,
-        shuffled=Pair(**{side: _unshuffled(whole, side, request.draws, places) for side in SIDES}),
+        shuffled=Pair(*(_unshuffled(whole, side, request.draws) for side in SIDES)),
         notes=_notes(whole),
     )
     report(ANSWER_SHARE, "shuffling layers", found)
     for number, (side, model) in enumerate(pair.items()):
         report.breathe()
         # Nobody else may read weights that are not the model's own: from here on only the wish to cancel is asked for.
-        task = Task(model, whole.sequence, target, whole.parts, whole.open, request, Beside(report))
+        text, against = whole.texts[side], None if whole.against is None else whole.against[side]
+        target = target_of(text, request.quantity, against)
+        task = Task(model, text, target, request, Beside(report))
         layers = found.shuffled[side].layers
         steps = layers + request.draws - 1
         with shuffling(model, request.seed, report.poll, model.pass_threads(target.length)) as shuffle:
@@ -54,7 +51,7 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
                 for layer in range(layers) if again else (layers - step,):
                     shuffle(layer, max(0, step - layers))
                 value, scores = _map(task, min(step, layers))
-                one = _with(found.shuffled[side], step, value, scores, places, request.method)
+                one = _with(found.shuffled[side], step, value, scores, text.compared, request.method)
                 found = replace(found, shuffled=Pair(**{**dict(found.shuffled.items()), side: one}))
                 share = (number + step / steps) / len(SIDES)
                 said = f"{side}: {min(step, layers)} of {layers} layers shuffled"
@@ -62,7 +59,7 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
     return found
 
 
-def _unshuffled(whole: Attribution, side: Side, draws: int, places: np.ndarray) -> Shuffled:
+def _unshuffled(whole: Attribution, side: Side, draws: int) -> Shuffled:
     """What is known before any weight is touched: the map of the model itself."""
     steps, scores = 1 + whole.models[side].layers, whole.scores[side][0]
     nothing = np.full(steps, np.nan)
@@ -74,7 +71,7 @@ def _unshuffled(whole: Attribution, side: Side, draws: int, places: np.ndarray) 
         end_rhos=np.full(draws, np.nan),
         end_size_rhos=np.full(draws, np.nan),
     )
-    return _with(empty, 0, float(whole.values[side][0]), scores, places, whole.method)
+    return _with(empty, 0, float(whole.values[side][0]), scores, whole.texts[side].compared, whole.method)
 
 
 def _map(task: Task, layers: int) -> tuple[float, np.ndarray]:

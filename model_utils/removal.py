@@ -17,8 +17,8 @@ from model_utils.contracts.attribution import (
     SHAPLEY_PARTS,
     SURROGATE_MASKS,
     Operator,
+    Parted,
 )
-from model_utils.contracts.common import Encoded
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.targets import Target
@@ -31,8 +31,9 @@ class Removal:
     """Reads the target after some parts of the text were taken away."""
 
     def __init__(
-        self, model: LanguageModel, sequence: Encoded, target: Target, parts: np.ndarray, open_: np.ndarray, operator: Operator
+        self, model: LanguageModel, text: Parted, target: Target, operator: Operator
     ) -> None:  # fmt: skip
+        sequence, parts, open_ = text.sequence, text.parts, text.open
         self.model, self.target, self.operator = model, target, operator
         self.length = target.length
         self.ids, self.parts, self.encoder_length = (
@@ -40,12 +41,11 @@ class Removal:
             parts[: self.length],
             sequence.encoder_length,
         )
-        self.open = np.flatnonzero(open_ & np.isin(np.arange(len(open_)), self.parts))
+        self.open = np.flatnonzero(text.compared)
         """parts that can be taken away and stand before a target"""
         first = np.full(len(open_), len(parts))
         np.minimum.at(first, parts, np.arange(len(parts)))
-        ends = np.full(1, target.places.max()) if target.together else target.places
-        self.unseen = open_ & (first >= ends[:, None])
+        self.unseen = open_ & (first >= target.ends()[:, None])
         """(row, part) bool; parts that can be taken away and of which the row's target sees nothing"""
         self.count = len(open_)
         with model.running() as module:
@@ -156,7 +156,7 @@ def occlusion(removal: Removal, poll: Callable[[], None]) -> Steps:
     kept = np.repeat(removal.all(), 1 + len(removal.open), axis=0)
     kept[np.arange(1, len(kept)), removal.open] = False
     scores = removal.scores()
-    whole = np.zeros(removal.target.rows)
+    whole = np.zeros(removal.target.count)
     for some, values in removal.values(kept, poll):
         if some.start == 0:
             whole = values[0]
@@ -184,7 +184,7 @@ def shapley(removal: Removal, samples: int, seed: int, poll: Callable[[], None])
         wanted = np.unique(np.concatenate([(ranks < k) @ (1 << np.arange(count)) for k in range(count + 1)]))
     else:
         wanted = masks
-    known = np.full((len(masks), removal.target.rows), np.nan)
+    known = np.full((len(masks), removal.target.count), np.nan)
     kept = np.repeat(removal.all(), len(wanted), axis=0)
     kept[:, removal.open] = subsets[wanted]
     nothing = removal.scores()
@@ -235,24 +235,23 @@ def surrogate(removal: Removal, samples: int, seed: int, poll: Callable[[], None
     kept = np.repeat(removal.all(), 1 + samples, axis=0)
     kept[1:, removal.open] = chosen
     scores = removal.scores()
-    found = np.empty((len(kept), removal.target.rows))
+    found = np.empty((len(kept), removal.target.count))
     for some, values in removal.values(kept, poll):
         found[some] = values
         yield 0.99 * some.stop / len(kept), Found(found[0], scores)
-    yield 1.0, Found(found[0], fit(removal, found[1:], samples, seed), masked=found[1:])
+    yield 1.0, Found(found[0], fit(removal, found[1:], seed, np.bincount(removal.target.rows)), masked=found[1:])
 
 
-def fit(removal: Removal, values: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """(row, part) terms of the sparse linear model of `values` (sample, row) over the random masks of `seed`."""
+def fit(removal: Removal, values: np.ndarray, seed: int, counts: np.ndarray) -> np.ndarray:
+    """(row, part) terms of the sparse linear model of `values` (sample, row) over the random masks of `seed`, for a penalty by each of a row's `counts` (row,) of targets."""
     from sklearn.linear_model import Lasso
 
-    chosen, scores = _masks(samples, len(removal.open), seed), removal.scores()
+    chosen, scores = _masks(len(values), len(removal.open), seed), removal.scores()
     scale = chosen.std(axis=0)
     scale[scale == 0] = 1.0  # a part that always stayed, or never did: it gets no weight
     standard = (chosen - chosen.mean(axis=0)) / scale
-    each = len(removal.target.places) if removal.target.together else 1
     for row, column in enumerate(values.T):
         seen = ~removal.unseen[row, removal.open]  # what comes later would only be fitted to noise
-        terms = Lasso(alpha=ALPHA).fit(standard[:, seen], column / each).coef_ if seen.any() else np.zeros(0)
-        scores[row, removal.open[seen]] = terms * each / scale[seen]
+        terms = Lasso(alpha=ALPHA).fit(standard[:, seen], column / counts[row]).coef_ if seen.any() else np.zeros(0)
+        scores[row, removal.open[seen]] = terms * counts[row] / scale[seen]
     return scores

@@ -206,8 +206,7 @@ def measure(
     answer = prompts.encode_continuation(pair[writer].tokenizer, prompt[writer], ids)
     counted = prompts.counted(answer, format)
     if relation == "different":
-        last = np.flatnonzero(counted & prompts.readable(answer))[-1:]
-        return _in_pieces(pair, prompt, writer, answer.part(np.arange(last[0] + 1 if len(last) else 0)), texts)
+        return _in_pieces(pair, prompt, writer, prompts.before_its_end(answer, format), texts)
     passes = pair.zip(prompt).map(lambda one: texts.read(*one, ids))
     observed, (forward, reverse, middle, variation) = _observe_both(passes, ids, _shared_ids(pair, relation))
     readings = pair.zip(prompt).zip(observed).map(lambda one: _reading(*one[0], answer, one[1]))

@@ -3,49 +3,56 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from model_utils.contracts.attribution import Explaining, Quantity
-from model_utils.contracts.common import Encoded
+from model_utils.contracts.attribution import Parted, Quantity
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
-from model_utils.pair import Pair
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Tokens of the sequence's answer, by themselves or as one sum."""
+    """Tokens of one text's answer, whose values are summed in rows."""
 
-    numbers: np.ndarray
-    """(target,) int64; within the answer"""
     places: np.ndarray
     """(target,) int64; in the sequence"""
     ids: np.ndarray
     """(target,) int64"""
+    rows: np.ndarray
+    """(target,) int64; the row that each counts in, from 0 without gaps"""
     quantity: Quantity
-    against: int | None
+    against: int | None = None
     """id of the token that might have stood there instead"""
-    together: bool
 
     @property
-    def rows(self) -> int:
-        """How many values there are: one a target, or one for their sum."""
-        return 1 if self.together else len(self.places)
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(self.rows.max()) + 1
 
     @property
     def length(self) -> int:
         """How many tokens of the sequence can matter: those before the last target."""
         return int(self.places.max())
 
+    def ends(self) -> np.ndarray:
+        """(row,) int64; the place of each row's last target."""
+        found = np.zeros(self.count, dtype=np.int64)
+        np.maximum.at(found, self.rows, self.places)
+        return found
+
     def read(self, logits: torch.Tensor) -> torch.Tensor:
         """(text, row) float32; from the logits (text, target, vocabulary) float32 that choose each target."""
         values = self._values(logits, torch.as_tensor(self.ids, device=logits.device))
         if self.against is not None:
             values = values - self._values(logits, torch.full_like(torch.as_tensor(self.ids), self.against).to(logits.device))  # fmt: skip
-        return values.sum(dim=1, keepdim=True) if self.together else values
+        if np.array_equal(self.rows, np.arange(len(self.rows))):
+            return values
+        rows = torch.as_tensor(self.rows, device=values.device)
+        return values.new_zeros(len(values), self.count).index_add(1, rows, values)
 
     def _values(self, logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         places = ids.expand(len(logits), -1)[..., None]
@@ -58,30 +65,29 @@ class Target:
         return logs if self.quantity == "log-probability" else logs.exp()
 
 
-def target_of(pair: Pair[LanguageModel], sequence: Encoded, request: Explaining, together: bool) -> Target:
-    """Refused where the answer has no such token, or 'against' is not one other token."""
-    answer = sequence.positions("answer")
-    for number in request.targets:
-        if number >= len(answer):
-            raise Refused(
-                f"The answer has {len(answer)} tokens, numbered 0 to {len(answer) - 1}; there is no token {number}."
-            )
-    numbers = np.array(request.targets or range(len(answer)), dtype=np.int64)
-    places = answer[numbers]
-    against = None if request.against is None else _against(pair, sequence, int(places[0]), request.against)
-    return Target(numbers, places, sequence.ids[places], request.quantity, against, together)
+def target_of(text: Parted, quantity: Quantity, against: int | None = None) -> Target:
+    """What is explained in this text."""
+    places = text.sequence.positions("answer")[text.targets]
+    return Target(places, text.sequence.ids[places], text.rows, quantity, against)
 
 
-def _against(pair: Pair[LanguageModel], sequence: Encoded, place: int, given: str | int) -> int:
-    """The id of a token that is named by its text or its id, and that both models have."""
-    model, piece = pair.tuned, sequence.pieces[place]
+def check_numbers(numbers: Sequence[int], count: int) -> None:
+    """Refused where an answer of so many tokens has no token of these numbers."""
+    for number in numbers:
+        if number >= count:
+            raise Refused(f"The answer has {count} tokens, numbered 0 to {count - 1}; there is no token {number}.")
+
+
+def against_of(model: LanguageModel, text: Parted, given: str | int) -> int:
+    """The id of another token than the target, named by its text or its id; Refused where it is not one that the model has."""
+    place = int(text.sequence.positions("answer")[text.targets[0]])
+    piece = text.sequence.pieces[place]
     found = given if isinstance(given, int) else _one_token(model, given, piece)
-    for one in pair.sides:
-        if found >= one.facts.vocabulary:
-            raise Refused(
-                f"{one.facts.id} has {one.facts.vocabulary:,} tokens, numbered from 0; there is no token {found}."
-            )
-    if found == int(sequence.ids[place]):
+    if found >= model.facts.vocabulary:
+        raise Refused(
+            f"{model.facts.id} has {model.facts.vocabulary:,} tokens, numbered from 0; there is no token {found}."
+        )
+    if found == int(text.sequence.ids[place]):
         raise Refused(f"The target is {piece!r} itself; explain it against another token.")
     return found
 

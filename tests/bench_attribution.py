@@ -90,9 +90,23 @@ def _figures(specs: Specs, small: bool, smoke: bool, report: Polled) -> list[Fig
                 ratios = [1 / one for one in _ratios(together, peers.bare, runs)]
                 figures.append(Figure(f"one map of the whole answer, {name}, against one forward and backward", tuple(ratios), 1.15, "x"))  # fmt: skip
                 figures.append(Figure(f"peak memory of gradient x input, {name}", tuple(_above(gradient) for _ in range(3)), 1_000, "MB"))  # fmt: skip
+            if not small:
+                figures += _in_bfloat16(specs, texts, gradient, peers.gradient, report)
         if not small:
             figures.append(_growth(model, report))
     return figures
+
+
+def _in_bfloat16(specs: Specs, texts: Texts, exact: Callable[[], Any], peer: Callable[[], Any], report: Polled) -> list[Figure]:  # fmt: skip
+    """The model in bfloat16, which goes back through autograd, against the peer in float32: the speed is printed, and how alike the scores are held."""
+    half = specs.map(lambda spec: spec.model_copy(update={"dtype": "bfloat16"}))
+    with analyses.using(half, report) as pair:
+        rough = lambda: _one_side(pair.tuned, texts.request(), report)  # noqa: E731
+        alike = float(np.corrcoef(rough().ravel(), exact().ravel())[0, 1])
+        return [
+            _faster("gradient x input in bfloat16, M, against inseq's in float32 (printed)", rough, peer, 2, 0.0),
+            Figure("correlation of the bfloat16 scores with those in float32, M", (alike,), 0.998, "", at_least=True),
+        ]
 
 
 class _Said(list[Figure]):
@@ -106,14 +120,10 @@ class _Said(list[Figure]):
 def _one_side(model: Any, request: AttributionRequest, report: Polled) -> np.ndarray:
     """(target, part) scores of one model, by the very functions behind the analysis."""
     from model_utils import attribution as module
-    from model_utils.generation import shared_sequence
-    from model_utils.parts import parts_of
-    from model_utils.targets import target_of
+    from model_utils.texts import read
 
-    pair = Pair(model, model)
-    sequence = shared_sequence(pair, request, report)
-    parts, open_ = parts_of(sequence, request)
-    task = module.Task(model, sequence, target_of(pair, sequence, request, request.together), parts, open_, request, report)  # fmt: skip
+    given = read(Pair(model, model), request, request.together, report)
+    task = module.Task(model, given.texts.tuned, given.targets.tuned, request, report)
     *_, (_, found) = module.METHODS[request.method](task)
     return found.scores
 

@@ -10,7 +10,7 @@ from model_utils.contracts.ablation import Ablation
 from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
 from model_utils.contracts.attention import Attention, Reduction
-from model_utils.contracts.attribution import Attribution, Quantity
+from model_utils.contracts.attribution import Alignment, Attribution, Parted, Quantity
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     ROLES,
@@ -213,37 +213,54 @@ def ablation(
     )
 
 
-def attribution(
-    targets: tuple[int, ...] = (0,), quantity: Quantity = "logit", seed: int = 0, text: Encoded | None = None
-) -> Attribution:
-    """Random scores, zero at and after each target."""
+def text_of(text: Encoded | None = None, targets: tuple[int, ...] = (0,), together: bool = False) -> Parted:
+    """A text whose tokens are the parts."""
     text = text or sequence()
-    places = text.positions("answer")
-    chosen = np.array(targets or range(len(places)), dtype=np.int64)
-    scores = np.random.default_rng(seed).normal(size=(2, len(chosen), len(text))).astype(np.float32)
-    scores *= np.arange(len(text)) < places[chosen][:, None]
-    values = scores.sum(axis=-1)
+    chosen = np.array(targets or range(len(text.positions("answer"))), dtype=np.int64)
+    rows = np.zeros_like(chosen) if together else np.arange(len(chosen))
+    return Parted(text, np.arange(len(text)), (text.roles > 0) & ~text.special, chosen, rows)
+
+
+def attribution(
+    targets: tuple[int, ...] = (0,),
+    quantity: Quantity = "logit",
+    seed: int = 0,
+    text: Encoded | None = None,
+    alignment: Alignment = "tokens",
+    base: Parted | None = None,
+) -> Attribution:
+    """Random scores, zero at and after each target; `base`: what base reads where it is another text."""
+    tuned = text_of(text, targets)
+    texts = Pair(base or tuned, tuned)
+    random = np.random.default_rng(seed)
+    scores = texts.map(lambda one: _scores(one, random))
     return Attribution(
-        models(text.encoder_length > 0),
-        text,
-        "gradient x input",
-        quantity,
-        chosen,
-        Pair(values[0], values[1]),
-        Pair(scores[0], scores[1]),
-        np.arange(len(text)),
-        (text.roles > 0) & ~text.special,
+        models=models(tuned.sequence.encoder_length > 0),
+        texts=texts,
+        alignment=alignment,
+        method="gradient x input",
+        quantity=quantity,
+        values=scores.map(lambda one: one.sum(axis=-1)),
+        scores=scores,
     )
+
+
+def _scores(text: Parted, random: np.random.Generator) -> np.ndarray:
+    """(row, part) float32"""
+    ends = np.array([places.max() for places in text.places()])
+    scores = random.normal(size=(len(ends), len(text.open))).astype(np.float32)
+    return scores * (text.first_tokens() < ends[:, None])
 
 
 def faithfulness(request: FaithfulnessRequest, text: Encoded | None = None) -> Faithfulness:
     """Curves that fall, of base far below those of the random orders and of tuned among them."""
-    text, random = text or sequence(), np.random.default_rng(0)
+    random = np.random.default_rng(0)
+    read = text_of(text, request.targets, together=True)
     falls = np.linspace(0, -1, 1 + len(POINTS))
     others = falls + random.normal(scale=0.1, size=(request.orders, len(falls)))
-    judged = Pair(*(Judged(0.0, falls - low, falls[::-1], others, others[:, ::-1], (0.0, 1.0), 0.5) for low in (1.0, 0.0)))  # fmt: skip
     counts = np.arange(len(falls), dtype=np.int64)
-    return Faithfulness(models(text.encoder_length > 0), text, counts, int(counts[-1]), request.quantity, judged)
+    judged = Pair(*(Judged(counts, 0.0, falls - low, falls[::-1], others, others[:, ::-1], (0.0, 1.0), 0.5) for low in (1.0, 0.0)))  # fmt: skip
+    return Faithfulness(models(read.sequence.encoder_length > 0), Pair(read, read), "tokens", request.quantity, judged)
 
 
 def use(seed: int, count: int, reason: str = "") -> Use:
@@ -278,28 +295,27 @@ def agreement(request: AgreementRequest, text: Encoded | None = None) -> Agreeme
     """Scores of each method drawn at random, and made-up taus: symmetric, of each two methods the same but in tuned with the other sign."""
     like = attribution(request.targets, request.quantity, text=text)
     count, random = len(request.methods), np.random.default_rng(0)
-    scores = random.normal(size=(2, count, len(like.open))).astype(np.float32)
+    scores = random.normal(size=(2, count, len(like.texts.tuned.open))).astype(np.float32)
     taus = random.uniform(-1, 1, (count, count))
     taus = np.tril(taus, -1) + np.tril(taus, -1).T
     return Agreement(
-        like.models, like.sequence, request.quantity, like.targets, request.methods, Pair(scores[0], scores[1]),
-        Pair(taus + np.eye(count), np.eye(count) - taus), like.parts, like.open & (np.arange(len(like.open)) < 6),
+        like.models, like.texts, like.alignment, request.quantity, request.methods, Pair(scores[0], scores[1]),
+        Pair(taus + np.eye(count), np.eye(count) - taus),
     )  # fmt: skip
 
 
 def randomisation(request: RandomisationRequest, text: Encoded | None = None) -> Randomisation:
-    """A base whose scores fall to nothing, and a tuned model whose scores stay; every part counts, so that there is a verdict."""
-    like = attribution(request.targets, request.quantity, text=text)
-    shape = (LAYERS + 1, len(like.open))
+    """A base whose scores fall to nothing, and a tuned model whose scores stay; of parts enough for a verdict."""
+    like, enough = attribution(request.targets, request.quantity, text=text), text_of(sequence(PROMPT[:1] + (" word",) * 12), request.targets)  # fmt: skip
+    shape = (LAYERS + 1, len(enough.open))
 
     def shuffled(end: float) -> Shuffled:
         falls, ends = np.linspace(1, end, LAYERS + 1), np.full(request.draws, end)
         return Shuffled(np.zeros(LAYERS + 1, np.float32), np.zeros(shape, np.float32), falls, falls**2, ends, ends**2, request.draws)  # fmt: skip
 
     return Randomisation(
-        like.models, like.sequence, request.method, request.quantity, like.targets, like.parts,
-        np.ones(len(like.open), dtype=bool), Pair(shuffled(0.0), shuffled(0.9)),
-    )  # fmt: skip
+        like.models, Pair(enough, enough), request.method, request.quantity, Pair(shuffled(0.0), shuffled(0.9))
+    )
 
 
 def load_report(

@@ -50,9 +50,10 @@ def test_taus_are_symmetric_and_a_method_agrees_with_itself(found: Agreement):
 def test_taus_are_those_of_maps_made_one_by_one(found: Agreement, tiny_pair: Pair[Path]):
     """By scipy, over the open parts before the last target; without a sign only sizes can be compared."""
     maps = [run("attribution", tiny_pair, AttributionRequest(**SHARED, method=method)) for method in ALL]
-    before = np.arange(len(found.sequence)) < found.sequence.positions("answer")[-1]
-    chosen = maps[0].open & before
-    np.testing.assert_array_equal(found.compared, chosen)
+    text = found.texts.tuned
+    before = np.arange(len(text.sequence)) < text.sequence.positions("answer")[-1]
+    chosen = maps[0].texts.tuned.open & before
+    np.testing.assert_array_equal(text.compared, chosen)
     assert chosen.sum() > 10
     for side in ("base", "tuned"):
         scores = {method: one.totals()[side][chosen] for method, one in zip(ALL, maps, strict=True)}
@@ -79,7 +80,7 @@ def test_tau_b_counts_ties_in_the_denominator():
 
 
 def test_unrelated_orders_lie_within_the_stated_chance(found: Agreement):
-    count, random = int(found.compared.sum()), np.random.default_rng(0)
+    count, random = found.counts.tuned, np.random.default_rng(0)
     taus = [kendalltau(np.arange(count), random.permutation(count)).statistic for _ in range(1_000)]
     assert 0.92 < (np.abs(taus) <= found.chance).mean() < 0.98
 
@@ -95,7 +96,7 @@ def test_scores_that_are_all_alike_have_no_order(tmp_path: Path):
 def test_two_parts_have_no_order_worth_naming(tiny_pair: Pair[Path]):
     asked = AgreementRequest(**SHARED, granularity="span", spans=("Name", "animals"), answer_too=False)
     result = run("agreement", tiny_pair, asked)
-    assert result.compared.sum() == 2 and np.isnan(result.taus.base).all() and result.chance == 1
+    assert result.counts == Pair(2, 2) and np.isnan(result.taus.base).all() and result.chance == 1
     assert result.unknown() == (
         "2 parts of this text can be compared, and an order says something of at least 3; choose smaller parts or a longer instruction.",
     )
@@ -139,9 +140,9 @@ def test_methods_agree_on_what_the_induction_model_relies_on(tmp_path: Path):
     for operator in ("mask", "delete"):
         asked = AgreementRequest(**shared, methods=("occlusion", "Shapley values"), operator=operator)
         result = run("agreement", Pair(folder, folder), asked)
-        last = result.sequence.positions("answer")[7] - 1
+        last = result.texts.tuned.sequence.positions("answer")[7] - 1
         support = {last - 5, last - 4} | ({last} if operator == "delete" else set())
-        alone, together = np.where(result.compared, result.scores.tuned, 0)
+        alone, together = np.where(result.texts.tuned.compared, result.scores.tuned, 0)
         assert set(np.flatnonzero(np.abs(alone) > 1e-4)) == support
         assert np.argmax(alone[:last]) == np.argmax(together[:last]) == last - 4 and result.taus.tuned[0, 1] > 0.5
         kept[operator] = np.round(alone[:last], 1)
@@ -171,5 +172,7 @@ def test_result_goes_through_the_codec_and_its_tables_hold_it(found: Agreement):
     row = pairs[(pairs.method == "gradient norm") & (pairs.other == "occlusion")].iloc[0]
     assert (row.base, row.tuned) == (found.taus.base[1, 2], found.taus.tuned[1, 2])
     scores = found.scores_table()
-    assert len(scores) == found.compared.sum() and scores.shape[1] == 1 + 2 * len(ALL)
-    np.testing.assert_array_equal(scores["attention rollout, tuned (share)"], found.scores.tuned[4, found.compared])
+    assert len(scores) == found.counts.tuned and scores.shape[1] == 1 + 2 * len(ALL)
+    np.testing.assert_array_equal(
+        scores["attention rollout, tuned (share)"], found.scores.tuned[4, found.texts.tuned.compared]
+    )

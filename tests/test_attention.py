@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, XGLMConfig
 
 from model_utils import analyses, anatomy, attention, capture, codec
-from model_utils.contracts.attention import AttentionRequest, Own
-from model_utils.contracts.common import ModelSpec, ask
+from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.common import ModelSpec, Own, ask
 from model_utils.errors import Refused
 from model_utils.pair import Pair, Side
 from model_utils.reporting import Report

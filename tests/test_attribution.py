@@ -39,7 +39,7 @@ def request(text: str = "Name 漢字 three 🎉 e\u0301 animals.", **fields) -> 
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_scores_are_those_of_one_backward_for_each_target(tiny_pair: Pair[Path], quantity: str):
     result = run("attribution", tiny_pair, request(quantity=quantity))
-    ids, answer = result.sequence.ids.tolist(), result.sequence.positions("answer")
+    ids, answer = result.texts.tuned.sequence.ids.tolist(), result.texts.tuned.sequence.positions("answer")
     for (_, scores), (_, folder) in zip(result.scores.items(), tiny_pair.items(), strict=True):
         module = AutoModelForCausalLM.from_pretrained(folder)
         slow = np.stack([oracles.gradient_x_input(module, ids, position, quantity) for position in answer])
@@ -48,7 +48,7 @@ def test_scores_are_those_of_one_backward_for_each_target(tiny_pair: Pair[Path],
 
 def test_values_are_the_models_own(tiny_pair: Pair[Path]):
     result = run("attribution", tiny_pair, request(quantity="log-probability"))
-    ids, answer = result.sequence.ids, result.sequence.positions("answer")
+    ids, answer = result.texts.tuned.sequence.ids, result.texts.tuned.sequence.positions("answer")
     for (_, values), (_, folder) in zip(result.values.items(), tiny_pair.items(), strict=True):
         expected = oracles.log_probs(AutoModelForCausalLM.from_pretrained(folder), ids)[answer - 1, ids[answer]]
         np.testing.assert_allclose(values, expected, atol=1e-5)
@@ -56,7 +56,7 @@ def test_values_are_the_models_own(tiny_pair: Pair[Path]):
 
 def test_nothing_flows_back_from_the_target_itself_or_after_it(tiny_pair: Pair[Path]):
     result = run("attribution", tiny_pair, request())
-    for row, position in enumerate(result.sequence.positions("answer")):
+    for row, position in enumerate(result.texts.tuned.sequence.positions("answer")):
         for _, scores in result.scores.items():
             assert (scores[row, position:] == 0).all() and (scores[row, :position] != 0).any()
 
@@ -72,7 +72,10 @@ def test_score_of_a_sum_is_the_sum_of_scores(tiny_pair: Pair[Path]):
     """The reason why totals may be shown for a span: the gradient of a sum of logits."""
     result = run("attribution", tiny_pair, request())
     module = AutoModelForCausalLM.from_pretrained(tiny_pair.tuned)
-    positions, ids = torch.tensor(result.sequence.positions("answer")), torch.tensor(result.sequence.ids)
+    positions, ids = (
+        torch.tensor(result.texts.tuned.sequence.positions("answer")),
+        torch.tensor(result.texts.tuned.sequence.ids),
+    )
     embeddings = module.get_input_embeddings()(ids[None]).detach().requires_grad_()
     module(inputs_embeds=embeddings).logits[0, positions - 1, ids[positions]].sum().backward()
     np.testing.assert_allclose(result.totals().tuned, (embeddings.grad * embeddings)[0].sum(-1).detach(), atol=1e-4)
@@ -107,7 +110,7 @@ def test_linear_function_is_explained_exactly(tmp_path: Path):
     save_file(silenced, folder / "model.safetensors", metadata={"format": "pt"})
     result = run("attribution", Pair(folder, folder), request(format="plain", targets=(2,)))
     assert np.abs(result.scores.base).max() < 1e-3 * abs(result.values.base[0])
-    others = np.delete(result.scores.base[0], result.sequence.positions("answer")[2] - 1)
+    others = np.delete(result.scores.base[0], result.texts.tuned.sequence.positions("answer")[2] - 1)
     assert (others == 0).all()
 
 
@@ -146,7 +149,7 @@ def test_slopes_of_a_sure_answer_are_no_rounding(quantity: Quantity, gap: float)
     """The embedded tuned model writes tokens of probability 1 - 1e-6; there the slope at the token itself was 1 minus a float32 next to
     1, and the words with the largest scores were other ones than with more digits."""
     logits = torch.tensor([[gap, 0.3, -1.0, 0.0, 0.7]])
-    target = Target(np.array([0]), np.array([9]), np.array([0]), quantity, against=None, together=False)
+    target = Target(np.array([9]), np.array([0]), np.array([0]), quantity)
 
     def slopes(dtype: torch.dtype) -> np.ndarray:
         read = logits.to(dtype)[None].requires_grad_()
@@ -193,7 +196,7 @@ def test_swapping_the_sides_swaps_the_scores_and_one_row_is_the_sum_of_all(tiny_
     result, other = run("attribution", tiny_pair, asked), run("attribution", tiny_pair.swap(), asked)
     np.testing.assert_array_equal(result.scores.base, other.scores.tuned)
     summed = run("attribution", tiny_pair, asked.model_copy(update={"together": True}))
-    assert summed.scores.tuned.shape[0] == 1 and len(summed.rows()[0]) == 4
+    assert summed.scores.tuned.shape[0] == 1 and len(summed.texts.tuned.places()[0]) == 4
     whole = result.totals().tuned
     if method not in ("gradient norm", "sparse surrogate"):  # lengths and a LASSO do not add up
         np.testing.assert_allclose(summed.scores.tuned[0], whole, atol=2e-5 * max(1, np.nanmax(np.abs(whole))))
@@ -204,12 +207,20 @@ def test_integrated_gradients_are_those_of_one_pass_after_another_and_add_up(tin
     asked = request(method="integrated gradients", quantity=quantity, steps=60, targets=(1, 3), baseline=20)
     result = run("attribution", tiny_pair, asked)
     module = AutoModelForCausalLM.from_pretrained(tiny_pair.tuned).eval()
-    slow = oracles.integrated_gradients(module, result.sequence.ids, result.rows()[1][0], quantity, 20, result.open, 60)
+    slow = oracles.integrated_gradients(
+        module,
+        result.texts.tuned.sequence.ids,
+        result.texts.tuned.places()[1][0],
+        quantity,
+        20,
+        result.texts.tuned.open,
+        60,
+    )
     found = np.nan_to_num(result.scores.tuned[1])
     np.testing.assert_allclose(found, slow, atol=2e-4 * np.abs(slow).max())
     error, rest = result.completeness_error().tuned, result.rest.tuned
     assert (np.abs(error) <= 0.01 * np.abs(result.values.tuned - rest).max()).all()
-    assert np.isnan(result.scores.tuned[:, ~result.open]).all()
+    assert np.isnan(result.scores.tuned[:, ~result.texts.tuned.open]).all()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
@@ -220,11 +231,11 @@ def test_captum_says_the_same(tmp_path: Path, architecture: str):
     results = {method: run("attribution", pair, request(method=method, **shared)) for method in METHODS[:4]}
     result = results["occlusion"]
     module = AutoModelForCausalLM.from_pretrained(pair.tuned, attn_implementation="eager").eval().requires_grad_(False)
-    ids, place = torch.as_tensor(result.sequence.ids)[None], int(result.rows()[0][0])
+    ids, place = torch.as_tensor(result.texts.tuned.sequence.ids)[None], int(result.texts.tuned.places()[0][0])
     table = module.get_input_embeddings()
     with torch.no_grad():
         ends, mean = table(ids), table(torch.arange(table.weight.shape[0])).mean(0)
-    begins = torch.where(torch.as_tensor(result.open)[None, :, None], mean, ends)
+    begins = torch.where(torch.as_tensor(result.texts.tuned.open)[None, :, None], mean, ends)
 
     def explained(embeddings: torch.Tensor) -> torch.Tensor:
         logs = torch.log_softmax(module(inputs_embeds=embeddings, use_cache=False).logits[:, place - 1], dim=-1)
@@ -242,7 +253,7 @@ def test_captum_says_the_same(tmp_path: Path, architecture: str):
         found = results[method].scores.tuned[0]
         known = ~np.isnan(found)
         np.testing.assert_allclose(found[known], expected[known], atol=1e-4 * np.abs(expected).max(), err_msg=method)
-    assert np.isnan(results["integrated gradients"].scores.tuned[0, ~result.open]).all()
+    assert np.isnan(results["integrated gradients"].scores.tuned[0, ~result.texts.tuned.open]).all()
 
 
 def test_the_zero_baseline_of_a_model_with_rms_norms_is_warned_of(tiny_pair: Pair[Path], tmp_path: Path):
@@ -262,7 +273,7 @@ def test_a_contrast_is_the_difference_of_both_tokens_scores(tiny_pair: Pair[Path
         other = request(method=method, quantity="logit", targets=(2,), answer_ids=(20, 30, 33, 50))
         parts = [run("attribution", tiny_pair, one).scores.tuned for one in (asked, other)]
         np.testing.assert_allclose(against.scores.tuned, parts[0] - parts[1], atol=1e-5)
-        assert against.against == 33
+        assert against.against == Pair(33, 33)
 
 
 @pytest.mark.parametrize(
@@ -312,11 +323,14 @@ def test_nothing_is_scored_that_the_target_cannot_see(tiny_pair: Pair[Path], met
     """Exactly 0, also where a fit would find something in noise, and where another row sees it."""
     shapley = {"granularity": "span", "spans": ("three", "animals")} if method == "Shapley values" else {}
     result = run("attribution", tiny_pair, request(method=method, steps=3, **shapley))
-    for row, position in enumerate(result.sequence.positions("answer")):
-        later = result.scores.tuned[row, result.parts[position:]]
-        assert (later[result.open[result.parts[position:]]] == 0).all(), method
-        seen = result.scores.tuned[row, result.parts[:position]]
-        assert np.isfinite(seen[result.open[result.parts[:position]]]).all() and (np.nan_to_num(seen) != 0).any()
+    for row, position in enumerate(result.texts.tuned.sequence.positions("answer")):
+        later = result.scores.tuned[row, result.texts.tuned.parts[position:]]
+        assert (later[result.texts.tuned.open[result.texts.tuned.parts[position:]]] == 0).all(), method
+        seen = result.scores.tuned[row, result.texts.tuned.parts[:position]]
+        assert (
+            np.isfinite(seen[result.texts.tuned.open[result.texts.tuned.parts[:position]]]).all()
+            and (np.nan_to_num(seen) != 0).any()
+        )
 
 
 def test_integrated_gradients_that_miss_their_sum_say_so(tiny_pair: Pair[Path]):
@@ -331,13 +345,13 @@ def test_integrated_gradients_that_miss_their_sum_say_so(tiny_pair: Pair[Path]):
 
 def test_the_format_is_counted_apart_and_only_the_format(tiny_pair: Pair[Path]):
     whole = run("attribution", tiny_pair, request())
-    fixed = (whole.sequence.roles == ROLES.index("template")) | whole.sequence.special
+    fixed = (whole.texts.tuned.sequence.roles == ROLES.index("template")) | whole.texts.tuned.sequence.special
     totals = np.abs(whole.totals().tuned)
     assert whole.share_apart().tuned == pytest.approx(totals[fixed].sum() / totals.sum(), rel=1e-5)
     for fields in ({"answer_too": False}, {"granularity": "span", "spans": ("three",)}):
         other = run("attribution", tiny_pair, request(**fields))
         assert other.share_apart().tuned == pytest.approx(whole.share_apart().tuned, rel=1e-4)
-        assert np.isnan(other.open_totals().tuned[~other.open]).all()
+        assert np.isnan(other.open_totals().tuned[~other.texts.tuned.open]).all()
     assert np.isnan(run("attribution", tiny_pair, request(method="occlusion")).share_apart().tuned)
 
 
@@ -363,7 +377,7 @@ def test_rollout_rows_are_shares(tiny_pair: Pair[Path]):
     result = run("attribution", tiny_pair, request(method="attention rollout"))
     np.testing.assert_allclose(result.scores.tuned.sum(axis=1), 1, atol=1e-5)
     maps = run("attention", tiny_pair, AttentionRequest(messages=request().messages, answer_ids=(20, 30, 40, 50), reduction="rollout"))  # fmt: skip
-    rows = maps.weights.tuned[0, result.sequence.positions("answer") - 1]
+    rows = maps.weights.tuned[0, result.texts.tuned.sequence.positions("answer") - 1]
     np.testing.assert_allclose(result.scores.tuned, rows, atol=1e-6)
 
 
@@ -398,7 +412,7 @@ def test_the_induction_model_leans_on_the_three_tokens_of_its_mechanism(tmp_path
     answer = tuple(int(one) for one in [*tokens, *tokens])
     asked = AttributionRequest(messages=ask("q"), format="plain", answer_ids=answer, method="occlusion", quantity="log-probability", targets=(12,))  # fmt: skip
     result = run("attribution", Pair(folder, folder), asked)
-    places = result.sequence.positions("answer")
+    places = result.texts.tuned.sequence.positions("answer")
     scores = np.abs(np.nan_to_num(result.scores.tuned[0]))
     support = {int(places[12] - 1), int(places[12] - 8), int(places[12] - 9)}
     assert set(np.flatnonzero(scores > 1e-4)) == support
@@ -412,7 +426,9 @@ def test_partial_results_come_side_after_side_and_end_as_the_whole(tiny_pair: Pa
             shown.extend([snapshot] if isinstance(snapshot, Attribution) else [])
 
     result = run("attribution", tiny_pair, request(method="occlusion"), Watcher())
-    assert np.isnan(shown[0].scores.tuned).all() and not np.isnan(shown[0].scores.base[:, result.open]).all()
+    assert (
+        np.isnan(shown[0].scores.tuned).all() and not np.isnan(shown[0].scores.base[:, result.texts.tuned.open]).all()
+    )
     np.testing.assert_array_equal(shown[-1].scores.tuned, result.scores.tuned)
     known = [np.isfinite(np.concatenate(one.scores.sides)).sum() for one in shown]
     assert known == sorted(known)

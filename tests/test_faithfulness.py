@@ -18,7 +18,6 @@ from model_utils.contracts.faithfulness import ORDERS, POINTS, SHARES, Faithfuln
 from model_utils.errors import Refused
 from model_utils.faithfulness import Texts
 from model_utils.pair import Pair
-from model_utils.parts import parts_of
 from model_utils.reporting import Report
 from tests.induction import induction_gpt2
 from tests.models import run
@@ -31,7 +30,9 @@ SHARED = {"messages": ask(TEXT), "answer_ids": (20, 30, 40), "quantity": "log-pr
 def judged(whole: float, deletion: list[float], random: np.ndarray) -> Judged:
     """Curves whose points of `SHARES` are all alike."""
     flat = lambda values: np.repeat(np.atleast_1d(values)[..., None], 1 + len(POINTS), axis=-1)  # noqa: E731
-    return Judged(whole, flat(deletion)[0], flat(deletion)[0], flat(random), flat(random), None, None)
+    return Judged(
+        np.arange(1 + len(POINTS)), whole, flat(deletion)[0], flat(deletion)[0], flat(random), flat(random), None, None
+    )
 
 
 def test_the_verdict_counts_random_orders_that_do_as_well():
@@ -67,7 +68,7 @@ def test_there_is_no_verdict_before_every_order_is_measured():
 def test_comprehensiveness_and_sufficiency_are_means_over_their_shares():
     curve = np.array([5.0, 4, 3, 2, 1, 0, -7, -9])
     nothing = np.full((3, len(curve)), np.nan)
-    one = Judged(5.0, curve, curve + 1, nothing, nothing, None, None)
+    one = Judged(np.arange(8), 5.0, curve, curve + 1, nothing, nothing, None, None)
     assert one.comprehensiveness == 5 - np.mean(curve[1:6]) and one.sufficiency == one.comprehensiveness - 1
     assert len(one.random_comprehensiveness) == 0 and one.p == 1, "nothing was measured yet"
 
@@ -110,8 +111,7 @@ def test_each_point_takes_its_share_of_the_parts_and_at_least_one(parts: int):
 def asked(scores: Callable[[int], np.ndarray], tiny_pair: Pair[Path], **fields) -> FaithfulnessRequest:
     """A request with as many scores as the text has parts."""
     shared = {**SHARED, "granularity": "word", **fields}
-    sequence = run("attribution", tiny_pair, AttributionRequest(**shared, method="gradient norm")).sequence
-    count = len(parts_of(sequence, AttributionRequest(**shared))[1])
+    count = len(run("attribution", tiny_pair, AttributionRequest(**shared, method="gradient norm")).texts.tuned.open)
     made = tuple(scores(count).tolist())
     return FaithfulnessRequest(**shared, scores=Pair(made, made))
 
@@ -166,7 +166,7 @@ def test_random_scores_are_called_better_than_chance_at_the_nominal_rate(tiny_pa
 
 def test_equal_scores_are_no_order_of_the_text(tiny_pair: Pair[Path]):
     """The first words must not win by standing first."""
-    order = faithfulness._ranked(np.zeros(9), np.arange(1, 9), np.random.default_rng(0).permutation(9))
+    order = faithfulness._ranked(np.zeros(9), np.arange(1, 9), np.random.default_rng(0).permutation(8))
     assert sorted(order) == list(range(1, 9)) and list(order) != list(range(1, 9))
     result = run("faithfulness", tiny_pair, asked(np.zeros, tiny_pair))
     assert result.identical and 0 <= result.judged.base.percentile <= 100

@@ -189,7 +189,7 @@ def test_attribution_bars_are_the_summed_scores_in_the_colour_of_their_side(dark
     result = results.attribution(targets=())
     fig = attribution.figure(result, dark)
     for trace, (side, totals) in zip(fig.data, result.totals().items(), strict=True):
-        np.testing.assert_array_equal(trace.x, totals[trace.customdata])
+        np.testing.assert_array_equal(trace.x, totals[np.array(trace.customdata, dtype=int)])
         assert trace.marker.color == theme.palette(dark).sides[side]
 
 
@@ -205,10 +205,10 @@ def test_swapping_the_sides_mirrors_the_attribution():
 
 def test_the_strongest_come_first_and_zeros_not_at_all():
     result = results.attribution(targets=(1,))
-    ranked = attribution.strongest(result.totals(), count=100)
-    magnitude = np.maximum(*(np.abs(totals) for _, totals in result.totals().items()))
+    ranked = attribution.strongest(result.table(), count=100)["tuned_position"].to_numpy(dtype=int)
+    magnitude = np.nan_to_num(np.maximum(*(np.abs(totals) for totals in result.open_totals().sides)))
     assert list(magnitude[ranked]) == sorted(magnitude, reverse=True)[: len(ranked)]
-    assert ranked.max() < result.sequence.positions("answer")[1]
+    assert ranked.max() < result.texts.tuned.length
 
 
 def test_the_strip_limit_holds_every_value_shown():
@@ -244,11 +244,11 @@ def test_every_figure_is_plain_json():
 def test_what_changed_most_comes_first_and_swapping_the_sides_only_turns_the_signs():
     result = results.attribution(targets=())
     table = attribution.most_changed(result)
-    assert sorted(table["position"]) == np.flatnonzero(result.open).tolist()
+    assert sorted(table["tuned_position"]) == np.flatnonzero(result.texts.tuned.open).tolist()
     assert (table["difference"].abs().diff().dropna() <= 0).all()
     np.testing.assert_allclose(table["difference"], table["tuned"] - table["base"], rtol=1e-6)
     other = attribution.most_changed(swapped_attribution(result))
-    assert other["position"].tolist() == table["position"].tolist()
+    assert other["tuned_position"].tolist() == table["tuned_position"].tolist()
     np.testing.assert_array_equal(other["difference"], -table["difference"])
     unknown = replace(result, scores=result.scores.map(lambda scores: scores * np.nan))
     assert attribution.most_changed(unknown).empty
@@ -257,8 +257,9 @@ def test_what_changed_most_comes_first_and_swapping_the_sides_only_turns_the_sig
 def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_sides():
     result = results.attribution(targets=())
     base, tuned, change = attribution.matrix(result).data
-    places = result.sequence.positions("answer")
-    shown = np.flatnonzero(result.open[: places[-1]])
+    text = result.texts.tuned
+    places = text.sequence.positions("answer")
+    shown = np.flatnonzero(text.open[: places[-1]])
     assert 0 < len(shown) < places[-1], "the format stays apart"
     ahead = shown >= places[:, None]
     assert ahead.any() and np.isnan(base.z[ahead]).all(), "what comes later has no score"
@@ -266,6 +267,41 @@ def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_side
     np.testing.assert_array_equal(change.z, tuned.z - base.z)
     assert base.zmax == tuned.zmax == change.zmax == -change.zmin
     np.testing.assert_array_equal(attribution.matrix(swapped_attribution(result)).data[2].z, -change.z)
+
+
+OTHER = ("What", " is", " it", "?")
+"""A prompt of base's own."""
+
+
+def test_texts_of_their_own_have_bars_and_maps_of_their_own_and_no_difference():
+    base = results.text_of(results.sequence(OTHER, ("No", "<|end|>")), ())
+    result = results.attribution(targets=(), alignment="none", base=base)
+    bars = attribution.figure(result).data
+    for trace, side in zip(bars, SIDES, strict=True):
+        known = np.isfinite(trace.x)
+        np.testing.assert_array_equal(
+            trace.x[known], result.totals()[side][np.array(trace.customdata)[known].astype(int)]
+        )
+        np.testing.assert_array_equal(known, [one is not None for one in trace.customdata])
+    assert (np.isfinite(bars[0].x) != np.isfinite(bars[1].x)).all(), "a bar is of one text"
+    maps = attribution.matrix(result).data
+    assert [one.z.shape for one in maps] == [(2, 4), (3, 7)] and maps[0].zmax == maps[1].zmax
+    assert attribution.most_changed(result).empty
+
+
+def test_pieces_of_the_same_characters_share_a_bar_and_have_a_difference():
+    """Base reads another format around the same words, so that equal parts stand at other places."""
+    asked = ("<|begin|>", "<|user|>", *results.PROMPT[1:])
+    text = results.sequence(asked)
+    text = replace(text, roles=np.where(np.arange(len(text)) == 1, 0, text.roles).astype(np.uint8))
+    result = results.attribution(targets=(1,), alignment="characters", base=results.text_of(text, (1,)))
+    assert result.texts.base.open.sum() == result.texts.tuned.open.sum()
+    chosen = attribution.strongest(result.table())
+    assert (chosen["base_position"] == chosen["tuned_position"] + 1).all() and np.isfinite(chosen["difference"]).all()
+    np.testing.assert_allclose(chosen["difference"], chosen["tuned"] - chosen["base"], rtol=1e-5)
+    base, tuned, change = attribution.matrix(result).data
+    np.testing.assert_array_equal(change.z, tuned.z - base.z)
+    np.testing.assert_array_equal(np.array(base.x), np.array(tuned.x) + 1)
 
 
 @DARK

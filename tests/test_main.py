@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
-from model_utils.contracts.attention import Own
-from model_utils.contracts.common import Message, ModelSpec, Request, Sampling, ask
+from model_utils.contracts.attribution import OwnText
+from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.survey import SurveyRequest
@@ -73,6 +73,16 @@ def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
     assert done.exit_code == 0, done.output
     expected = analyses.execute(kind, specs_of(tiny_pair), request_of(kind, "Say 漢字 🎉", **FIELDS[kind]))
     assert without_seconds(codec.decode(done.stdout)) == without_seconds(expected)
+
+
+def test_each_side_explains_its_own_answer_where_that_is_asked(tiny_pair: Pair[Path]):
+    flags = ["--target", 0, "--own-format", "plain", "--own-target", 1]
+    done = call("attribution", "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *flags, pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    asked = request_of("attribution", "Say 漢字 🎉", targets=(0,), own=OwnText(format="plain", targets=(1,)))
+    assert done.stdout.strip() == codec.encode(analyses.execute("attribution", specs_of(tiny_pair), asked))
+    alone = call("attribution", "--instruction", "Say", "--own-target", 1, pair=tiny_pair)
+    assert alone.exit_code == 2 and "give both" in alone.output
 
 
 def test_every_analysis_is_a_verb():

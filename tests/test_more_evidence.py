@@ -174,8 +174,8 @@ def test_every_method_has_a_cost():
     like = results.attribution()
     for method in METHODS:
         assert readings(method, AGREED, like) >= 2
-    first = replace(like, targets=np.array([0]))
-    seen = like.open & (np.unique(like.parts, return_index=True)[1] < like.sequence.positions("answer")[0])
-    assert readings("occlusion", AGREED, first) == seen.sum() + 1 < like.open.sum() + 1, (
+    first, text = results.attribution(targets=(0,)), like.texts.tuned
+    seen = text.open & (text.first_tokens() < text.sequence.positions("answer")[0])
+    assert readings("occlusion", AGREED, first) == seen.sum() + 1 < text.open.sum() + 1, (
         "what comes after a target is never taken away"
     )

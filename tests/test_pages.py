@@ -18,16 +18,15 @@ from dashboard.figures import attribution, layers
 from dashboard.figures.atlas import SHOWN
 from dashboard.figures.attention import NO_DIFFERENCE
 from dashboard.session import compute, selection, visits
-from dashboard.widgets import causal_check, cost, evidence, heads, score_matrix
+from dashboard.widgets import causal_check, cost, evidence, heads, reliance, score_matrix
 from dashboard.widgets.heads import REDUCED_WORDS
 from dashboard.widgets.map_canvas import MapView
 from dashboard.widgets.overview import headline, strongest
 from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.atlas import Atlas
-from model_utils.contracts.attention import Own
 from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method
-from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Request, Specs
+from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Own, Request, Specs
 from model_utils.contracts.common import ask as messages_of
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import Generation
@@ -130,7 +129,11 @@ def inside(kind: str, request: Any, text: Encoded) -> Any:
         return results.agreement(request, text)
     if kind == "randomisation":
         return results.randomisation(request, text)
-    return replace(results.attribution(request.targets, request.quantity, text=text), method=request.method)
+    alignment, base = "tokens", None
+    if request.own is not None:
+        alignment, base = "none", results.text_of(results.sequence(("<|begin|>", "Hm"), ("No", "<|end|>")), request.own.targets)  # fmt: skip
+    found = results.attribution(request.targets, request.quantity, text=text, alignment=alignment, base=base)
+    return replace(found, method=request.method)
 
 
 def encoder_decoder(kind: str, request: Any) -> FakeJob:
@@ -1103,10 +1106,11 @@ def test_enough_parts_or_a_verdict_that_is_reached_need_no_better_parts():
     asked = FaithfulnessRequest(messages=messages_of("a"), scores=Pair((1.0,), (1.0,)))
     few = results.faithfulness(asked)
     assert not few.judged.tuned.better_than_chance and evidence.few_parts(few, "sentence")
-    assert evidence.few_parts(replace(few, parts=20), "sentence") is None
+    many = few.judged.map(lambda one: replace(one, counts=np.append(one.counts[:-1], 20)))
+    assert evidence.few_parts(replace(few, judged=many), "sentence") is None
     assert evidence.few_parts(replace(few, judged=Pair(few.judged.base, few.judged.base)), "sentence") is None
-    blind = replace(few.judged.tuned, twins=0.25)
-    assert not blind.tells and evidence.few_parts(replace(few, parts=20, judged=Pair(blind, blind)), "word")
+    blind = replace(many.tuned, twins=0.25)
+    assert not blind.tells and evidence.few_parts(replace(few, judged=Pair(blind, blind)), "word")
 
 
 def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engine: FakeEngine):
@@ -1130,7 +1134,7 @@ def test_what_changed_most_between_the_models_is_listed_and_nothing_where_they_a
     page = go(ask(app), "attribution")
     (listed,) = [frame.value for frame in page.dataframe if "difference" in frame.value]
     table = attribution.most_changed(done("attribution", engine.asked("attribution")[-1]).result)
-    assert listed["at"].tolist() == table["position"].tolist() and "do not read this order" in words(page)
+    assert listed["at"].tolist() == table["tuned_position"].tolist() and "do not read this order" in words(page)
     made = engine.make
 
     def alike(kind: str, request: Any) -> FakeJob:
@@ -1164,21 +1168,60 @@ def test_a_selected_token_is_shown_alone_among_the_whole_answer_and_the_sum_come
 
 def test_the_rows_of_an_attribution_add_up_to_the_sum_that_is_shown_without_one():
     result = results.attribution(targets=())
-    rows = [score_matrix.one_row(result, row) for row in range(len(result.targets))]
+    rows = [score_matrix.one_row(result, row) for row in range(len(result.values.tuned))]
     for side in SIDES:
         np.testing.assert_allclose(sum(one.totals()[side] for one in rows), result.totals()[side], rtol=1e-5)
-    assert [one.rows()[0].tolist() for one in rows] == [row.tolist() for row in result.rows()]
+    found = [one.texts.tuned.places()[0].tolist() for one in rows]
+    assert found == [places.tolist() for places in result.texts.tuned.places()]
 
 
 def test_the_pin_of_the_matrix_is_a_cell_of_it_in_the_row_of_the_selected_token():
     result = results.attribution(targets=())
-    axes = score_matrix.axes_of(result)
-    for row, token in enumerate(result.targets.tolist()):
+    axes, targets = score_matrix.axes_of(result.texts.tuned), result.texts.tuned.targets
+    for row, token in enumerate(targets.tolist()):
         for column in (None, 0, int(axes.keys[-1]), 10_000):
             cell = score_matrix.cell_of(result, row, column)
             assert cell[0] == token and axes.hold(*cell)
         assert score_matrix.cell_of(result, row, int(axes.keys[-1]))[1] == axes.keys[-1], "the column stays"
-    assert [axes.row_pieces[token] for token in result.targets] == list(results.ANSWER)
+    assert [axes.row_pieces[token] for token in targets] == list(results.ANSWER)
+
+
+def test_each_models_own_text_has_its_own_answer_to_pick_from_and_no_difference(app: AppTest, engine: FakeEngine):
+    page = go(ask(app), "attribution")
+    assert "tuned - base" in "".join(written(page))
+    checked(page.toggle(key="own-texts").set_value(True).run())
+    asked = engine.asked("attribution")[-1]
+    assert asked.own is not None and asked.own.targets == (0,) and asked.own.format == "few-shot"
+    assert asked.own.answer_ids == tuple(results.generation().answers.base.answer.ids.tolist())
+    said = words(page)
+    assert "Each model reads its own prompt and answer here" in said and "tuned - base" not in "".join(written(page))
+    assert "token 0 of the answer, 'No', in base, and of token 0 of the answer, 'Par', in tuned" in said.replace(chr(92), "")  # fmt: skip
+    assert not [frame for frame in page.dataframe if "difference" in frame.value]
+    assert engine.asked("faithfulness")[-1].own.targets == (0,)
+    kept(page).other_token = 1
+    checked(page.run())
+    assert engine.asked("attribution")[-1].own.targets == (1,)
+    kept(page).other_token = 99
+    checked(page.run())
+    last = len(asked.own.answer_ids) - 1
+    assert engine.asked("attribution")[-1].own.targets == (last,), "no token beyond the answer"
+    checked(page.segmented_control(key="extent").set_value("the whole answer").run())
+    assert engine.asked("attribution")[-1].own.targets == () == engine.asked("attribution")[-1].targets
+    checked(page.toggle(key="own-texts").set_value(False).run())
+    assert engine.asked("attribution")[-1].own is None and "tuned - base" in "".join(written(page))
+
+
+def test_hovering_says_both_scores_of_a_part_that_both_texts_have_and_else_its_own():
+    alike = results.attribution()
+    for side in SIDES:
+        (one,) = {len(numbers) for numbers in reliance._numbers(alike, side)}
+        assert one == 3
+    base = results.text_of(results.sequence(("<|begin|>", "Hm"), ("No",)))
+    apart = results.attribution(alignment="none", base=base)
+    for side in SIDES:
+        found = reliance._numbers(apart, side)
+        assert [list(numbers) for numbers in found] == [[side]] * len(apart.texts[side].open)
+        np.testing.assert_allclose([numbers[side] for numbers in found], apart.totals()[side])
 
 
 def test_passages_as_long_as_a_link_can_hold_break_nothing(app: AppTest, engine: FakeEngine):

@@ -59,7 +59,7 @@ def test_nothing_shuffled_is_the_map_of_the_page_and_alike_to_itself(found: Rand
         assert one.rhos[0] == one.size_rhos[0] == pytest.approx(1)
         assert one.finished and len(one.rhos) == 3 and len(one.end_rhos) == DRAWS
         assert one.end_rhos[0] == one.rhos[-1] and len(set(one.end_rhos)) == DRAWS
-        expected = spearmanr(one.scores[0][found.compared], one.scores[1][found.compared]).statistic
+        expected = spearmanr(*one.scores[:2, found.texts[side].compared]).statistic
         assert one.rhos[1] == pytest.approx(expected)
 
 
@@ -126,7 +126,7 @@ def test_every_architecture_is_shuffled_and_gets_its_bits_back(tmp_path: Path, a
     result = run("randomisation", folders, RandomisationRequest(messages=ask("Name three animals."), format="plain", answer_ids=(40, 41, 42)))  # fmt: skip
     for side, one in result.shuffled.items():
         assert not changed(models[side], before[side]) and len(one.rhos) == models[side].facts.layers + 1
-        assert np.isfinite(one.scores[:, result.compared]).all() and (one.values[1:] != one.values[0]).all()
+        assert np.isfinite(one.scores[:, result.texts.tuned.compared]).all() and (one.values[1:] != one.values[0]).all()
     assert ("encoder" in result.notes[0]) == (architecture in architectures.ENCODER_DECODER)
 
 
@@ -250,7 +250,8 @@ def judged(rho: float, size: float, parts: int = LEAST_PARTS, drawn: int = DRAWS
     """All draws alike, in both models."""
     made = results.randomisation(asked())
     one = replace(made.shuffled.base, end_rhos=np.full(DRAWS, rho), end_size_rhos=np.full(DRAWS, size), drawn=drawn)
-    return replace(made, compared=np.arange(20) < parts, shuffled=Pair(one, one))
+    text = results.text_of(results.sequence(results.PROMPT[:1] + (" word",) * parts))
+    return replace(made, texts=Pair(text, text), shuffled=Pair(one, one))
 
 
 @pytest.mark.parametrize(

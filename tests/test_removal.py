@@ -13,16 +13,13 @@ import numpy as np
 import pytest
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from model_utils import removal
+from model_utils import removal, texts
 from model_utils.contracts.attribution import OPERATORS, SHAPLEY_PARTS, AttributionRequest, Operator
 from model_utils.contracts.common import ask
 from model_utils.errors import Refused
-from model_utils.generation import shared_sequence
 from model_utils.pair import Pair
-from model_utils.parts import parts_of
 from model_utils.removal import Found, Removal
 from model_utils.reporting import Report
-from model_utils.targets import target_of
 from tests import architectures, oracles
 from tests.models import loaded
 
@@ -35,7 +32,7 @@ class Known:
 
     def __init__(self, parts: int, function: Callable[[np.ndarray], np.ndarray], targets: int = 1) -> None:
         self.function, self.count, self.open = function, parts + 1, np.arange(1, parts + 1)
-        self.target = SimpleNamespace(rows=1, together=True, places=np.arange(targets))
+        self.target = SimpleNamespace(count=1, rows=np.zeros(targets, dtype=int))
         self.unseen = np.zeros((1, self.count), dtype=bool)
         self.reads = 0
 
@@ -118,7 +115,9 @@ def test_the_surrogate_of_a_difference_is_the_difference_shrunk_once(monkeypatch
     monkeypatch.setattr(removal, "_masks", lambda samples, parts, seed: every)
     one, other = (Known(4, additive(*terms), targets=10) for terms in ((3, -2, 0.5, 0.05), (1, -2.1, 0, 3)))
     read = [last(removal.surrogate(known, 16, 0, POLL)).masked for known in (one, other)]
-    np.testing.assert_allclose(removal.fit(one, read[0] - read[1], 16, 0)[0, 1:], (1.8, 0, 0.3, -2.75), atol=1e-6)
+    np.testing.assert_allclose(
+        removal.fit(one, read[0] - read[1], 0, np.array([10]))[0, 1:], (1.8, 0, 0.3, -2.75), atol=1e-6
+    )
 
 
 def test_a_surrogate_of_very_few_masks_is_refused_and_not_all_zero():
@@ -135,10 +134,8 @@ def made(tiny_pair: Pair[Path]) -> Callable[..., Removal]:
 
     def make(operator: Operator = "mean embedding", quantity: str = "log-probability", **fields) -> Removal:
         request = AttributionRequest(messages=ask(TEXT), answer_ids=(20, 30, 40), quantity=quantity, **fields)  # fmt: skip
-        sequence = shared_sequence(pair, request, Report())
-        parts, open_ = parts_of(sequence, request)
-        target = target_of(pair, sequence, request, together=False)
-        return Removal(pair.tuned, sequence, target, parts, open_, operator)
+        given = texts.read(pair, request, together=False, report=Report())
+        return Removal(pair.tuned, given.texts.tuned, given.targets.tuned, operator)
 
     return make
 
@@ -176,10 +173,8 @@ def test_every_architecture_reads_the_changed_text_as_a_plain_forward_does(
     folders = Pair(*([architectures.tiny(tmp_path, architecture)] * 2))
     pair = loaded(folders)
     request = AttributionRequest(messages=ask(TEXT), format="plain", answer_ids=(20, 30, 40), quantity="log-probability", operator=operator)  # fmt: skip
-    sequence = shared_sequence(pair, request, Report())
-    target = target_of(pair, sequence, request, together=False)
-    parts, open_ = parts_of(sequence, request, target.length)
-    one = Removal(pair.tuned, sequence, target, parts, open_, operator)
+    given = texts.read(pair, request, together=False, report=Report())
+    one = Removal(pair.tuned, given.texts.tuned, given.targets.tuned, operator)
     kept = np.ones((1 + len(one.open) + 4, one.count), dtype=bool)
     kept[np.arange(1, 1 + len(one.open)), one.open] = False
     kept[-4:, one.open] = np.random.default_rng(0).random((4, len(one.open))) < 0.6

@@ -10,8 +10,8 @@ from plotly.subplots import make_subplots
 from dashboard.figures import theme
 from dashboard.figures.labels import numbered, visible
 from dashboard.figures.layers import largest
-from model_utils.contracts.attribution import Attribution
-from model_utils.pair import Pair
+from model_utils.contracts.attribution import Attribution, Parted
+from model_utils.pair import SIDES, Pair
 
 STRONGEST = 12
 MOST_TICKS = 48
@@ -23,34 +23,33 @@ def limit(result: Attribution) -> float:
     return largest(*result.open_totals().sides, result.open_difference())
 
 
-def strongest(scores: Pair[np.ndarray], count: int = STRONGEST) -> np.ndarray:
-    """(rank,) int64; the parts with the largest magnitude on either side, strongest first, zeros and what has no score left out."""
-    magnitude = np.nan_to_num(np.fmax(np.abs(scores.base), np.abs(scores.tuned)))
-    ranked = np.argsort(-magnitude, kind="stable")[:count]
-    return ranked[magnitude[ranked] > 0]
+def strongest(table: pd.DataFrame, count: int = STRONGEST) -> pd.DataFrame:
+    """Rows of `Attribution.table()` of parts that may be taken away with the largest magnitude on either side, strongest first, zeros and what has no score left out."""
+    sizes = table[list(SIDES)].abs().max(axis=1).where(table["open"]).fillna(0.0)
+    ranked = np.argsort(-sizes.to_numpy(), kind="stable")[:count]
+    return table.iloc[ranked[sizes.to_numpy()[ranked] > 0]].reset_index(drop=True)
 
 
 def most_changed(result: Attribution) -> pd.DataFrame:
-    """`result.table()` of the scored parts that may be taken away, the largest difference between the models first."""
-    table = result.table()[result.open].dropna(subset="difference")
+    """`result.table()` of the scored parts that may be taken away in both texts, the largest difference between the models first."""
+    table = result.table()
+    table = table[table["open"]].drop(columns="open").dropna(subset="difference")
     return table.sort_values("difference", key=lambda values: -values.abs(), kind="stable", ignore_index=True)
 
 
 def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:
     """Scores of the strongest parts that may be taken away, one bar a side, strongest on top; numeric axis, because equal words would merge.
 
-    The sides in `faded` are pale: their scores are not to be read.
+    The sides in `faded` are pale: their scores are not to be read. Where each side read its own text, a part has a bar of its side only.
     """
-    scores = result.open_totals()
-    chosen = strongest(scores)
+    chosen = strongest(result.table())
     rows = np.arange(len(chosen))
-    names, first = result.names(), first_tokens(result)
-    pieces = [names[part] for part in chosen]
+    pieces, at = chosen["tokens"].tolist(), chosen["tuned_position"].fillna(chosen["base_position"]).astype(int)
     fig = go.Figure()
-    for side, values in scores.items():
+    for side in SIDES:
         fig.add_trace(
             go.Bar(
-                x=values[chosen],
+                x=chosen[side].to_numpy(),
                 y=rows,
                 name=side,
                 orientation="h",
@@ -58,7 +57,7 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
                 marker_color=theme.palette(dark).sides[side],
                 text=[visible(piece) for piece in pieces],
                 textposition="none",
-                customdata=first[chosen],
+                customdata=chosen[f"{side}_position"].astype(object).where(chosen[side].notna(), None),
                 hovertemplate=f"<b>%{{text}}</b> at %{{customdata}}<br>%{{x:{'+' if result.signed else ''}.4f}} "
                 + result.unit
                 + "<extra>"
@@ -72,7 +71,7 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
         title_text=axis_title(result),
         zeroline=True,
     )
-    labels = [numbered(int(first[part]), piece) for part, piece in zip(chosen, pieces, strict=True)]
+    labels = [numbered(place, piece) for place, piece in zip(at, pieces, strict=True)]
     fig.update_yaxes(tickvals=rows, ticktext=labels, autorange="reversed", showgrid=False, zeroline=False)
     return fig
 
@@ -84,35 +83,43 @@ def axis_title(result: Attribution) -> str:
     return f"lowered it  |  {result.unit}  |  raised it"
 
 
-def first_tokens(result: Attribution) -> np.ndarray:
-    """(part,) int64; where each part begins in the text."""
-    return np.unique(result.parts, return_index=True)[1]
-
-
-def columns(result: Attribution) -> np.ndarray:
+def columns(text: Parted) -> np.ndarray:
     """(column,) int64; the parts that may be taken away and begin before the last target."""
-    last = max(row.max() for row in result.rows())
-    return np.flatnonzero(result.open & (first_tokens(result) < last))
+    return np.flatnonzero(text.open & (text.first_tokens() < text.length))
 
 
 def cells(result: Attribution) -> Pair[np.ndarray]:
     """(row, column) float32 a side; NaN: no score, or the part does not begin before the row's token."""
-    shown, rows = columns(result), np.array([row.max() for row in result.rows()])
-    ahead = first_tokens(result)[shown] >= rows[:, None]
-    return result.scores.map(lambda scores: np.where(ahead, np.float32(np.nan), scores[:, shown]))
+    return result.scores.zip(result.texts).map(lambda one: _cells(*one))
+
+
+def _cells(scores: np.ndarray, text: Parted) -> np.ndarray:
+    shown, rows = columns(text), np.array([places.max() for places in text.places()])
+    ahead = text.first_tokens()[shown] >= rows[:, None]
+    return np.where(ahead, np.float32(np.nan), scores[:, shown])
 
 
 def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ()) -> go.Figure:
-    """`cells` of base, tuned, tuned - base, one above the other, all on one scale; for the file that people take away."""
+    """`cells` of base, tuned, tuned - base, one above the other, all on one scale; for the file that people take away.
+
+    Where each side read its own text there is no difference, and each map has axes of its own.
+    """
     both = cells(result)
-    panels = (*both.items(), ("tuned - base", both.tuned - both.base))
-    most = largest(*(values for _, values in panels))
-    shown, names, first = columns(result), result.names(), first_tokens(result)
-    answers = [result.sequence.pieces[row[0]] for row in result.rows()]
-    rows = np.arange(len(answers))
-    fig = make_subplots(3, 1, subplot_titles=[name for name, _ in panels], shared_xaxes=True, vertical_spacing=0.09)
-    high = int(np.clip(18 * len(rows), 60, 360))
-    for row, (name, values) in enumerate(panels, start=1):
+    panels: list[tuple[str, np.ndarray, Parted]] = [(side, both[side], result.texts[side]) for side in SIDES]
+    if result.aligned:  # equally many columns: the same parts
+        panels.append(("tuned - base", both.tuned - both.base, result.texts.tuned))
+    most = largest(*(values for _, values, _ in panels))
+    alike = result.alignment == "tokens"
+    fig = make_subplots(
+        len(panels), 1, subplot_titles=[name for name, *_ in panels], shared_xaxes=alike, vertical_spacing=0.09 if alike else 0.2
+    )  # fmt: skip
+    style, every = theme.layout(dark), {"showgrid": False, "zeroline": False}
+    heights = [int(np.clip(18 * len(values), 60, 360)) for _, values, _ in panels]
+    fig.update_layout(style, height=sum(heights) + 70 * len(panels), margin_t=48)
+    for row, (name, values, text) in enumerate(panels, start=1):
+        shown, names, first = columns(text), text.names(), text.first_tokens()
+        answers = [text.sequence.said(places) for places in text.places()]
+        rows = np.arange(len(answers))
         trace = go.Heatmap(
             z=values,
             x=first[shown],
@@ -128,12 +135,13 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
             hovertemplate=f"token %{{y}} of the answer, from %{{customdata}}<br>%{{z:+.4f}} {result.unit}<extra>{name}</extra>",
         )
         fig.add_trace(trace, row, 1)
-    style, every = theme.layout(dark), {"showgrid": False, "zeroline": False}
-    fig.update_layout(style, height=3 * high + 210, margin_t=48)
-    step = -(-len(shown) // MOST_TICKS)
-    labels = [numbered(int(first[part]), names[part]) for part in shown[::step]]
-    fig.update_xaxes(style["xaxis"], **every, tickvals=first[shown][::step], ticktext=labels, tickangle=-90)
-    down = -(-len(rows) // max(1, high // 14))
-    named = [numbered(int(number), answers[number]) for number in rows[::down]]
-    fig.update_yaxes(style["yaxis"], **every, tickvals=rows[::down], ticktext=named, autorange="reversed")
+        step, down = -(-len(shown) // MOST_TICKS), -(-len(rows) // max(1, heights[row - 1] // 14))
+        labels = [numbered(int(first[part]), names[part]) for part in shown[::step]]
+        fig.update_xaxes(
+            style["xaxis"], **every, tickvals=first[shown][::step], ticktext=labels, tickangle=-90, row=row, col=1
+        )
+        named = [numbered(int(number), answers[number]) for number in rows[::down]]
+        fig.update_yaxes(
+            style["yaxis"], **every, tickvals=rows[::down], ticktext=named, autorange="reversed", row=row, col=1
+        )
     return fig

@@ -12,8 +12,7 @@ from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.more_evidence import let_go_of_unfinished, more_evidence
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
-from dashboard.widgets.reliance import pick_request, reliance
-from dashboard.widgets.shared_text import pick_text
+from dashboard.widgets.reliance import pick_request, pick_text_and_own, reliance
 
 prompt_editor()
 question(
@@ -22,7 +21,7 @@ question(
 )
 how_to_read(
     """
-Vermilion words raised the support for the chosen token, blue ones lowered it (two methods have no sign: there, vermilion is more); all three strips share one scale. In the difference (tuned - base), vermilion means that the word counted more for the tuned model, blue more for the base model. Both models read exactly the same tokens.
+Vermilion words raised the support for the chosen token, blue ones lowered it (two methods have no sign: there, vermilion is more); all three strips share one scale. In the difference (tuned - base), vermilion means that the word counted more for the tuned model, blue more for the base model. Both models read exactly the same tokens; where their tokenizers cut text differently, the same text, and it is compared in pieces that begin and end where both have an end. With *Each model's own text* each reads its own prompt and answer, and there is no difference.
 
 **What is explained.** A *logit* is the model's raw support for a token; a *log-probability* (in nats) is its support against all other tokens; a *probability* lies between 0 and 1. With *instead of*, the same of another token is subtracted: why this word and not that one? The score of the whole answer is the sum over its tokens. With the log-probability and a method whose scores add up, the difference explains the *log-ratio*: what made the tuned model prefer this answer.
 
@@ -41,8 +40,8 @@ if visits.visit().question is None:
         "Type an instruction and press Run. The words of your instruction appear here, coloured by how much each model relied on them."
     )
 else:
-    side = pick_text()
-    request = pick_request(questions.shared_answer(side))
+    side, own = pick_text_and_own()
+    request = pick_request(questions.shared_answer(side), own)
     before = visits.visit().held.get("attribution")
     if before is not None and not questions.answers(before, request):
         questions.drop(

@@ -20,6 +20,7 @@ OF_THE_MODELS: dict[str, str] = {"attention_kind": "attention-kind", "layer": "l
 OF_ANY: dict[str, str] = {
     **{name: name for name in ("quantity", "extent", "measure", "method", "granularity", "operator", "spans")},
     "instruction_only": "prompt-only",
+    "own_texts": "own-texts",
 }
 """The same for the other widgets."""
 
@@ -117,7 +118,7 @@ def select_as_wished() -> bool:
         return False
     wished, here.awaited = here.awaited, None
     if wished.side == here.side and (wished.token is None or wished.token < len(answer)):
-        here.token, here.pinned = wished.token, wished.pinned
+        here.token, here.pinned, here.other_token = wished.token, wished.pinned, wished.other_token
         selection.compare_with(wished.against)
     return here.token is not None or wished.against is not None
 
@@ -188,6 +189,7 @@ def _view() -> View:
         side=here.side,
         token=selected.token,
         pinned=selected.pinned,
+        other_token=selected.other_token,
         against=against,
         split=here.split,
         **wished,

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, visits
 from model_utils import prompts
-from model_utils.contracts.attention import Attention, AttentionRequest, Own
-from model_utils.contracts.common import Asked, Encoded, Format, Request, SharedSequence, explain
+from model_utils.contracts.attention import Attention, AttentionRequest
+from model_utils.contracts.attribution import Attribution, Explaining, OwnText
+from model_utils.contracts.common import Asked, Encoded, Format, Own, Request, SharedSequence, explain
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.pair import Side, other_side
@@ -34,6 +35,7 @@ def run() -> None:
     if here.question is None or question.specs != here.question.specs:
         here.facts = None
     here.held, here.token, here.pinned, here.awaited, here.question = {}, None, None, None, question
+    here.other_token = None
     here.against, here.agreed = {}, set()
     _arrive(question)
 
@@ -83,7 +85,7 @@ def answers(held: compute.Held, request: Request) -> bool:
         return asked == request
     side = asked.answer_from
     found: dict[str, Any] = {} if asked.answer_ids is not None else {"answer_ids": answer_ids(held.result, side)}
-    if isinstance(asked, AttentionRequest) and asked.own is not None and asked.own.answer_ids is None:
+    if isinstance(asked, AttentionRequest | Explaining) and asked.own is not None and asked.own.answer_ids is None:
         own = answer_ids(held.result, other_side(side))
         found["own"] = asked.own.model_copy(update={"answer_ids": own})
     return asked.model_copy(update=found) == request
@@ -97,7 +99,9 @@ def answer_ids(result: Any, side: Side) -> tuple[int, ...]:
 
 def sequence_of(result: Any, side: Side) -> Encoded:
     """The text that a result about insides is over; where each side read its own, this side's."""
-    return result.sequences[side] if isinstance(result, Attention) else result.sequence
+    if isinstance(result, Attention):
+        return result.sequences[side]
+    return result.texts[side].sequence if isinstance(result, Attribution) else result.sequence
 
 
 def stop(kind: str) -> None:
@@ -143,6 +147,14 @@ def own_answer(side: Side) -> Own:
     question, other = visits.visit().question, other_side(side)
     assert question is not None, "nothing was asked"
     return Own(format=question.request.formats[other], answer_ids=known_answer(other))
+
+
+def own_text(side: Side, whole: bool) -> OwnText:
+    """The same with what is explained in it: the selected token, else the first, or the whole answer."""
+    own = own_answer(side)
+    last = len(own.answer_ids) - 1 if own.answer_ids else 0
+    token = min(visits.visit().other_token or 0, last)
+    return OwnText(format=own.format, answer_ids=own.answer_ids, targets=() if whole else (token,))
 
 
 def shift_request(split: tuple[Format, Format] | None) -> ShiftRequest:

@@ -14,13 +14,20 @@ def read_along(side: Side) -> None:
     """Choose whose prompt and answer both models read."""
     here = visits.visit()
     if here.side != side:
-        here.side, here.token, here.pinned = side, None, None
+        here.side, here.token, here.pinned, here.other_token = side, None, None, None
 
 
 def select_token(side: Side, token: int | None) -> None:
     """Select one token of a side's answer, on every page; None: none is selected."""
     here = visits.visit()
+    if here.side != side:
+        here.other_token = None
     here.side, here.token, here.pinned = side, token, None
+
+
+def select_other(token: int | None) -> None:
+    """Select one token of the other side's answer; None: the first."""
+    visits.visit().other_token = token
 
 
 def compared_with() -> str | int | None:

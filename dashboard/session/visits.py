@@ -110,6 +110,8 @@ class Visit:
     """whose prompt and answer both models read on the attention and attribution pages"""
     token: int | None = None
     """the selected token, as a position in that answer"""
+    other_token: int | None = None
+    """the selected token of the other side's answer, for scores of each model's own text"""
     pinned: tuple[int, int] | None = None
     """(query, key) pinned in the attention maps, since the token was selected"""
     against: dict[tuple[Side, int], str | int] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 from dashboard.session import pairs, questions, visits
@@ -18,12 +19,13 @@ from model_utils.contracts.attribution import (
     SURROGATE_MASKS,
     AttributionRequest,
     Method,
+    Parted,
     Scoring,
 )
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
 from model_utils.pair import Pair
-from model_utils.parts import compared
+from model_utils.parts import parts_of
 
 AT_ONCE_SECONDS = 5.0
 """What is estimated to take longer does not start by being picked."""
@@ -94,7 +96,8 @@ def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded)
     answer = text.positions("answer")
     targets = [number for number in request.targets if number < len(answer)] or list(range(len(answer)))
     tokens = int(answer[max(targets)])  # what stands before the last target
-    parts = int(compared(text, request, tokens).sum())
+    numbers = np.array(targets, dtype=np.int64)
+    parts = int(Parted(text, *parts_of(text, request, tokens), numbers, numbers).compared.sum())
     if request.method == "Shapley values" and parts > SHAPLEY_PARTS:
         raise Refused(f"Shapley values are computed for at most {SHAPLEY_PARTS} parts, and there are {parts}.")
     forward, back = passes(request.method, request, parts, len(targets))

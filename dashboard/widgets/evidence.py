@@ -20,6 +20,7 @@ from model_utils.contracts.attribution import (
     Attribution,
     AttributionRequest,
     Granularity,
+    forced,
 )
 from model_utils.contracts.faithfulness import LEVEL, ORDERS, POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.pair import SIDES, Pair, Side
@@ -32,9 +33,8 @@ def request_of(result: Attribution, request: AttributionRequest) -> Faithfulness
     """The evidence about these scores: the same answer, targets and parts. What has no score counts 0."""
     shared = request.model_dump(include=set(FaithfulnessRequest.model_fields) - {"seed", "messages", "sampling"})
     scores = result.totals().map(lambda totals: tuple(np.nan_to_num(totals).tolist()))
-    answer = tuple(result.sequence.ids[result.sequence.positions("answer")].tolist())
-    shared |= {"messages": request.messages, "sampling": request.sampling, "answer_ids": answer, "scores": scores}
-    return FaithfulnessRequest(**shared)
+    shared |= {"messages": request.messages, "sampling": request.sampling, "scores": scores}
+    return FaithfulnessRequest(**(shared | forced(request, result.texts)))
 
 
 def readings(orders: int = ORDERS) -> int:
@@ -50,7 +50,11 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
     if held is not None and held.job.request != asked:
         questions.drop("faithfulness")
         held = None
-    work = 2 * sum(facts.parameters for facts in result.models.sides) * len(result.sequence) * readings()
+    work = (
+        2
+        * readings()
+        * sum(facts.parameters * len(text.sequence) for facts, text in result.models.zip(result.texts).sides)
+    )
     if work > AT_ONCE and held is None:
         st.caption(
             f"Each model reads the answer up to {readings():,} more times, with parts taken away. That is {duration(work / SPEED)} on two cores."
@@ -80,7 +84,8 @@ def few_parts(result: Faithfulness, granularity: Granularity) -> str | None:
     Where one part carries the answer, every random order that begins with it does about as well: one in as many as there are parts.
     """
     failing = [one for one in result.judged.sides if one.finished and not one.better_than_chance]
-    if not failing or (result.parts >= 1 / LEVEL and all(one.tells for one in failing)):
+    parts = min((one.parts for one in failing), default=0)
+    if not failing or (parts >= 1 / LEVEL and all(one.tells for one in failing)):
         return None
     better = {
         "token": "A longer text is better for this test.",
@@ -88,8 +93,8 @@ def few_parts(result: Faithfulness, granularity: Granularity) -> str | None:
     }.get(granularity, "Words are better parts for this test.")
     many = (
         "There is one part only"
-        if result.parts == 1
-        else f"There are only {result.parts} parts, and about one random order in {result.parts} begins with the same one"
+        if parts == 1
+        else f"There are only {parts} parts, and about one random order in {parts} begins with the same one"
     )
     return f"{many}, so that even good scores hardly reach the {LEVEL:.0%} of a verdict. {better}"  # fmt: skip
 
@@ -107,7 +112,7 @@ def _shown(request: AttributionRequest, result: Faithfulness) -> None:
     chart(figures.figure, result, inputs.dark(), key="faithfulness", alt="Deletion and insertion against random orders")
     st.caption(
         plain(
-            f"Lines: parts in the order of the scores; bands: where 90 % of the random orders lie. Taking the right parts away first makes a line fall below its band on the left, and keeping them holds it above on the right. {result.parts} parts can be taken away; values in {unit}."
+            f"Lines: parts in the order of the scores; bands: where 90 % of the random orders lie. Taking the right parts away first makes a line fall below its band on the left, and keeping them holds it above on the right. {_counted(result)} parts can be taken away; values in {unit}."
         )
     )
     st.caption(
@@ -120,6 +125,11 @@ def _shown(request: AttributionRequest, result: Faithfulness) -> None:
         st.caption(
             "These scores were made by taking parts away, so this test is close to how they were made; a gradient method that passes it is the stronger witness."
         )
+
+
+def _counted(result: Faithfulness) -> str:
+    counts = result.judged.map(lambda one: one.parts)
+    return str(counts.tuned) if counts.base == counts.tuned else f"In base {counts.base} and in tuned {counts.tuned}"
 
 
 def _verdict(result: Faithfulness, side: Side) -> None:

@@ -12,7 +12,7 @@ from dashboard.figures import attention
 from dashboard.figures.layers import largest, without_first
 from dashboard.session import inputs, pairs, selection
 from dashboard.widgets.map_canvas import Head, MapAxes, MapView, Region, map_canvas
-from dashboard.widgets.shared_text import notes, pick_text
+from dashboard.widgets.shared_text import notes, pick_own, pick_text
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attention import REDUCTIONS, Attention, Reduction
@@ -49,12 +49,7 @@ def pick_text_and_kind() -> tuple[Side, AttentionKind, bool]:
     """Whose text is read, with which attention, and whether each model reads its own instead."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="pick-text"):
         side, kind = pick_text(), _kind(pairs.facts())
-        own = st.toggle(
-            "Maps of each model's own text",
-            key="own-texts",
-            persist_state="session",
-            help="Each model then reads its own prompt and its own answer, so that there is no difference between the maps. What compares all heads below and above stays with the one text that both read.",
-        )
+        own = pick_own()
     return side, kind, own
 
 

@@ -23,10 +23,11 @@ from model_utils.contracts.attribution import (
     AttributionRequest,
     Method,
     Scoring,
+    forced,
 )
 from model_utils.contracts.common import Request
 from model_utils.contracts.randomisation import ALIKE, DRAWS, Randomisation, RandomisationRequest
-from model_utils.pair import SIDES, Side
+from model_utils.pair import SIDES, Pair, Side
 
 KINDS = ("agreement", "randomisation")
 FIRST: tuple[Method, ...] = ("gradient x input", "integrated gradients", "occlusion")
@@ -63,7 +64,7 @@ def let_go_of_unfinished() -> None:
 def shared(result: Attribution, request: AttributionRequest) -> dict[str, Any]:
     """The fields of a request that explains the same tokens of the same answer, in the same parts."""
     asked = {name: getattr(request, name) for name in Scoring.model_fields}
-    return asked | {"answer_ids": tuple(result.sequence.ids[result.sequence.positions("answer")].tolist())}
+    return asked | forced(request, result.texts)
 
 
 def _held(kind: str, asked: Request, cost: str, button: str) -> compute.Held | None:
@@ -109,10 +110,9 @@ def _agreed(result: Agreement) -> None:
     for sentence in (*result.left_out, *result.unknown()):
         st.warning(plain(sentence))
     chart(agreement_figures.figure, result, inputs.dark(), key="agreement", alt="Kendall's tau of each two methods in both models")  # fmt: skip
-    count = int(result.compared.sum())
     st.caption(
         plain(
-            f"Kendall's tau between the scores of {count} parts: 1 means the same order from the highest score to the lowest, 0 no relation, -1 the reverse order. Two orders that have nothing to do with each other lie between about {-result.chance:+.2f} and {result.chance:+.2f} in 19 of 20 cases, and further out where many scores are 0. Agreement is not truth: methods can be wrong in the same way, and where they disagree one of them may still be right."
+            f"Kendall's tau between the scores of {_counted(result.counts)} parts: 1 means the same order from the highest score to the lowest, 0 no relation, -1 the reverse order. Two orders that have nothing to do with each other lie between about {-result.chance:+.2f} and {result.chance:+.2f} in 19 of 20 cases, and further out where many scores are 0. Agreement is not truth: methods can be wrong in the same way, and where they disagree one of them may still be right."
         )
     )
     for note in result.notes:
@@ -160,11 +160,15 @@ def _checked(result: Randomisation) -> None:
     chart(randomisation_figures.figure, result, inputs.dark(), key="randomisation", alt="Likeness of the scores to the original's while more layers are shuffled")  # fmt: skip
     st.caption(
         plain(
-            f"Spearman's rho between the scores and those of the model itself: 1 means the same order. A map that shows what the model learned must fall towards 0 as its layers are shuffled. It fails when |rho| stays at {ALIKE} or more, on average over {DRAWS} times that all layers are shuffled: such a map would look the same for a model that knows nothing. Passing proves less: the map depends on the model, which does not yet make it right. Parts compared: {int(result.compared.sum())}."
+            f"Spearman's rho between the scores and those of the model itself: 1 means the same order. A map that shows what the model learned must fall towards 0 as its layers are shuffled. It fails when |rho| stays at {ALIKE} or more, on average over {DRAWS} times that all layers are shuffled: such a map would look the same for a model that knows nothing. Passing proves less: the map depends on the model, which does not yet make it right. Parts compared: {_counted(result.counts)}."
         )
     )
     for note in result.notes:
         st.caption(plain(note))
+
+
+def _counted(counts: Pair[int]) -> str:
+    return str(counts.tuned) if counts.base == counts.tuned else f"{counts.base} (base) and {counts.tuned} (tuned)"
 
 
 def _verdict(result: Randomisation, side: Side) -> None:
@@ -184,15 +188,15 @@ def _known(value: float) -> str:
 
 def readings(method: Method, request: Scoring, result: Attribution) -> int:
     """What one map of all targets together takes in one model, in passes forward; a pass back counts two."""
-    before = np.unique(result.parts[: max(row.max() for row in result.rows())])
-    forward, back = passes(method, request, int(result.open[before].sum()), 1)
+    forward, back = passes(method, request, max(int(text.compared.sum()) for text in result.texts.sides), 1)
     return forward + 2 * back
 
 
 def _takes(work: float, result: Attribution, besides: float = 0.0) -> str:
     """In passes over the text of each model, and about how long, with what else takes seconds."""
     size = sum(one.parameters for one in result.models.sides)
-    seconds = work * max(2 * size * len(result.sequence) / SPEED, 2 * LEAST_SECONDS) + besides
+    tokens = max(len(text.sequence) for text in result.texts.sides)
+    seconds = work * max(2 * size * tokens / SPEED, 2 * LEAST_SECONDS) + besides
     return (
         f"That is the work of about {work:,.0f} readings of the text by each model: {duration(seconds)} on two cores."
     )

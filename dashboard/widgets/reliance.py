@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import streamlit as st
@@ -17,7 +17,7 @@ from dashboard.widgets.evidence import faded, verdicts
 from dashboard.widgets.more_evidence import unshaken
 from dashboard.widgets.score_changes import score_changes
 from dashboard.widgets.score_matrix import chosen_row, has_rows, one_row, said_row, score_matrix, select
-from dashboard.widgets.shared_text import notes
+from dashboard.widgets.shared_text import notes, pick_own, pick_text
 from dashboard.widgets.text import plain, side_title
 from dashboard.widgets.token_strip import token_strip
 from model_utils.contracts.attribution import (
@@ -33,7 +33,7 @@ from model_utils.contracts.attribution import (
     Method,
 )
 from model_utils.contracts.common import explain
-from model_utils.pair import Side
+from model_utils.pair import SIDES, Pair, Side, other_side
 
 Extent = Literal["one token", "the whole answer"]
 EXTENTS: tuple[Extent, ...] = ("one token", "the whole answer")
@@ -50,7 +50,13 @@ HOW: dict[Method, str] = {
 """How each method works, and fails."""
 
 
-def pick_request(shared: dict[str, Any]) -> AttributionRequest:
+def pick_text_and_own() -> tuple[Side, bool]:
+    """Whose text is read, and whether each model reads its own instead."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pick-text"):
+        return pick_text(), pick_own()
+
+
+def pick_request(shared: dict[str, Any], own: bool) -> AttributionRequest:
     """What to explain (the selected token, else the first, or all of the answer), in which quantity, against what, in which parts, and how."""
     with st.container(horizontal=True, vertical_alignment="bottom", key="pick-target"):
         extent = st.segmented_control(
@@ -98,6 +104,7 @@ def pick_request(shared: dict[str, Any]) -> AttributionRequest:
             spans=spans,
             answer_too=not prompt_only,
             operator=operator,
+            own=questions.own_text(visits.visit().side, extent == EXTENTS[1]) if own else None,
         )
     except ValidationError as error:
         st.error(plain(explain(error)))
@@ -152,7 +159,7 @@ def _pick_against() -> str | int | None:
 def _named(token: int) -> str:
     """What this token says, once scores against it are there."""
     held = visits.visit().held.get("attribution")
-    known = held is not None and held.result is not None and held.result.against == token
+    known = held is not None and held.result is not None and held.result.against is not None and held.result.against[visits.visit().side] == token  # fmt: skip
     piece = held.result.against_piece if known and held else ""
     return piece if piece.strip() else f"token number {token}"
 
@@ -170,11 +177,14 @@ def _alternatives() -> dict[str, str | int]:
 
 def reliance(request: AttributionRequest, result: Attribution) -> None:
     """The answer to pick from, the values explained, three strips on one scale, the bars, and all answer tokens at once."""
-    notes(result.sequence)
+    for sequence in dict.fromkeys(text.sequence for text in result.texts.sides):
+        notes(sequence)
+    if not result.aligned:
+        st.info("Each model reads its own prompt and answer here. The scores of one are about other words than those of the other, so there is no difference.")  # fmt: skip
     for note in result.notes:
         st.warning(plain(note))
     row, every = chosen_row(result), result
-    _target(result, row)
+    _targets(result, row)
     judged = verdicts(result, request) if _whole(result) else None
     pale = faded(judged)
     if row is not None:
@@ -182,8 +192,8 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
         said_row(result)
     _values(result)
     st.caption(
-        ("Vermilion raised it, blue lowered it" if result.signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base")
-        + "; full colour means the same in all three strips. The scores alone prove nothing: the evidence stands below."
+        ("Vermilion raised it, blue lowered it" if result.signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base" if result.aligned else "Vermilion is more")
+        + f"; full colour means the same in all {'three' if result.aligned else 'two'} strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
     unmoved = unshaken(every, request) if _whole(every) else ()
     if unmoved:
@@ -194,9 +204,10 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
     limit = attribution.limit(result)
     for side, values in totals.items():
         side_title(side, result.models[side].id)
-        _strip(result, values, limit, side, side in pale)
-    side_title("difference", result.difference_said)
-    _strip(result, result.open_difference(), limit, "difference", "difference" in pale)
+        _strip(result, side, values, limit, side, side in pale)
+    if result.aligned:
+        side_title("difference", result.difference_said)
+        _strip(result, "tuned", result.open_difference(), limit, "difference", "difference" in pale)
     _apart(result)
     st.subheader("The words that counted most", anchor=False)
     chart(
@@ -219,44 +230,77 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
 
 def _whole(result: Attribution) -> bool:
     """Whether both sides have all their scores."""
-    return all(np.isfinite(values).all() and np.isfinite(scores[:, result.open]).any() for values, scores in result.values.zip(result.scores).sides)  # fmt: skip
+    return all(
+        np.isfinite(result.values[side]).all() and np.isfinite(result.open_totals()[side]).any() for side in SIDES
+    )
 
 
-def _target(result: Attribution, row: int | None) -> None:
-    """The tokens of the answer; a click chooses which one is explained, or of several which row is shown, on every page."""
-    answer = result.sequence.part(result.sequence.positions("answer"))
-    chosen, one, many = visits.visit().token, len(result.targets) == 1, has_rows(result)
+def _targets(result: Attribution, row: int | None) -> None:
+    """The tokens of the answer, or of each model's own; a click chooses which is explained, or of several which row is shown, on every page."""
+    side = visits.visit().side
+    many = has_rows(result)
+    picked = _answer(result, side, row, many, "The answer that both models read" if result.aligned else f"The {side} answer")  # fmt: skip
+    if picked is not None:
+        select(picked.token)
+        st.rerun()
+    if not result.aligned:
+        picked = _answer(result, other_side(side), None, False, f"The {other_side(side)} answer")
+        if picked is not None:
+            selection.select_other(picked.token)
+            st.rerun()
+
+
+class Picked(NamedTuple):
+    """Another choice than before."""
+
+    token: int | None
+
+
+def _answer(result: Attribution, side: Side, row: int | None, many: bool, label: str) -> Picked | None:
+    """One answer, of which a token is explained or all are."""
+    text, here = result.texts[side], visits.visit()
+    answer = text.sequence.part(text.sequence.positions("answer"))
+    one = len(text.places()) == 1 and not result.together
+    chosen = here.token if side == here.side else here.other_token
     does = ": click the token to explain" if one else ": click a token to see it alone" if many else ""
-    shown = int(result.targets[0]) if one else None if row is None else int(result.targets[row])
+    shown = int(text.targets[0]) if one else None if row is None else int(text.answer_numbers()[row])
     picked = token_strip(
         answer,
-        key="target",
-        label=f"The answer that both models read{does}",
+        key="target" if side == here.side else "target-other",
+        label=f"{label}{does}",
         selected=shown,
         selectable=np.full(len(answer), one or many),
     )
-    if (one or many) and picked != shown and not (picked is None and chosen is None):
-        select(picked)
-        st.rerun()
+    changed = (one or many) and picked != shown and not (picked is None and chosen is None)
+    return Picked(picked) if changed else None
+
+
+def _what(result: Attribution, side: Side) -> str:
+    """The explained tokens of one text, in words."""
+    text, names = result.texts[side], result.row_names(side)
+    if len(names) > 1 or result.together:
+        return f"all {len(text.targets)} tokens of the answer, summed"
+    tokens = text.targets
+    return f"token {tokens[0]} of the answer, {names[0]!r}" if len(tokens) == 1 else f"tokens {tokens.min()} to {tokens.max()} of the answer, {names[0]!r}"  # fmt: skip
 
 
 def _values(result: Attribution) -> None:
     """What is explained, its value in each model, and how far the scores are from adding up to it."""
     totals = result.values.map(lambda values: float(values.sum()))
-    pieces = [result.sequence.pieces[position] for position in result.sequence.positions("answer")[result.targets]]
-    what = (
-        f"token {result.targets[0]} of the answer, {pieces[0]!r}"
-        if len(pieces) == 1
-        else f"all {len(pieces)} tokens of the answer, summed"
-    )
+    explained = Pair(*(_what(result, side) for side in SIDES))
+    what = explained.tuned
+    if explained.base != explained.tuned:
+        what = f"{explained.base}, in base, and of {explained.tuned}, in tuned"
     against = "" if result.against is None else f", minus that of {result.against_piece!r}"
     st.write(plain(f"Explained: the {result.quantity} of {what}{against}."))
+    count = max(len(text.targets) for text in result.texts.sides)
     change = totals.tuned - totals.base
-    summed = f", summed over {len(pieces)} tokens" if len(pieces) > 1 else ""
+    summed = f", summed over {count} tokens" if count > 1 else ""
+    difference = f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span>" if result.aligned else ""
     st.html(
         f'<div class="values"><span class="base">base <b>{_known(totals.base, ".3f")}</b></span>'
         f'<span class="tuned">tuned <b>{_known(totals.tuned, ".3f")}</b></span>'
-        f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span><span>{UNITS[result.quantity]}{summed}</span></div>"
+        f"{difference}<span>{UNITS[result.quantity]}{summed}</span></div>"
     )
     if result.method == "attention rollout":
         st.caption(
@@ -277,6 +321,8 @@ def _values(result: Attribution) -> None:
         st.caption(
             "The difference below is a surrogate of its own, fitted to tuned - base over the same masks; a penalty makes that something else than the difference of the two."
         )
+    if not result.aligned:
+        return
     if result.quantity == "log-probability" and result.against is None and result.signed:
         st.caption(
             "The difference explains the log-ratio: what made the tuned model prefer this answer more than base does."
@@ -303,39 +349,54 @@ def _apart(result: Attribution) -> None:
 
 
 def _strip(
-    result: Attribution, values: np.ndarray, limit: float, name: Side | Literal["difference"], pale: bool
+    result: Attribution, side: Side, values: np.ndarray, limit: float, name: Side | Literal["difference"], pale: bool
 ) -> None:
-    """The tokens before the last target, each with the score of its part; those after it have none."""
-    before = np.arange(result.sequence.positions("answer")[result.targets].max())
-    parts, names = result.parts[before], result.names()
+    """The tokens of a side's text before the last target, each with the value of its part; those after it have none."""
+    text = result.texts[side]
+    before = np.arange(text.length)
+    parts = text.parts[before]
     token_strip(
-        result.sequence.part(before),
+        text.sequence.part(before),
         key=f"scores-{name}",
         label=f"Score of each part, {result.unit}",
         values=values[parts],
         limit=limit,
         colours="diverging",
-        hover=_hovers(result, names)[parts].tolist(),
+        hover=_hovers(result, side)[parts].tolist(),
         selectable=np.zeros(len(before), dtype=bool),
         greyed=np.ones(len(before), dtype=bool) if pale else None,
         greyed_because="no better than random" if pale else "",
-        join=np.add if len(result.open) == len(result.parts) else np.fmax,
+        join=np.add if len(text.open) == len(text.parts) else np.fmax,
     )
 
 
-def _hovers(result: Attribution, names: list[str]) -> np.ndarray:
-    """(part,) what hovering over a token of each part says: all three scores, and which part it is where it is more than a token."""
-    totals, change = result.totals(), result.difference()
-    sizes = np.bincount(result.parts, minlength=len(names))
+def _hovers(result: Attribution, side: Side) -> np.ndarray:
+    """(part,) what hovering over a token of each part of a side's text says: its scores, and which part it is where it is more than a token."""
+    text = result.texts[side]
+    names, sizes = text.names(), np.bincount(text.parts, minlength=len(text.open))
     found = []
-    for part, name in enumerate(names):
-        numbers = [float(scores[part]) for scores in (*totals.sides, change)]
-        stays = "" if result.open[part] else "; stays, and is not counted above"
-        if np.isnan(numbers).all():
-            found.append("not yet" if result.open[part] else "stays, and is not scored")
+    for part, numbers in enumerate(_numbers(result, side)):
+        stays = "" if text.open[part] else "; stays, and is not counted above"
+        if np.isnan(numbers[side]):
+            found.append("not yet" if text.open[part] else "stays, and is not scored")
             continue
-        own = "+.4f" if result.signed else ".4f"
-        base, tuned, between = (_known(number, form) for number, form in zip(numbers, (own, own, "+.4f"), strict=True))
-        whole = f"in {name.strip()!r}: " if sizes[part] > 1 else ""
-        found.append(f"{whole}base {base}, tuned {tuned}, difference {between} {result.unit}{stays}")
+        whole = f"in {names[part].strip()!r}: " if sizes[part] > 1 else ""
+        scores = [f"{name} {_known(number, '.4f' if name != 'difference' and not result.signed else '+.4f')}" for name, number in numbers.items()]  # fmt: skip
+        found.append(f"{whole}{', '.join(scores)} {result.unit}{stays}")
     return np.array(found, dtype=object)
+
+
+def _numbers(result: Attribution, side: Side) -> list[dict[str, float]]:
+    """Of each part of a side's text: its score there, or where both texts have it, in both models and their difference."""
+    totals, change = result.totals(), result.difference()
+    tuned = np.arange(len(result.beside))
+    if side == "base":
+        tuned = np.full(len(totals.base), -1)
+        tuned[result.beside[result.beside >= 0]] = np.flatnonzero(result.beside >= 0)
+    base = np.where(tuned >= 0, result.beside[tuned], -1)
+    return [
+        {"base": float(totals.base[one]), "tuned": float(totals.tuned[other]), "difference": float(change[other])}
+        if one >= 0 and other >= 0
+        else {side: float(totals[side][part])}
+        for part, (one, other) in enumerate(zip(base, tuned, strict=True))
+    ]

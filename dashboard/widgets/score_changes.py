@@ -15,7 +15,7 @@ def score_changes(result: Attribution, pale: bool) -> None:
     """Base, tuned and difference of each part, the largest difference first; `pale`: one side's scores are not to be read."""
     table = attribution.most_changed(result)
     if table.empty:
-        return  # nothing is scored yet
+        return  # nothing is scored yet, or nothing is compared
     if not table["difference"].any():
         st.subheader("The words whose score changed most", anchor=False)
         st.caption(
@@ -57,7 +57,7 @@ def shown(table: pd.DataFrame) -> pd.DataFrame:
     """As people read it."""
     return pd.DataFrame(
         {
-            "at": table["position"],
+            "at": table["tuned_position"],
             "part": [repr(text)[1:-1] for text in table["tokens"]],
             **{name: table[name] for name in ("base", "tuned", "difference")},
         }

@@ -12,21 +12,27 @@ from dashboard.session import inputs, selection, visits
 from dashboard.widgets.heads import regions
 from dashboard.widgets.map_canvas import Cell, MapAxes, Region, map_canvas
 from dashboard.widgets.text import plain
-from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.attribution import Attribution, Parted
 from model_utils.contracts.common import Encoded
 
 COLUMN = "matrix-column"
 """Where the column of the pinned cell is kept, as the position of its part's first token; the row is the selected token."""
 
 
+def writer(result: Attribution) -> Parted:
+    """The text in whose answer tokens are selected: of the side whose prompt and answer both models read."""
+    return result.texts[visits.visit().side]
+
+
 def has_rows(result: Attribution) -> bool:
-    """Whether several answer tokens have scores of their own."""
-    return len(result.rows()) > 1
+    """Whether several answer tokens have scores of their own that can be laid side by side."""
+    return result.aligned and len(result.values.tuned) > 1
 
 
 def chosen_row(result: Attribution) -> int | None:
     """The row of the token that is selected on every page; None: the sum over all rows is shown."""
-    found = np.flatnonzero(result.targets == visits.visit().token)
+    text = writer(result)
+    found = text.rows[text.targets == visits.visit().token]
     return int(found[0]) if has_rows(result) and len(found) else None
 
 
@@ -35,7 +41,7 @@ def one_row(result: Attribution, row: int) -> Attribution:
     at = slice(row, row + 1)
     return replace(
         result,
-        targets=result.targets[at],
+        texts=result.texts.map(lambda text: _one_row(text, row)),
         values=result.values.map(lambda values: values[at]),
         scores=result.scores.map(lambda scores: scores[at]),
         rest=result.rest and result.rest.map(lambda rest: rest[at]),
@@ -44,13 +50,19 @@ def one_row(result: Attribution, row: int) -> Attribution:
     )
 
 
+def _one_row(text: Parted, row: int) -> Parted:
+    targets = text.targets[text.rows == row]
+    return replace(text, targets=targets, rows=np.zeros_like(targets))
+
+
 def said_row(result: Attribution) -> None:
     """Which row of several is shown, and the way back to their sum."""
     with st.container(horizontal=True, vertical_alignment="center", key="shown-row"):
-        piece = result.sequence.pieces[result.rows()[0][0]]
+        text = writer(result)
+        piece = text.sequence.said(text.places()[0])
         st.write(
             plain(
-                f"Shown alone: token {result.targets[0]} of the answer, {piece!r}, one row of the maps below. The evidence is about the sum over all tokens; explain 'one token' to have this one tested."
+                f"Shown alone: token {text.targets[0]} of the answer, {piece!r}, one row of the maps below. The evidence is about the sum over all tokens; explain 'one token' to have this one tested."
             )
         )
         st.button("Show the sum over all tokens", key="to-the-sum", on_click=select, args=(None,))
@@ -63,10 +75,13 @@ def select(token: int | None) -> None:
 
 def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
     """Answer tokens down, the parts before them across; a click or Enter selects the token of a row, a second one none."""
-    if not has_rows(result) or not len(attribution.columns(result)):
+    if max(map(len, result.values.sides)) < 2 or not all(len(attribution.columns(text)) for text in result.texts.sides):
         return
     st.subheader("Every token of the answer", anchor=False)
-    cells, axes = attribution.cells(result), axes_of(result)
+    if not result.aligned:
+        _apart_maps(result, pale)
+        return
+    cells, axes = attribution.cells(result), axes_of(writer(result))
     row = chosen_row(result)
     cell = None if row is None else cell_of(result, row, st.session_state.get(COLUMN))
     title = f"{result.models.base.id} and {result.models.tuned.id}: {result.method}, {result.unit}"
@@ -89,22 +104,44 @@ def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
         st.rerun()
 
 
+def _apart_maps(result: Attribution, pale: tuple[str, ...]) -> None:
+    """Each model's own answer and text: two maps on one scale, and none of a difference."""
+    map_canvas(
+        attribution.cells(result).map(lambda one: one[None]),
+        result.texts.map(axes_of),
+        key="matrix-own",
+        title=f"{result.models.base.id} and {result.models.tuned.id}: {result.method}, {result.unit}",
+        signed=True,
+        pale=pale,
+    )
+    signs = "vermilion raised the token's value, blue lowered it" if result.signed else "vermilion is more"
+    st.caption(
+        plain(
+            f"Each row is a token of the model's own answer, each column a part of its own text before it: {signs}. One scale for both, {result.unit}."
+        )
+    )
+    _export(result, pale)
+
+
 def _apart(result: Attribution) -> str:
     """What the third map is where it is not what the strip shows."""
     return "" if result.between is None else " The third map is the plain difference of the two; the strip above has a surrogate of the difference itself."  # fmt: skip
 
 
-def axes_of(result: Attribution) -> MapAxes:
+def axes_of(text: Parted) -> MapAxes:
     """Rows by their place in the answer; columns by the first token of their part, under the part's whole text."""
-    sequence, names = result.sequence, result.names()
-    first, pieces = attribution.first_tokens(result), list(sequence.pieces)
-    for part in attribution.columns(result):
+    sequence, names = text.sequence, text.names()
+    first, pieces = text.first_tokens(), list(sequence.pieces)
+    for part in attribution.columns(text):
         pieces[first[part]] = names[part]
     answer = [sequence.pieces[position] for position in sequence.positions("answer")]
+    rows = text.answer_numbers()
+    for row, places in zip(rows, text.places(), strict=True):
+        answer[row] = sequence.said(places)
     return MapAxes(
         pieces,
-        result.targets,
-        first[attribution.columns(result)],
+        rows,
+        first[attribution.columns(text)],
         causal=False,
         regions=_regions(sequence, len(answer)),
         row_pieces=answer,
@@ -123,11 +160,12 @@ def _regions(sequence: Encoded, rows: int) -> dict[str, Region]:
 
 def cell_of(result: Attribution, row: int, column: int | None) -> Cell:
     """The pinned cell: in the row of the selected token, where the pin was, else at the part that both models together leaned on most."""
-    places = attribution.first_tokens(result)[attribution.columns(result)]
+    text = writer(result)
+    places = text.first_tokens()[attribution.columns(text)]
     if column is None or column not in places:
         both = attribution.cells(result).map(lambda cells: np.abs(np.nan_to_num(cells[row])))
         column = int(places[np.argmax(both.base + both.tuned)])
-    return int(result.targets[row]), column
+    return int(text.answer_numbers()[row]), column
 
 
 def _export(result: Attribution, pale: tuple[str, ...]) -> None:

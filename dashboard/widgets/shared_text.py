@@ -30,6 +30,16 @@ def pick_text() -> Side:
     return chosen
 
 
+def pick_own() -> bool:
+    """Whether maps and scores are of each model's own text instead."""
+    return st.toggle(
+        "Each model's own text",
+        key="own-texts",
+        persist_state="session",
+        help="Each model then reads its own prompt and its own answer, so that there is no difference between the two. What compares all heads on the Attention page stays with the one text that both read.",
+    )
+
+
 def notes(sequence: Encoded) -> None:
     """What has to be known about how this text was made."""
     for note in sequence.notes:

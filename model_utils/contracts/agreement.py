@@ -11,8 +11,18 @@ import numpy as np
 import pandas as pd
 from pydantic import AfterValidator
 
-from model_utils.contracts.attribution import METHODS, Method, Quantity, Scoring, unit_of
-from model_utils.contracts.common import Encoded, ModelFacts
+from model_utils.contracts.attribution import (
+    METHODS,
+    Alignment,
+    Method,
+    Parted,
+    Quantity,
+    Scoring,
+    in_rows,
+    side_by_side,
+    unit_of,
+)
+from model_utils.contracts.common import ModelFacts
 from model_utils.pair import SIDES, Pair
 
 LEAST_METHODS, LEAST_PARTS = 2, 3
@@ -45,35 +55,35 @@ class Agreement:
     """Kendall's tau between the scores of each two methods, in both models."""
 
     models: Pair[ModelFacts]
-    sequence: Encoded
-    """prompt and answer; the same tokens in both models"""
+    texts: Pair[Parted]
+    """what each side read"""
+    alignment: Alignment
     quantity: Quantity
-    targets: np.ndarray
-    """(target,) int64; positions within the answer"""
     methods: tuple[Method, ...]
     """those that ran, in the order asked"""
     scores: Pair[np.ndarray]
     """(method, part) float32 a side; each method's scores of the sum over the targets, in its own unit; NaN: not scored"""
     taus: Pair[np.ndarray]
     """(method, method) float64 a side; tau-b of the scores of the compared parts; 1 on the diagonal; NaN: not known, `unknown` says why"""
-    parts: np.ndarray
-    """(token,) int64; the part of the text that each token belongs to"""
-    compared: np.ndarray
-    """(part,) bool; parts that may be taken away and stand before the last target"""
     left_out: tuple[str, ...] = ()
     """sentences for people: which methods could not run on this pair, and why"""
     notes: tuple[str, ...] = ()
     """sentences for people about what to keep in mind"""
 
     @property
+    def counts(self) -> Pair[int]:
+        """How many parts are compared a side."""
+        return self.texts.map(lambda text: int(text.compared.sum()))
+
+    @property
     def chance(self) -> float:
         """How far from 0 the tau of two unrelated orders of so many parts lies at most, 19 times out of 20; about, from its standard deviation (Kendall 1938)."""
-        count = int(self.compared.sum())
+        count = min(self.counts.sides)
         return 1.0 if count < LEAST_PARTS else min(1.0, NORMAL * (2 * (2 * count + 5) / (9 * count * (count - 1))) ** 0.5)  # fmt: skip
 
     def unknown(self) -> tuple[str, ...]:
         """Why some taus are not known, as sentences."""
-        count = int(self.compared.sum())
+        count = min(self.counts.sides)
         if count < LEAST_PARTS:
             return (
                 f"{count} parts of this text can be compared, and an order says something of at least {LEAST_PARTS}; choose smaller parts or a longer instruction.",
@@ -93,10 +103,6 @@ class Agreement:
         """Each two methods once."""
         return itertools.combinations(range(len(self.methods)), 2)
 
-    def names(self) -> list[str]:
-        """(part,) the text of each part."""
-        return self.sequence.names(self.parts, len(self.compared))
-
     def table(self) -> pd.DataFrame:
         """One row for each two methods: their tau in both models."""
         rows = [
@@ -107,10 +113,12 @@ class Agreement:
 
     def scores_table(self) -> pd.DataFrame:
         """One row for each compared part: the score that each method gives it in each model."""
-        chosen, names = np.flatnonzero(self.compared), self.names()
+        found = side_by_side(self.texts, self.alignment)
+        parts = Pair(*(found[f"{side}_part"].to_numpy() for side in SIDES))
+        chosen = np.any([(parts[side] >= 0) & self.texts[side].compared[parts[side]] for side in SIDES], axis=0)
         columns = {
-            f"{method}, {side} ({unit_of(method, self.quantity)})": self.scores[side][row, chosen]
+            f"{method}, {side} ({unit_of(method, self.quantity)})": in_rows(self.scores[side][row], parts[side])[chosen]
             for row, method in enumerate(self.methods)
             for side in SIDES
         }
-        return pd.DataFrame({"tokens": [names[part] for part in chosen], **columns})
+        return pd.DataFrame({"tokens": found["tokens"].to_numpy()[chosen], **columns})

@@ -10,12 +10,10 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from model_utils.contracts.common import (
-    AnswerIds,
     AttentionKind,
     Encoded,
-    Format,
     ModelFacts,
-    Request,
+    Own,
     SharedSequence,
     queries_and_keys,
 )
@@ -26,14 +24,6 @@ Reduction = Literal["heads", "mean", "max", "rollout"]
 as attention rollout (Abnar & Zuidema 2020, section 3): the product over the layers, the last in front, of 0.5 A + 0.5 I with A the mean
 of the heads. Rollout knows neither values nor what comes between two attentions, and in a deep decoder it gathers on the first token."""
 REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
-
-
-class Own(Request):
-    """What the other side reads when each side reads its own text."""
-
-    format: Format = "few-shot"
-    answer_ids: AnswerIds | None = None
-    """in its own vocabulary; None: its own answer, made first, as the answers of the request are"""
 
 
 class AttentionRequest(SharedSequence):

@@ -1,16 +1,17 @@
-"""Which parts of a text an answer leaned on, in both models over one shared sequence: the request and the result."""
+"""Which parts of a text an answer leaned on, in both models over one text or each over its own: the request and the result."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import AfterValidator, Field, model_validator
 
-from model_utils.contracts.common import ROLES, Encoded, ModelFacts, SharedSequence, check_text
-from model_utils.pair import SIDES, Pair
+from model_utils.contracts.common import ROLES, Encoded, ModelFacts, Own, SharedSequence, check_text
+from model_utils.pair import SIDES, Pair, Side, other_side
 
 Method = Literal[
     "gradient x input",
@@ -69,24 +70,42 @@ SHAPLEY_PARTS = 12
 """Parts whose Shapley values are computed at most: exactly they take 2^parts passes."""
 
 
+Alignment = Literal["tokens", "characters", "none"]
+"""How two texts are laid side by side: both models read the same tokens; or the same characters in tokens of their own, so that parts end
+where both have an end; or each read its own text, and nothing is compared."""
+
+
 def check_targets(targets: tuple[int, ...]) -> tuple[int, ...]:
     if len(set(targets)) < len(targets):
         raise ValueError(f"The targets {targets} name a token twice, which would count it twice; name each once")
     return targets
 
 
+Targets = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(check_targets)]
+"""Positions within an answer, from 0; none: every token of the answer."""
+
+
+class OwnText(Own):
+    """What the other side reads and explains when each side reads its own text."""
+
+    targets: Targets = ()
+    """in its own answer"""
+
+
 class Explaining(SharedSequence):
     """What is explained, and in which parts of the text."""
 
     quantity: Quantity = "logit"
-    targets: Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(check_targets)] = ()
-    """positions within the answer, from 0; none: every token of the answer"""
+    targets: Targets = ()
+    """in the answer of `answer_from`; where the other model cuts it into other tokens, the pieces of text that these lie in"""
+    own: OwnText | None = None
+    """what the side that is not `answer_from` reads and explains instead; None: both read one text"""
     against: (
         Annotated[str, AfterValidator(lambda text: check_text(text, "other token"))]
         | Annotated[int, Field(ge=0)]
         | None
     ) = None
-    """another token that might have stood in the target's place, as its text or its id: explained is the target's quantity minus that one's (Yin & Neubig 2022)"""
+    """another token that might have stood in the target's place, as its text or its id in the vocabulary of `answer_from`: explained is the target's quantity minus that one's (Yin & Neubig 2022)"""
     granularity: Granularity = "token"
     spans: tuple[Annotated[str, AfterValidator(lambda text: check_text(text, "passage"))], ...] = ()
     """with the granularity 'span': the passages of the instruction that are the parts"""
@@ -97,10 +116,11 @@ class Explaining(SharedSequence):
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        if self.against is not None and len(self.targets) != 1:
-            raise ValueError(
-                f"'against' {self.against!r} asks why one token stands there and not that one, but {len(self.targets) or 'all'} targets are explained; choose one target"
-            )
+        for targets in (self.targets, *([self.own.targets] if self.own else [])):
+            if self.against is not None and len(targets) != 1:
+                raise ValueError(
+                    f"'against' {self.against!r} asks why one token stands there and not that one, but {len(targets) or 'all'} targets are explained; choose one target"
+                )
         return self
 
     @model_validator(mode="after")
@@ -134,25 +154,106 @@ class AttributionRequest(Scoring):
 
 
 @dataclass(frozen=True, eq=False)
-class Attribution:
-    """Scores for each target, in both models."""
+class Parted:
+    """A text as one model read it: what is explained in it, and its parts."""
 
-    models: Pair[ModelFacts]
     sequence: Encoded
-    """prompt and answer; the same tokens in both models"""
-    method: Method
-    quantity: Quantity
-    targets: np.ndarray
-    """(target,) int64; positions within the answer"""
-    values: Pair[np.ndarray]
-    """(row,) float32 a side; the quantity that is explained. Rows are the targets, or the one sum over them"""
-    scores: Pair[np.ndarray]
-    """(row, part) float32 a side; positive: the part raised the row's quantity. 0 at and after the target; NaN: not scored, or not yet"""
+    """prompt and answer"""
     parts: np.ndarray
     """(token,) int64; the part of the text that each token belongs to"""
     open: np.ndarray
     """(part,) bool; whether it may be taken away: never the format around the instruction and control tokens"""
-    against: int | None = None
+    targets: np.ndarray
+    """(target,) int64; the explained tokens, as positions within the answer"""
+    rows: np.ndarray
+    """(target,) int64; the row that each of them counts in: by itself, with the other tokens of its piece of text, or with all"""
+
+    def places(self) -> list[np.ndarray]:
+        """Positions in the sequence of the tokens that each row explains."""
+        found = self.sequence.positions("answer")[self.targets]
+        return [found[self.rows == row] for row in range(int(self.rows.max()) + 1)]
+
+    def answer_numbers(self) -> np.ndarray:
+        """(row,) int64; the first token that each row explains, as a position within the answer."""
+        return np.array([self.targets[self.rows == row].min() for row in range(int(self.rows.max()) + 1)], dtype=np.int64)  # fmt: skip
+
+    @property
+    def length(self) -> int:
+        """How many tokens can matter: those before the last target."""
+        return int(self.sequence.positions("answer")[self.targets].max())
+
+    @property
+    def compared(self) -> np.ndarray:
+        """(part,) bool; parts that may be taken away and stand, at least with one token, before the last target."""
+        return self.open & np.isin(np.arange(len(self.open)), self.parts[: self.length])
+
+    def first_tokens(self) -> np.ndarray:
+        """(part,) int64; where each part begins in the text."""
+        return np.unique(self.parts, return_index=True)[1]
+
+    def names(self) -> list[str]:
+        """(part,) the text of each part."""
+        return self.sequence.names(self.parts, len(self.open))
+
+
+def beside(texts: Pair[Parted], alignment: Alignment) -> np.ndarray:
+    """(part of tuned's text,) int64; the part of base's text that has the same characters, or -1.
+
+    Parts that may be taken away stand in the same order on both sides; the rest are compared only where the tokens are the same.
+    """
+    count = len(texts.tuned.open)
+    if alignment == "tokens":
+        return np.arange(count)
+    found = np.full(count, -1, dtype=np.int64)
+    if alignment == "characters":
+        found[texts.tuned.open] = np.flatnonzero(texts.base.open)
+    return found
+
+
+def side_by_side(texts: Pair[Parted], alignment: Alignment) -> pd.DataFrame:
+    """One row a part of either text, tuned's first: the part of each side (-1: it has none), its first token, text and role."""
+    base = beside(texts, alignment)
+    lone = np.setdiff1d(np.arange(len(texts.base.open)), base)
+    both = Pair(np.append(base, lone), np.append(np.arange(len(base)), np.full(len(lone), -1)))
+    first = texts.map(Parted.first_tokens)
+    names, shown = texts.map(Parted.names), np.where(both.tuned >= 0, "tuned", "base")
+    columns: dict[str, Any] = {f"{side}_part": both[side] for side in SIDES}
+    for side in SIDES:
+        columns[f"{side}_position"] = pd.array(np.where(both[side] >= 0, first[side][both[side]], -1), dtype="Int64")
+        columns[f"{side}_position"][both[side] < 0] = pd.NA
+    found = pd.DataFrame(columns)
+    found["tokens"] = [names[side][both[side][row]] for row, side in enumerate(shown)]
+    found["role"] = [ROLES[texts[side].sequence.roles[first[side][both[side][row]]]] for row, side in enumerate(shown)]
+    return found
+
+
+def in_rows(values: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """(row,) `values` (part,) of the `parts` (row,); NaN for -1."""
+    return np.where(parts >= 0, values[parts], np.nan)
+
+
+def forced(request: Explaining, texts: Pair[Parted]) -> dict[str, Any]:
+    """The fields of a request that reads the very texts that `request` has led to."""
+    ids = texts.map(lambda text: tuple(text.sequence.ids[text.sequence.positions("answer")].tolist()))
+    own = request.own and request.own.model_copy(update={"answer_ids": ids[other_side(request.answer_from)]})
+    return {"answer_ids": ids[request.answer_from], "own": own}
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """Scores for each target, in both models."""
+
+    models: Pair[ModelFacts]
+    texts: Pair[Parted]
+    """what each side read; where `alignment` is "tokens", both the same"""
+    alignment: Alignment
+    method: Method
+    quantity: Quantity
+    values: Pair[np.ndarray]
+    """(row,) float32 a side; the quantity that is explained. Rows are the targets, pieces of text, or the one sum over all"""
+    scores: Pair[np.ndarray]
+    """(row, part) float32 a side; positive: the part raised the row's quantity. 0 at and after the target; NaN: not scored, or not yet"""
+    against: Pair[int] | None = None
     """id of the token that the target is explained against"""
     against_piece: str = ""
     """what it says"""
@@ -163,7 +264,7 @@ class Attribution:
     spread: Pair[np.ndarray] | None = None
     """(row, part) float32 a side; standard error of scores that come from random orders"""
     between: np.ndarray | None = None
-    """(row, part) float32; scores of tuned's quantity minus base's, of the method whose scores of a difference are not the difference of its scores"""
+    """(row, part of tuned) float32; scores of tuned's quantity minus base's, of the method whose scores of a difference are not the difference of its scores"""
     notes: tuple[str, ...] = ()
     """sentences for people about what to keep in mind with these scores"""
 
@@ -172,10 +273,10 @@ class Attribution:
         """Of the scores."""
         return unit_of(self.method, self.quantity)
 
-    def rows(self) -> list[np.ndarray]:
-        """Positions in the sequence of the tokens that each row explains."""
-        places = self.sequence.positions("answer")[self.targets]
-        return [places] if self.together else [places[i : i + 1] for i in range(len(places))]
+    @property
+    def aligned(self) -> bool:
+        """Whether the sides are compared; else each read its own text."""
+        return self.alignment != "none"
 
     def totals(self) -> Pair[np.ndarray]:
         """(part,) float32 a side; scores summed over the rows; of a rollout, whose rows are shares, their mean."""
@@ -184,20 +285,31 @@ class Attribution:
 
     def open_totals(self) -> Pair[np.ndarray]:
         """(part,) float32 a side; the same of what may be taken away, NaN elsewhere."""
-        return self.totals().map(lambda scores: np.where(self.open, scores, np.float32(np.nan)))
+        return self.totals().zip(self.texts).map(lambda one: _opened(*one))
+
+    @cached_property
+    def beside(self) -> np.ndarray:
+        """(part of tuned's text,) int64; base's part that it is compared with, or -1."""
+        return beside(self.texts, self.alignment)
 
     def differences(self) -> np.ndarray:
-        """(row, part) float32; tuned minus base, NaN where one of them has no score yet."""
-        return self.scores.tuned - self.scores.base if self.between is None else self.between
+        """(row, part of tuned) float32; tuned minus base, NaN where one of them has no such part, or no score yet."""
+        if self.between is not None:
+            return self.between
+        if not self.aligned:
+            return np.full_like(self.scores.tuned, np.nan)
+        return np.where(self.beside >= 0, self.scores.tuned - self.scores.base[:, self.beside], np.float32(np.nan))
 
     def difference(self) -> np.ndarray:
-        """(part,) float32; the same, summed over the rows as `totals` are."""
+        """(part of tuned,) float32; the same, summed over the rows as `totals` are."""
+        if self.between is not None:
+            return self.between.sum(axis=0)
         totals = self.totals()
-        return totals.tuned - totals.base if self.between is None else self.between.sum(axis=0)
+        return np.where(self.beside >= 0, totals.tuned - totals.base[self.beside], np.float32(np.nan))
 
     def open_difference(self) -> np.ndarray:
-        """(part,) float32; `difference` of what may be taken away, NaN elsewhere."""
-        return np.where(self.open, self.difference(), np.float32(np.nan))
+        """(part of tuned,) float32; `difference` of what may be taken away, NaN elsewhere."""
+        return _opened(self.difference(), self.texts.tuned)
 
     @property
     def signed(self) -> bool:
@@ -213,32 +325,37 @@ class Attribution:
         """(row,) float32 a side; the sum of the scores minus what they should add up to, NaN where there are none yet; None: the method promises no sum."""
         if self.rest is None:
             return None
-        sums = self.scores.map(lambda scores: scores[:, self.open].sum(axis=1))
+        sums = self.scores.zip(self.texts).map(lambda one: one[0][:, one[1].open].sum(axis=1))
         return Pair(*(sums[side] - (self.values[side] - self.rest[side]) for side in SIDES))
 
     def share_apart(self) -> Pair[float]:
         """How much of all scores, by magnitude, the format and the control tokens have a side; NaN: nothing is scored yet, or the method scores only what it takes away."""
-        written = (self.sequence.roles != ROLES.index("template")) & ~self.sequence.special
-        apart = np.ones(len(self.open), dtype=bool)
-        apart[self.parts[written]] = False
-        sizes = self.totals().map(np.abs)
-        return sizes.map(lambda size: float(size[apart].sum() / size.sum()) if size.sum() > 0 else float("nan"))
-
-    def names(self) -> list[str]:
-        """(part,) the text of each part."""
-        return self.sequence.names(self.parts, len(self.open))
+        return self.totals().zip(self.texts).map(lambda one: _share_apart(*one))
 
     def table(self) -> pd.DataFrame:
-        """One row a part of the text: its first token, role, scores summed over the targets a side, and tuned minus base."""
-        totals = self.totals()
-        first = np.unique(self.parts, return_index=True)[1]
-        return pd.DataFrame(
-            {
-                "position": first,
-                "tokens": self.names(),
-                "role": [ROLES[role] for role in self.sequence.roles[first]],
-                "base": totals.base,
-                "tuned": totals.tuned,
-                "difference": self.difference(),
-            }
-        )
+        """One row a part of either text: its first token a side, text, role, scores summed over the targets a side, tuned minus base, and whether it may be taken away."""
+        found, totals = side_by_side(self.texts, self.alignment), self.totals()
+        parts = Pair(*(found.pop(f"{side}_part").to_numpy() for side in SIDES))
+        for side in SIDES:
+            found[side] = in_rows(totals[side], parts[side])
+        found["difference"] = in_rows(self.difference(), parts.tuned)
+        open_ = Pair(*((parts[side] >= 0) & self.texts[side].open[parts[side]] for side in SIDES))
+        found["open"] = open_.base | open_.tuned
+        return found
+
+    def row_names(self, side: Side) -> list[str]:
+        """(row,) what each row's tokens say."""
+        sequence = self.texts[side].sequence
+        return [sequence.said(places) for places in self.texts[side].places()]
+
+
+def _opened(scores: np.ndarray, text: Parted) -> np.ndarray:
+    return np.where(text.open, scores, np.float32(np.nan))
+
+
+def _share_apart(totals: np.ndarray, text: Parted) -> float:
+    written = (text.sequence.roles != ROLES.index("template")) & ~text.sequence.special
+    apart = np.ones(len(text.open), dtype=bool)
+    apart[text.parts[written]] = False
+    size = np.abs(totals)
+    return float(size[apart].sum() / size.sum()) if size.sum() > 0 else float("nan")

@@ -180,6 +180,14 @@ class SharedSequence(Writing):
     """The forced answer; None: the answer of `answer_from`, written first."""
 
 
+class Own(Request):
+    """What the other side reads when each side reads its own text."""
+
+    format: Format = "few-shot"
+    answer_ids: AnswerIds | None = None
+    """in its own vocabulary; None: its own answer, made first, as the answers of the request are"""
+
+
 def explain(error: ValidationError) -> str:
     """What a person typed wrong, as one sentence for each mistake."""
     return " ".join(_sentence(one) for one in error.errors(include_url=False))

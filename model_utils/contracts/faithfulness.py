@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pydantic import AllowInfNan, Field
 
-from model_utils.contracts.attribution import Explaining, Quantity
-from model_utils.contracts.common import Encoded, ModelFacts
+from model_utils.contracts.attribution import Alignment, Explaining, Parted, Quantity
+from model_utils.contracts.common import ModelFacts
 from model_utils.pair import SIDES, Pair, Side
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.5)
@@ -32,7 +32,7 @@ class FaithfulnessRequest(Explaining):
     """Scores of the parts of the text, whoever made them; the answer is explained as one sum over the targets."""
 
     scores: Pair[tuple[Score, ...]]
-    """(part,) a side, in the order of the text; parts that always stay count too, and are not looked at"""
+    """(part,) a side, in the order of its text; parts that always stay count too, and are not looked at"""
     orders: Annotated[int, Field(ge=ORDERS, le=MOST_ORDERS)] = ORDERS
     """random orders of the same parts, on the same model"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -42,6 +42,8 @@ class FaithfulnessRequest(Explaining):
 class Judged:
     """One model's scores, measured."""
 
+    counts: np.ndarray
+    """(point,) int64; how many parts are taken away, or stay, at 0 and each share of `POINTS`"""
     whole: float
     """the explained quantity of the whole text"""
     deletion: np.ndarray
@@ -58,6 +60,11 @@ class Judged:
     """the scores' own area, in the same steps"""
     twins: float = 0.0
     """the probability that a random order takes the same parts as these scores at every share; such an order does as well by definition"""
+
+    @property
+    def parts(self) -> int:
+        """How many can be taken away."""
+        return int(self.counts[-1])
 
     @property
     def comprehensiveness(self) -> float:
@@ -143,15 +150,15 @@ class Faithfulness:
     """Both models' scores, each measured on its own model against the same random orders."""
 
     models: Pair[ModelFacts]
-    sequence: Encoded
-    counts: np.ndarray
-    """(point,) int64; how many parts are taken away, or stay, at 0 and each share of `POINTS`"""
-    parts: int
-    """how many can be taken away"""
+    texts: Pair[Parted]
+    """what each side read"""
+    alignment: Alignment
     quantity: Quantity
     judged: Pair[Judged]
     identical: bool = False
     """both sides' scores put the parts in the same order"""
+    notes: tuple[str, ...] = ()
+    """sentences for people about what the two texts have in common"""
 
     def table(self) -> pd.DataFrame:
         """One row a side."""

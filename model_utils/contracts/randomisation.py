@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from model_utils.contracts.attribution import AttributionRequest, Method, Quantity
-from model_utils.contracts.common import Encoded, ModelFacts
+from model_utils.contracts.attribution import AttributionRequest, Method, Parted, Quantity
+from model_utils.contracts.common import ModelFacts
 from model_utils.pair import SIDES, Pair, Side
 
 DRAWS, MOST_DRAWS = 5, 50
@@ -76,36 +76,34 @@ class Randomisation:
     """Both models' scores, made again and again while the weights of more and more layers are shuffled."""
 
     models: Pair[ModelFacts]
-    sequence: Encoded
-    """prompt and answer; the same tokens in both models"""
+    texts: Pair[Parted]
+    """what each side read"""
     method: Method
     quantity: Quantity
-    targets: np.ndarray
-    """(target,) int64; positions within the answer"""
-    parts: np.ndarray
-    """(token,) int64; the part of the text that each token belongs to"""
-    compared: np.ndarray
-    """(part,) bool; parts that may be taken away and stand before the last target"""
     shuffled: Pair[Shuffled]
     notes: tuple[str, ...] = ()
     """sentences for people about what was shuffled"""
 
     @property
-    def tells(self) -> bool:
+    def counts(self) -> Pair[int]:
+        """How many parts are compared a side: those that may be taken away and stand before the last target."""
+        return self.texts.map(lambda text: int(text.compared.sum()))
+
+    def tells(self, side: Side) -> bool:
         """Whether there are parts enough for a verdict."""
-        return int(self.compared.sum()) >= LEAST_PARTS
+        return self.counts[side] >= LEAST_PARTS
 
     def fails(self, side: Side) -> bool:
         """Whether the scores hardly change when everything that the layers learned is gone."""
         one = self.shuffled[side]
-        return self.tells and one.finished and one.likeness >= ALIKE
+        return self.tells(side) and one.finished and one.likeness >= ALIKE
 
     def verdict(self, side: Side) -> str:
         """In words."""
         one = self.shuffled[side]
         if not one.finished:
             return "being measured"
-        if not self.tells:
+        if not self.tells(side):
             return "too few parts to tell: choose smaller parts"
         if np.isnan(one.likeness):
             return "cannot be told: all scores of a shuffled model are alike"

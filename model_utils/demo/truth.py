@@ -134,14 +134,16 @@ def _attributed(specs: Specs, question: Question, way: Way) -> Attribution | Non
         max_new_tokens=8,
     )
     result: Attribution = analyses.execute("attribution", specs, asked)
-    written = result.sequence.ids[result.sequence.positions("answer")[0]]
+    sequence = result.texts.tuned.sequence
+    written = sequence.ids[sequence.positions("answer")[0]]
     return result if written == ids[0][0] else None
 
 
 def _hit(result: Attribution, totals: np.ndarray, question: Question) -> Hit:
     """Among the sentences of the instruction."""
-    places = np.flatnonzero(result.open)
-    names = [result.names()[place].strip() for place in places]
+    text = result.texts.tuned  # the same in both models
+    places, named = np.flatnonzero(text.open), text.names()
+    names = [named[place].strip() for place in places]
     true = [name.startswith(question.truth) for name in names]
     assert any(true), f"none of {question.truth} among {names}"
     return Hit(true[int(np.argmax(np.abs(totals[places])))], mean(true))

@@ -121,7 +121,7 @@ def test_a_head_is_switched_off_and_the_next_one_follows(page: Page, app_server:
 
 def test_each_model_reads_its_own_text(page: Page, app_server: str):
     opened(page, app_server)
-    page.get_by_text("Maps of each model's own text").click()
+    page.get_by_text("Each model's own text").click()
     expect(page.locator(".maps .plot")).to_have_count(2, timeout=LOADED)
     expect(page.get_by_text(re.compile("no difference"))).to_be_visible()
     assert np.isfinite(read_after_hover(page)).any()

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from model_utils.demo import EXAMPLES
 from tests.browser.guard import Guard
-from tests.browser.test_app_browser import LOADED, ask, at_rest, go, open_at, panel, picker, run, whole, words_scored
+from tests.browser.server import ROOT
+from tests.browser.test_app_browser import (
+    LOADED,
+    ask,
+    at_rest,
+    go,
+    open_at,
+    panel,
+    picker,
+    run,
+    type_pair,
+    whole,
+    words_scored,
+)
 from tests.browser.test_asking_browser import forgive_probe
 
 LOAN = next(example.instruction for example in EXAMPLES if example.label == "Loan")
@@ -158,3 +174,63 @@ def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_come
         page.get_by_role("switch", name="Instruction only").or_(page.get_by_role("checkbox", name="Instruction only"))
     ).to_be_checked()
     forgive_probe(guard)
+
+
+def difference(page: Page) -> Locator:
+    """The strip of the difference, by its title."""
+    return page.locator(".side.difference")
+
+
+def test_each_models_own_text_has_its_own_strips_maps_and_no_difference(
+    page: Page, app_server: str, screenshot: Callable
+):
+    open_at(page, app_server)
+    ask(page, LOAN)
+    whole(page)
+    go(page, "Attribution")
+    words_scored(page)
+    expect(difference(page)).to_have_count(1)
+    page.get_by_text("Each model's own text", exact=True).click()
+    expect(page.get_by_text("Each model reads its own prompt and answer here")).to_be_visible(timeout=LOADED)
+    expect(difference(page)).to_have_count(0)
+    other = page.get_by_label("The base answer", exact=False).locator(".cell").nth(1)
+    piece = (other.text_content() or "").strip()
+    other.click()
+    expect(page.get_by_text(re.compile(f"^Explained: the logit of token 1 of the answer, .*{re.escape(piece)}.*, in base, and of token 0"))).to_be_visible(timeout=LOADED)  # fmt: skip
+    screenshot(page, "attribution-own", whole=True)
+    page.get_by_text("the whole answer", exact=True).click()
+    expect(plots(page)).to_have_count(2, timeout=LOADED)
+    expect(page).to_have_url(re.compile("own_texts%22%3Atrue"), timeout=LOADED)
+    page.get_by_text("Each model's own text", exact=True).click()
+    expect(plots(page)).to_have_count(3, timeout=LOADED)
+    expect(difference(page)).to_have_count(1)
+
+
+@pytest.fixture
+def unlike(tmp_path: Path) -> Path:
+    """The embedded base model behind a tokenizer that knows half of its merges, and so cuts most words into more tokens."""
+    folder = Path(shutil.copytree(ROOT / "model_utils" / "demo" / "base", tmp_path / "halved"))
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["merges"] = tokenizer["model"]["merges"][: len(tokenizer["model"]["merges"]) // 2]
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    return folder
+
+
+def test_models_with_other_tokens_are_compared_on_the_pieces_that_both_cut_out(
+    page: Page, app_server: str, screenshot: Callable, unlike: Path
+):
+    open_at(page, app_server)
+    type_pair(page, unlike, "demo/tuned")
+    expect(picker(page)).to_contain_text("halved vs")
+    page.keyboard.press("Escape")
+    ask(page, LOAN)
+    whole(page)
+    go(page, "Attribution")
+    words_scored(page)
+    expect(page.get_by_text("The two models cut this text into different tokens")).to_be_visible()
+    expect(difference(page)).to_have_count(1)
+    page.get_by_test_id("stButtonGroup").get_by_text("log-probability", exact=True).click()
+    page.get_by_text("the whole answer", exact=True).click()
+    expect(page.get_by_text(re.compile("^Explained: the log-probability of "))).to_be_visible(timeout=LOADED)
+    expect(page.get_by_role("heading", name="The words whose score changed most")).to_be_visible()
+    screenshot(page, "attribution-unlike", whole=True)
