@@ -221,6 +221,14 @@ def text_of(text: Encoded | None = None, targets: tuple[int, ...] = (0,), togeth
     return Parted(text, np.arange(len(text)), (text.roles > 0) & ~text.special, chosen, rows)
 
 
+def others(alignment: Alignment, targets: tuple[int, ...]) -> Parted:
+    """What base reads: the same words behind one more token of its format, or a prompt and an answer of its own."""
+    if alignment == "none":
+        return text_of(sequence(("<|begin|>", "Hm"), ("No", "<|end|>")), tuple(one for one in targets if one < 2))
+    text = sequence(("<|begin|>", "<|user|>", *PROMPT[1:]))
+    return text_of(replace(text, roles=np.where(np.arange(len(text)) == 1, 0, text.roles).astype(np.uint8)), targets)
+
+
 def attribution(
     targets: tuple[int, ...] = (0,),
     quantity: Quantity = "logit",
@@ -229,9 +237,9 @@ def attribution(
     alignment: Alignment = "tokens",
     base: Parted | None = None,
 ) -> Attribution:
-    """Random scores, zero at and after each target; `base`: what base reads where it is another text."""
+    """Random scores, zero at and after each target; `base`: what base reads where it is another text than in `others`."""
     tuned = text_of(text, targets)
-    texts = Pair(base or tuned, tuned)
+    texts = Pair(base or (tuned if alignment == "tokens" else others(alignment, targets)), tuned)
     random = np.random.default_rng(seed)
     scores = texts.map(lambda one: _scores(one, random))
     return Attribution(

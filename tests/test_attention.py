@@ -19,9 +19,11 @@ from pydantic import ValidationError
 from transformers import AutoModelForCausalLM, XGLMConfig
 
 from model_utils import analyses, anatomy, attention, capture, codec
+from model_utils.contracts.ablation import AblationRequest
+from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
-from model_utils.contracts.common import ModelSpec, Own, ask
-from model_utils.errors import Refused
+from model_utils.contracts.common import ModelSpec, Own, SharedSequence, ask
+from model_utils.errors import NotAlike, Refused
 from model_utils.pair import Pair, Side
 from model_utils.reporting import Report
 from model_utils.shapes import special_ids, write
@@ -397,13 +399,16 @@ def test_weights_of_values_are_refused_where_an_architecture_shows_none(tmp_path
     assert run("attention", pair, request(format="plain")).weights.base.shape[0] == 4
 
 
-def test_different_tokenizers_are_refused(tiny_pair: Pair[Path], tmp_path: Path):
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("attention", AttentionRequest), ("atlas", AtlasRequest), ("ablation", AblationRequest)]
+)
+def test_different_tokenizers_are_refused(
+    tiny_pair: Pair[Path], tmp_path: Path, kind: str, asked: type[SharedSequence]
+):
     folder = Path(shutil.copytree(tiny_pair.base, tmp_path / "characters"))
-    tokenizer = json.loads((folder / "tokenizer.json").read_text())
-    tokenizer["model"]["merges"] = []
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(Refused, match="different tokens"):
-        run("attention", Pair(folder, tiny_pair.tuned), request(format="plain"))
+    other_words(folder)
+    with pytest.raises(NotAlike, match="different tokens"):
+        run(kind, Pair(folder, tiny_pair.tuned), asked(messages=request().messages, format="plain"))
 
 
 def test_equal_ids_that_mean_other_tokens_are_refused(tiny_pair: Pair[Path], tmp_path: Path):
@@ -413,7 +418,7 @@ def test_equal_ids_that_mean_other_tokens_are_refused(tiny_pair: Pair[Path], tmp
     names = {id: token for token, id in vocabulary.items()}
     vocabulary[names[20]], vocabulary[names[30]] = 30, 20
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    with pytest.raises(Refused, match="different tokens"):
+    with pytest.raises(NotAlike, match="different tokens"):
         run("attention", Pair(folder, tiny_pair.tuned), request("a", format="plain", answer_ids=(20, 30)))
 
 

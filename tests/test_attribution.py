@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +41,8 @@ def request(text: str = "Name 漢字 three 🎉 e\u0301 animals.", **fields) -> 
 @pytest.mark.parametrize("quantity", QUANTITIES)
 def test_scores_are_those_of_one_backward_for_each_target(tiny_pair: Pair[Path], quantity: str):
     result = run("attribution", tiny_pair, request(quantity=quantity))
-    ids, answer = result.texts.tuned.sequence.ids.tolist(), result.texts.tuned.sequence.positions("answer")
+    sequence = result.texts.tuned.sequence
+    ids, answer = sequence.ids.tolist(), sequence.positions("answer")
     for (_, scores), (_, folder) in zip(result.scores.items(), tiny_pair.items(), strict=True):
         module = AutoModelForCausalLM.from_pretrained(folder)
         slow = np.stack([oracles.gradient_x_input(module, ids, position, quantity) for position in answer])
@@ -48,10 +51,20 @@ def test_scores_are_those_of_one_backward_for_each_target(tiny_pair: Pair[Path],
 
 def test_values_are_the_models_own(tiny_pair: Pair[Path]):
     result = run("attribution", tiny_pair, request(quantity="log-probability"))
-    ids, answer = result.texts.tuned.sequence.ids, result.texts.tuned.sequence.positions("answer")
+    sequence = result.texts.tuned.sequence
+    ids, answer = sequence.ids, sequence.positions("answer")
     for (_, values), (_, folder) in zip(result.values.items(), tiny_pair.items(), strict=True):
         expected = oracles.log_probs(AutoModelForCausalLM.from_pretrained(folder), ids)[answer - 1, ids[answer]]
         np.testing.assert_allclose(values, expected, atol=1e-5)
+
+
+def test_the_same_tokens_are_one_text_for_both(tiny_pair: Pair[Path]):
+    result = run("attribution", tiny_pair, request(targets=(2, 0)))
+    assert result.alignment == "tokens" and result.texts.base is result.texts.tuned
+    table, text = result.table(), result.texts.tuned
+    assert table["base_position"].tolist() == table["tuned_position"].tolist() == list(range(len(text.sequence)))
+    assert table["open"].tolist() == text.open.tolist() and table["tokens"].tolist() == list(text.sequence.pieces)
+    assert [int(place) for (place,) in text.places()] == text.sequence.positions("answer")[[2, 0]].tolist()
 
 
 def test_nothing_flows_back_from_the_target_itself_or_after_it(tiny_pair: Pair[Path]):
@@ -72,10 +85,8 @@ def test_score_of_a_sum_is_the_sum_of_scores(tiny_pair: Pair[Path]):
     """The reason why totals may be shown for a span: the gradient of a sum of logits."""
     result = run("attribution", tiny_pair, request())
     module = AutoModelForCausalLM.from_pretrained(tiny_pair.tuned)
-    positions, ids = (
-        torch.tensor(result.texts.tuned.sequence.positions("answer")),
-        torch.tensor(result.texts.tuned.sequence.ids),
-    )
+    sequence = result.texts.tuned.sequence
+    positions, ids = torch.tensor(sequence.positions("answer")), torch.tensor(sequence.ids)
     embeddings = module.get_input_embeddings()(ids[None]).detach().requires_grad_()
     module(inputs_embeds=embeddings).logits[0, positions - 1, ids[positions]].sum().backward()
     np.testing.assert_allclose(result.totals().tuned, (embeddings.grad * embeddings)[0].sum(-1).detach(), atol=1e-4)
@@ -86,6 +97,48 @@ def test_a_model_against_itself_differs_by_zero_and_swapping_flips_the_sign(tiny
     assert (same["difference"] == 0).all()
     one, other = (run("attribution", pair, request()).table()["difference"] for pair in (tiny_pair, tiny_pair.swap()))
     np.testing.assert_array_equal(one, -other)
+
+
+@pytest.mark.parametrize("method", ["gradient x input", "occlusion", "sparse surrogate"])
+def test_a_vocabulary_numbered_otherwise_is_read_by_its_characters_and_changes_nothing(
+    tiny_pair: Pair[Path], tmp_path: Path, method: Method
+):
+    """The same model with its tokens renumbered: equal ids mean other tokens, so that texts cannot be compared by ids."""
+    ours, other = tiny_pair.tuned, tmp_path / "renumbered"
+    new = renumbered(ours, other)
+    old = np.arange(len(new))
+    for pair, writer, ids in (
+        (Pair(other, ours), "tuned", old),
+        (Pair(ours, other), "base", old),
+        (Pair(other, ours), "base", new),
+    ):
+        answer, shared = tuple(ids[[20, 30, 40, 50]].tolist()), {"method": method, "operator": "mask", "targets": (2,)}
+        asked = request(answer_ids=answer, answer_from=writer, against=int(ids[33]), format="plain", **shared)
+        result = run("attribution", pair, asked)
+        assert result.alignment == "characters" and result.row_names("base") == result.row_names("tuned")
+        assert len(set(result.against.sides)) == 2
+        np.testing.assert_allclose(result.values.base, result.values.tuned, atol=1e-6)
+        open_ = result.texts.tuned.open
+        assert open_.sum() > 10 and np.abs(result.totals().tuned[open_]).max() > 1e-3
+        np.testing.assert_allclose(result.difference()[open_], 0, atol=1e-5)
+
+
+def renumbered(source: Path, folder: Path) -> np.ndarray:
+    """A copy of a model whose tokens, but the control tokens, have other ids; (id,) the new id of each."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, folder)
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    fixed, vocabulary = {one["id"] for one in tokenizer["added_tokens"]}, tokenizer["model"]["vocab"]
+    loose = np.array(sorted({*vocabulary.values()} - fixed))
+    tensors = load_file(folder / "model.safetensors")
+    new = np.arange(len(tensors["model.embed_tokens.weight"]))
+    new[loose] = np.roll(loose, 7)
+    tokenizer["model"]["vocab"] = {token: int(new[id]) for token, id in vocabulary.items()}
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    moved = {name: one[torch.as_tensor(np.argsort(new))].contiguous() if name in ("model.embed_tokens.weight", "lm_head.weight") else one for name, one in tensors.items()}  # fmt: skip
+    save_file(moved, folder / "model.safetensors", metadata={"format": "pt"})
+    return new
 
 
 def test_results_do_not_depend_on_the_size_of_groups(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
@@ -207,20 +260,13 @@ def test_integrated_gradients_are_those_of_one_pass_after_another_and_add_up(tin
     asked = request(method="integrated gradients", quantity=quantity, steps=60, targets=(1, 3), baseline=20)
     result = run("attribution", tiny_pair, asked)
     module = AutoModelForCausalLM.from_pretrained(tiny_pair.tuned).eval()
-    slow = oracles.integrated_gradients(
-        module,
-        result.texts.tuned.sequence.ids,
-        result.texts.tuned.places()[1][0],
-        quantity,
-        20,
-        result.texts.tuned.open,
-        60,
-    )
+    text = result.texts.tuned
+    slow = oracles.integrated_gradients(module, text.sequence.ids, text.places()[1][0], quantity, 20, text.open, 60)
     found = np.nan_to_num(result.scores.tuned[1])
     np.testing.assert_allclose(found, slow, atol=2e-4 * np.abs(slow).max())
     error, rest = result.completeness_error().tuned, result.rest.tuned
     assert (np.abs(error) <= 0.01 * np.abs(result.values.tuned - rest).max()).all()
-    assert np.isnan(result.scores.tuned[:, ~result.texts.tuned.open]).all()
+    assert np.isnan(result.scores.tuned[:, ~text.open]).all()
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gpt2", "gemma3"])
@@ -229,13 +275,13 @@ def test_captum_says_the_same(tmp_path: Path, architecture: str):
     pair = architectures.tiny_pair(tmp_path, architecture)
     shared = {"format": "plain", "quantity": "log-probability", "targets": (2,)}
     results = {method: run("attribution", pair, request(method=method, **shared)) for method in METHODS[:4]}
-    result = results["occlusion"]
+    text = results["occlusion"].texts.tuned
     module = AutoModelForCausalLM.from_pretrained(pair.tuned, attn_implementation="eager").eval().requires_grad_(False)
-    ids, place = torch.as_tensor(result.texts.tuned.sequence.ids)[None], int(result.texts.tuned.places()[0][0])
+    ids, place = torch.as_tensor(text.sequence.ids)[None], int(text.places()[0][0])
     table = module.get_input_embeddings()
     with torch.no_grad():
         ends, mean = table(ids), table(torch.arange(table.weight.shape[0])).mean(0)
-    begins = torch.where(torch.as_tensor(result.texts.tuned.open)[None, :, None], mean, ends)
+    begins = torch.where(torch.as_tensor(text.open)[None, :, None], mean, ends)
 
     def explained(embeddings: torch.Tensor) -> torch.Tensor:
         logs = torch.log_softmax(module(inputs_embeds=embeddings, use_cache=False).logits[:, place - 1], dim=-1)
@@ -253,7 +299,7 @@ def test_captum_says_the_same(tmp_path: Path, architecture: str):
         found = results[method].scores.tuned[0]
         known = ~np.isnan(found)
         np.testing.assert_allclose(found[known], expected[known], atol=1e-4 * np.abs(expected).max(), err_msg=method)
-    assert np.isnan(results["integrated gradients"].scores.tuned[0, ~result.texts.tuned.open]).all()
+    assert np.isnan(results["integrated gradients"].scores.tuned[0, ~text.open]).all()
 
 
 def test_the_zero_baseline_of_a_model_with_rms_norms_is_warned_of(tiny_pair: Pair[Path], tmp_path: Path):
@@ -323,14 +369,12 @@ def test_nothing_is_scored_that_the_target_cannot_see(tiny_pair: Pair[Path], met
     """Exactly 0, also where a fit would find something in noise, and where another row sees it."""
     shapley = {"granularity": "span", "spans": ("three", "animals")} if method == "Shapley values" else {}
     result = run("attribution", tiny_pair, request(method=method, steps=3, **shapley))
+    parts, open_ = result.texts.tuned.parts, result.texts.tuned.open
     for row, position in enumerate(result.texts.tuned.sequence.positions("answer")):
-        later = result.scores.tuned[row, result.texts.tuned.parts[position:]]
-        assert (later[result.texts.tuned.open[result.texts.tuned.parts[position:]]] == 0).all(), method
-        seen = result.scores.tuned[row, result.texts.tuned.parts[:position]]
-        assert (
-            np.isfinite(seen[result.texts.tuned.open[result.texts.tuned.parts[:position]]]).all()
-            and (np.nan_to_num(seen) != 0).any()
-        )
+        later = result.scores.tuned[row, parts[position:]]
+        assert (later[open_[parts[position:]]] == 0).all(), method
+        seen = result.scores.tuned[row, parts[:position]]
+        assert np.isfinite(seen[open_[parts[:position]]]).all() and (np.nan_to_num(seen) != 0).any()
 
 
 def test_integrated_gradients_that_miss_their_sum_say_so(tiny_pair: Pair[Path]):
@@ -345,7 +389,8 @@ def test_integrated_gradients_that_miss_their_sum_say_so(tiny_pair: Pair[Path]):
 
 def test_the_format_is_counted_apart_and_only_the_format(tiny_pair: Pair[Path]):
     whole = run("attribution", tiny_pair, request())
-    fixed = (whole.texts.tuned.sequence.roles == ROLES.index("template")) | whole.texts.tuned.sequence.special
+    sequence = whole.texts.tuned.sequence
+    fixed = (sequence.roles == ROLES.index("template")) | sequence.special
     totals = np.abs(whole.totals().tuned)
     assert whole.share_apart().tuned == pytest.approx(totals[fixed].sum() / totals.sum(), rel=1e-5)
     for fields in ({"answer_too": False}, {"granularity": "span", "spans": ("three",)}):
@@ -426,9 +471,8 @@ def test_partial_results_come_side_after_side_and_end_as_the_whole(tiny_pair: Pa
             shown.extend([snapshot] if isinstance(snapshot, Attribution) else [])
 
     result = run("attribution", tiny_pair, request(method="occlusion"), Watcher())
-    assert (
-        np.isnan(shown[0].scores.tuned).all() and not np.isnan(shown[0].scores.base[:, result.texts.tuned.open]).all()
-    )
+    open_ = result.texts.tuned.open
+    assert np.isnan(shown[0].scores.tuned).all() and not np.isnan(shown[0].scores.base[:, open_]).all()
     np.testing.assert_array_equal(shown[-1].scores.tuned, result.scores.tuned)
     known = [np.isfinite(np.concatenate(one.scores.sides)).sum() for one in shown]
     assert known == sorted(known)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from model_utils import codec
-from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.attribution import Alignment, AttributionRequest, OwnText
 from model_utils.contracts.common import Encoded, ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.errors import Refused
 from model_utils.pair import Pair
+from tests import results
 from tests.strategies import instructions, texts
 
 any_array = st.sampled_from(codec.DTYPES).flatmap(
@@ -52,10 +54,19 @@ def test_requests_come_back_equal(text: str):
     for request in (
         GenerationRequest(messages=ask(text), formats=Pair("plain", "chat")),
         AttributionRequest(messages=ask(text), answer_ids=(1, 2), targets=(1,)),
+        AttributionRequest(messages=ask(text), own=OwnText(format="plain", answer_ids=(3,), targets=(0,))),
     ):
         back = codec.decode(codec.encode(request))
         assert back == request and type(back) is type(request)
         assert codec.digest(back) == codec.digest(request)
+
+
+@pytest.mark.parametrize("alignment", ["tokens", "characters", "none"])
+def test_what_each_side_read_comes_back(alignment: Alignment):
+    result = results.attribution(alignment=alignment)
+    back = codec.decode(codec.encode(result))
+    assert codec.digest(back) == codec.digest(result)
+    pd.testing.assert_frame_equal(back.table(), result.table())
 
 
 def test_canonical_text_is_fixed():

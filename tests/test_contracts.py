@@ -70,6 +70,11 @@ def test_messages_end_with_the_person():
         (lambda: AttributionRequest(messages=ask("a"), targets=(-2,)), "targets.0"),
         (lambda: AttributionRequest(messages=ask("a"), surprise=1), "surprise"),
         (lambda: AttributionRequest(messages=ask("a"), targets=(1, 1)), "name a token twice"),
+        (lambda: AttributionRequest(messages=ask("a"), own={"targets": (1, 1)}), "name a token twice"),
+        (
+            lambda: AttributionRequest(messages=ask("a"), targets=(0,), against="b", own={"targets": (0, 1)}),
+            "but 2 targets are explained; choose one target",
+        ),
         (lambda: ModelSpec(id=""), "id"),
         (lambda: Sampling(temperature=0.0), "temperature: Input should be greater than or equal to 0.01, but 0.0 was"),
         (lambda: Sampling(temperature=1e-40), "greater than or equal to 0.01"),

@@ -26,13 +26,13 @@ from tests.test_removal import Known, additive
 TEXT = "Name 漢字 three 🎉 e\u0301 animals, or four."
 SHARED = {"messages": ask(TEXT), "answer_ids": (20, 30, 40), "quantity": "log-probability"}
 
+COUNTS = faithfulness.counts_of(100)
+
 
 def judged(whole: float, deletion: list[float], random: np.ndarray) -> Judged:
     """Curves whose points of `SHARES` are all alike."""
     flat = lambda values: np.repeat(np.atleast_1d(values)[..., None], 1 + len(POINTS), axis=-1)  # noqa: E731
-    return Judged(
-        np.arange(1 + len(POINTS)), whole, flat(deletion)[0], flat(deletion)[0], flat(random), flat(random), None, None
-    )
+    return Judged(COUNTS, whole, flat(deletion)[0], flat(deletion)[0], flat(random), flat(random), None, None)
 
 
 def test_the_verdict_counts_random_orders_that_do_as_well():
@@ -68,7 +68,7 @@ def test_there_is_no_verdict_before_every_order_is_measured():
 def test_comprehensiveness_and_sufficiency_are_means_over_their_shares():
     curve = np.array([5.0, 4, 3, 2, 1, 0, -7, -9])
     nothing = np.full((3, len(curve)), np.nan)
-    one = Judged(np.arange(8), 5.0, curve, curve + 1, nothing, nothing, None, None)
+    one = Judged(COUNTS, 5.0, curve, curve + 1, nothing, nothing, None, None)
     assert one.comprehensiveness == 5 - np.mean(curve[1:6]) and one.sufficiency == one.comprehensiveness - 1
     assert len(one.random_comprehensiveness) == 0 and one.p == 1, "nothing was measured yet"
 
@@ -111,8 +111,8 @@ def test_each_point_takes_its_share_of_the_parts_and_at_least_one(parts: int):
 def asked(scores: Callable[[int], np.ndarray], tiny_pair: Pair[Path], **fields) -> FaithfulnessRequest:
     """A request with as many scores as the text has parts."""
     shared = {**SHARED, "granularity": "word", **fields}
-    count = len(run("attribution", tiny_pair, AttributionRequest(**shared, method="gradient norm")).texts.tuned.open)
-    made = tuple(scores(count).tolist())
+    texts = run("attribution", tiny_pair, AttributionRequest(**shared, method="gradient norm")).texts
+    made = tuple(scores(len(texts.tuned.open)).tolist())
     return FaithfulnessRequest(**shared, scores=Pair(made, made))
 
 
@@ -187,6 +187,9 @@ def test_partial_results_hold_the_orders_so_far(tiny_pair: Pair[Path]):
 def test_another_number_of_scores_or_a_bad_one_is_refused(tiny_pair: Pair[Path]):
     with pytest.raises(Refused, match=r"3 scores are given for base, and this text has \d+ parts"):
         run("faithfulness", tiny_pair, FaithfulnessRequest(**SHARED, scores=Pair((1.0, 2.0, 3.0), (1.0, 2.0, 3.0))))
+    with pytest.raises(Refused, match=r"2 scores are given for tuned, and this text has \d+ parts"):
+        many = asked(np.arange, tiny_pair).scores.base
+        run("faithfulness", tiny_pair, asked(np.arange, tiny_pair).model_copy(update={"scores": Pair(many, many[:2])}))
     with pytest.raises(ValidationError, match="finite"):
         FaithfulnessRequest(**SHARED, scores=Pair((float("nan"),), (1.0,)))
     with pytest.raises(ValidationError, match="100"):

@@ -269,13 +269,8 @@ def test_the_matrix_shows_each_answer_token_on_one_scale_and_flips_with_the_side
     np.testing.assert_array_equal(attribution.matrix(swapped_attribution(result)).data[2].z, -change.z)
 
 
-OTHER = ("What", " is", " it", "?")
-"""A prompt of base's own."""
-
-
 def test_texts_of_their_own_have_bars_and_maps_of_their_own_and_no_difference():
-    base = results.text_of(results.sequence(OTHER, ("No", "<|end|>")), ())
-    result = results.attribution(targets=(), alignment="none", base=base)
+    result = results.attribution(targets=(), alignment="none")
     bars = attribution.figure(result).data
     for trace, side in zip(bars, SIDES, strict=True):
         known = np.isfinite(trace.x)
@@ -285,16 +280,13 @@ def test_texts_of_their_own_have_bars_and_maps_of_their_own_and_no_difference():
         np.testing.assert_array_equal(known, [one is not None for one in trace.customdata])
     assert (np.isfinite(bars[0].x) != np.isfinite(bars[1].x)).all(), "a bar is of one text"
     maps = attribution.matrix(result).data
-    assert [one.z.shape for one in maps] == [(2, 4), (3, 7)] and maps[0].zmax == maps[1].zmax
+    assert [one.z.shape for one in maps] == [(2, 2), (3, 7)] and maps[0].zmax == maps[1].zmax
     assert attribution.most_changed(result).empty
 
 
 def test_pieces_of_the_same_characters_share_a_bar_and_have_a_difference():
     """Base reads another format around the same words, so that equal parts stand at other places."""
-    asked = ("<|begin|>", "<|user|>", *results.PROMPT[1:])
-    text = results.sequence(asked)
-    text = replace(text, roles=np.where(np.arange(len(text)) == 1, 0, text.roles).astype(np.uint8))
-    result = results.attribution(targets=(1,), alignment="characters", base=results.text_of(text, (1,)))
+    result = results.attribution(targets=(1,), alignment="characters")
     assert result.texts.base.open.sum() == result.texts.tuned.open.sum()
     chosen = attribution.strongest(result.table())
     assert (chosen["base_position"] == chosen["tuned_position"] + 1).all() and np.isfinite(chosen["difference"]).all()

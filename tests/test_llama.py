@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +26,16 @@ FORWARD = 6
 FAMILY = ("llama", "mistral", "qwen2")
 
 
+ALONE = (0, 1, 2, 3, 4)
+
+
 def slopes(
-    model: LanguageModel,
-    quantity: Quantity = "logit",
-    rows: tuple[int, ...] = (0, 1, 2, 3),
-    report: Report | None = None,
-):
-    """Of several tokens at the end of a text, not in their order and not the last one."""
+    model: LanguageModel, quantity: Quantity = "logit", rows: tuple[int, ...] = ALONE, report: Report | None = None
+) -> gradients.Slopes:
+    """Of several tokens at the end of a text, not in their order and not the last one; `rows`: which are summed."""
     sequence = encode_text(model.tokenizer, TEXT, True, (0, len(TEXT)))
-    places = np.array([len(sequence) - 2, len(sequence) - 9, len(sequence) - 5, 1])
-    ids = sequence.ids[places]
-    against = 7 if rows == (0, 1, 2, 3) else None
-    target = Target(places, ids, np.array(rows), quantity, against)
+    places = np.array([len(sequence) - 2, len(sequence) - 9, len(sequence) - 5, 1, len(sequence) - 4])
+    target = Target(places, sequence.ids[places], np.array(rows), quantity, against=7 if rows == ALONE else None)
     return gradients.Slopes(model, sequence, target, report or Report())
 
 
@@ -46,7 +45,7 @@ def gathered(way, embeddings) -> tuple[np.ndarray, torch.Tensor]:
     return found[0][0], torch.cat([part[0] for _, _, part in found])
 
 
-@pytest.mark.parametrize("rows", [(0, 1, 2, 3), (0, 0, 0, 0), (1, 0, 0, 2)])
+@pytest.mark.parametrize("rows", [ALONE, (0, 0, 0, 0, 0), (0, 0, 1, 2, 2), (2, 0, 1, 0, 0)])
 @pytest.mark.parametrize("quantity", QUANTITIES)
 @pytest.mark.parametrize("architecture", FAMILY)
 def test_it_is_autograds(tmp_path: Path, architecture: str, quantity: Quantity, rows: tuple[int, ...]):
@@ -57,14 +56,33 @@ def test_it_is_autograds(tmp_path: Path, architecture: str, quantity: Quantity, 
     values, mine = gathered(one._by_hand, one.embeddings)
     expected, slow = gathered(one._by_autograd, one.embeddings)
     np.testing.assert_array_equal(values, expected)
-    assert mine.shape == slow.shape and (mine - slow).abs().max() <= 1e-5 * slow.abs().max()
+    assert (
+        len(mine) == len(set(rows))
+        and mine.shape == slow.shape
+        and (mine - slow).abs().max() <= 1e-5 * slow.abs().max()
+    )
     assert (slow != 0).any()
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_the_size_of_groups_changes_nothing_but_rounding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int):
+def test_the_slopes_of_a_row_are_the_sum_of_its_tokens_slopes(tmp_path: Path):
     model = opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", bias=True))))
-    one = slopes(model)
+    rows = (1, 0, 1, 2, 0)
+    joined, alone = slopes(model, "log-probability", rows), slopes(model, "log-probability")
+    alone = gradients.Slopes(model, alone.sequence, replace(alone.target, against=None), Report())
+    (values, found), (each, apart) = (gathered(one._by_hand, one.embeddings) for one in (joined, alone))
+    for row in range(3):
+        mine = np.flatnonzero(np.array(rows) == row)
+        np.testing.assert_allclose(values[row], each[mine].sum(), rtol=1e-5)
+        assert (found[row] - apart[mine].sum(0)).abs().max() <= 1e-5 * found[row].abs().max()
+
+
+@pytest.mark.parametrize("rows", [ALONE, (0, 0, 1, 2, 2)])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_size_of_groups_changes_nothing_but_rounding(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, rows: tuple[int, ...]
+):
+    model = opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one", bias=True))))
+    one = slopes(model, rows=rows)
     _, whole = gathered(one._by_hand, one.embeddings)
     monkeypatch.setattr(gradients, "GROUP", size)
     _, grouped = gathered(one._by_hand, one.embeddings)

@@ -22,7 +22,7 @@ from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
-from model_utils.contracts.load_report import LoadReport, LoadReportRequest
+from model_utils.contracts.load_report import Ability, LoadReport, LoadReportRequest
 from model_utils.contracts.randomisation import RandomisationRequest
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.contracts.survey import SurveyRequest
@@ -140,11 +140,12 @@ REQUESTS: dict[str, Request] = {
 
 
 def runs(kind: str, folders: Pair[Path]) -> None:
-    """With as many scores as there are parts."""
+    """With as many scores as there are parts on each side."""
     asked = REQUESTS[kind]
     if isinstance(asked, FaithfulnessRequest):
         texts = run("attribution", folders, REQUESTS["attribution"]).texts
-        asked = asked.model_copy(update={"scores": texts.map(lambda text: tuple(map(float, range(len(text.open)))))})
+        scores = texts.map(lambda text: tuple(map(float, range(len(text.open)))))
+        asked = asked.model_copy(update={"scores": scores})
     run(kind, folders, asked)
 
 
@@ -163,14 +164,11 @@ def test_what_it_promises_holds(tmp_path: Path, pair: str):
             with pytest.raises(Refused):
                 run(ability.analysis, folders, REQUESTS[ability.analysis])
     alike = one == other or {one, other} == {"gpt2", "llama"}
-    works = {ability.analysis: ability.works for ability in result.abilities}
-    assert (
-        works["generation"]
-        and works["shift"]
-        and works["density"]
-        and works["attribution"]
-        and works["atlas"] == (alike and pair != "llama mamba")
-    )
+    said = {ability.analysis: ability for ability in result.abilities}
+    for everywhere in ("generation", "shift", "density", "attribution", "faithfulness", "agreement", "randomisation"):
+        assert said[everywhere].works
+    assert said["attention"].works == alike
+    assert (IN_PIECES in said["attribution"].reason) == (not alike and pair != "llama mamba")
 
 
 def test_hybrids_without_a_common_layer_have_no_heads_to_compare(tmp_path: Path):
@@ -190,8 +188,10 @@ def test_tokenizers_that_cut_differently_are_told_apart(tiny_pair: Pair[Path], t
     result = report_on(Pair(tiny_pair.base, folder))
     assert result.tokenizers == "different"
     works = {ability.analysis: ability.works for ability in result.abilities}
-    alike_only = ("attention", "atlas", "ablation")
-    assert works == {analysis: analysis not in alike_only for analysis in REQUESTS}
+    assert works == {analysis: analysis not in ("attention", "atlas", "ablation") for analysis in REQUESTS}
+    said = {ability.analysis: ability.reason for ability in result.abilities}
+    for analysis in ("attribution", "faithfulness", "agreement", "randomisation", "shift", "survey"):
+        assert said[analysis] == IN_PIECES
 
 
 def test_a_tokenizer_with_more_entries_is_compatible(tmp_path: Path):
@@ -217,25 +217,30 @@ def test_one_that_puts_no_begin_token_in_front_cuts_texts_alike(tiny_pair: Pair[
         assert prompts.base.ids.tolist() == prompts.tuned.ids.tolist() and prompts.tuned.special.sum() == begins
         said = f"{folders.base} would put other control tokens around this text; it reads those of {folders.tuned}."
         assert prompts.base.notes == (said,)
-        assert run("attribution", folders, REQUESTS["attribution"]).texts.tuned.sequence.special.sum() == begins
+        explained = run("attribution", folders, REQUESTS["attribution"])
+        assert explained.alignment == "tokens" and explained.texts.tuned.sequence.special.sum() == begins
 
 
 def test_decoders_that_begin_differently_read_no_common_sequence(tmp_path: Path):
     folders = Pair(architectures.tiny(tmp_path / "base", "t5"), architectures.tiny(tmp_path / "tuned", "bart"))
 
-    def why(analysis: str = "attention") -> str:
-        (said,) = {ability.reason for ability in report_on(folders).abilities if ability.analysis == analysis}
-        return said
+    def said(analysis: str) -> Ability:
+        (found,) = [ability for ability in report_on(folders).abilities if ability.analysis == analysis]
+        return found
 
-    assert why("attribution") == IN_PIECES
-    assert why() == "the two decoders begin with different tokens"
+    assert not said("attention").works
+    assert said("attention").reason == "the two decoders begin with different tokens"
+    assert said("attribution").works and IN_PIECES in said("attribution").reason
+    assert run("attribution", folders, REQUESTS["attribution"]).alignment == "characters"
     with pytest.raises(Refused, match=r"begin with different tokens, .* switch off that both sides read the same"):
         run("generation", folders, GenerationRequest(messages=ask("a"), formats=PLAIN, same_tokens=True))
     settings = json.loads((folders.tuned / "generation_config.json").read_text())
     for name in ("decoder_start_token_id", "bos_token_id"):
         settings.pop(name)
     (folders.tuned / "generation_config.json").write_text(json.dumps(settings))
-    assert "decoder_start_token_id" in why("attribution") == why(), "one that cannot begin at all leaves a report"
+    for analysis in ("attention", "attribution", "faithfulness", "agreement", "randomisation"):
+        found = said(analysis)
+        assert not found.works and "decoder_start_token_id" in found.reason, "one that cannot begin leaves a report"
 
 
 def test_reasons_are_those_of_this_pair(tiny_pair: Pair[Path]):

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
-from model_utils.contracts.attribution import OwnText
+from model_utils.contracts.attribution import Alignment, OwnText
 from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
 from tests import builders, results
 from tests.models import specs_of, without_seconds
 
@@ -67,22 +67,30 @@ def request_of(kind: str, instruction: str, **fields: Any) -> Request:
     return request(**asked, max_new_tokens=4, **fields)
 
 
+OWN = ["--own-format", "plain", "--own-target", "1", "--own-target", "0"]
+
+
+@pytest.mark.parametrize("kind", ["attribution", "agreement", "randomisation"])
+def test_the_other_side_explains_an_answer_of_its_own(kind: str, tiny_pair: Pair[Path]):
+    done = call(kind, "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *OWN, *FLAGS[kind], pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    asked = request_of(kind, "Say 漢字 🎉", own=OwnText(format="plain", targets=(1, 0)), **FIELDS[kind])
+    found = codec.decode(done.stdout)
+    assert without_seconds(found) == without_seconds(analyses.execute(kind, specs_of(tiny_pair), asked))
+    assert found.texts.base.sequence.text.startswith("Say 漢字 🎉") and found.texts.base.targets.tolist() == [1, 0]
+
+
+def test_a_target_of_its_own_answer_needs_one():
+    done = call("attribution", "--instruction", "a", "--own-target", "0")
+    assert done.exit_code == 2 and "the answer that --own-format asks for; give both" in done.stderr
+
+
 @pytest.mark.parametrize("kind", FIELDS)
 def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
     done = call(kind, "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *FLAGS[kind], pair=tiny_pair)
     assert done.exit_code == 0, done.output
     expected = analyses.execute(kind, specs_of(tiny_pair), request_of(kind, "Say 漢字 🎉", **FIELDS[kind]))
     assert without_seconds(codec.decode(done.stdout)) == without_seconds(expected)
-
-
-def test_each_side_explains_its_own_answer_where_that_is_asked(tiny_pair: Pair[Path]):
-    flags = ["--target", 0, "--own-format", "plain", "--own-target", 1]
-    done = call("attribution", "--instruction", "Say 漢字 🎉", "--max-new-tokens", 4, *flags, pair=tiny_pair)
-    assert done.exit_code == 0, done.output
-    asked = request_of("attribution", "Say 漢字 🎉", targets=(0,), own=OwnText(format="plain", targets=(1,)))
-    assert done.stdout.strip() == codec.encode(analyses.execute("attribution", specs_of(tiny_pair), asked))
-    alone = call("attribution", "--instruction", "Say", "--own-target", 1, pair=tiny_pair)
-    assert alone.exit_code == 2 and "give both" in alone.output
 
 
 def test_every_analysis_is_a_verb():
@@ -225,6 +233,20 @@ def test_maps_of_texts_of_their_own_name_the_tokens_of_both(
     assert base.startswith("base tokens: <|begin|> Hm\\x1b") and tuned.startswith("tuned tokens: <|begin|> What")
 
 
+@pytest.mark.parametrize("alignment", ["characters", "none"])
+def test_scores_of_two_texts_name_the_tokens_of_both(
+    alignment: Alignment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    result = replace(results.attribution(alignment=alignment), notes=("What is left out\x1b.",))
+    cli.show("attribution", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    printed = capsys.readouterr().out
+    _, base, tuned, note, *_ = printed.splitlines()
+    assert "\x1b" not in printed and note == "What is left out\\x1b."
+    for side, line in (("base", base), ("tuned", tuned)):
+        assert line == f"{side} tokens: {' '.join(map(cli.cell, result.texts[side].sequence.pieces))}"
+
+
 def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
     """Names in a file of requests are said as they are; what a terminal would obey is shown instead."""
     file = tmp_path / "requests.jsonl"
@@ -281,7 +303,10 @@ def test_two_ways_to_give_an_instruction_are_one_too_many(other: str):
         cli.read_request("survey", line, {})
 
 
-def test_an_explanation_is_measured_from_the_file_that_attribution_wrote(tiny_pair: Pair[Path], tmp_path: Path):
+@pytest.mark.parametrize("own", [[], OWN])
+def test_an_explanation_is_measured_from_the_file_that_attribution_wrote(
+    tiny_pair: Pair[Path], tmp_path: Path, own: list[str]
+):
     shared = [
         "--instruction",
         "Say 漢字 🎉",
@@ -291,6 +316,7 @@ def test_an_explanation_is_measured_from_the_file_that_attribution_wrote(tiny_pa
         "word",
         "--quantity",
         "log-probability",
+        *own,
     ]
     written = call("attribution", *shared, "--method", "occlusion", pair=tiny_pair)
     (tmp_path / "scores.jsonl").write_text(written.stdout)
@@ -298,5 +324,8 @@ def test_an_explanation_is_measured_from_the_file_that_attribution_wrote(tiny_pa
     assert done.exit_code == 0, done.output
     result = codec.decode(done.stdout)
     assert len(result.judged.tuned.random_comprehensiveness) == 100
+    explained = codec.decode(written.stdout).texts
+    for side in SIDES:
+        assert result.texts[side].sequence.ids.tolist() == explained[side].sequence.ids.tolist()
     other = call("faithfulness", "--instruction", "a", "--scores", LISTED, pair=tiny_pair)
     assert other.exit_code == 2 and "holds no result of `attribution`" in other.stderr

@@ -129,10 +129,9 @@ def inside(kind: str, request: Any, text: Encoded) -> Any:
         return results.agreement(request, text)
     if kind == "randomisation":
         return results.randomisation(request, text)
-    alignment, base = "tokens", None
-    if request.own is not None:
-        alignment, base = "none", results.text_of(results.sequence(("<|begin|>", "Hm"), ("No", "<|end|>")), request.own.targets)  # fmt: skip
-    found = results.attribution(request.targets, request.quantity, text=text, alignment=alignment, base=base)
+    apart = request.own is not None
+    base = results.others("none", request.own.targets) if apart else None
+    found = results.attribution(request.targets, request.quantity, text=text, alignment="none" if apart else "tokens", base=base)  # fmt: skip
     return replace(found, method=request.method)
 
 
@@ -1216,8 +1215,7 @@ def test_hovering_says_both_scores_of_a_part_that_both_texts_have_and_else_its_o
     for side in SIDES:
         (one,) = {len(numbers) for numbers in reliance._numbers(alike, side)}
         assert one == 3
-    base = results.text_of(results.sequence(("<|begin|>", "Hm"), ("No",)))
-    apart = results.attribution(alignment="none", base=base)
+    apart = results.attribution(alignment="none")
     for side in SIDES:
         found = reliance._numbers(apart, side)
         assert [list(numbers) for numbers in found] == [[side]] * len(apart.texts[side].open)
