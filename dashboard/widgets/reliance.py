@@ -193,7 +193,7 @@ def reliance(request: AttributionRequest, result: Attribution) -> None:
     _values(result)
     st.caption(
         ("Vermilion raised it, blue lowered it" if result.signed else "In base and tuned vermilion is more; in the difference vermilion is more in tuned, blue more in base" if result.aligned else "Vermilion is more")
-        + f"; full colour means the same in all {'three' if result.aligned else 'two'} strips. The scores alone prove nothing: the evidence stands below."
+        + f"; full colour means the same in {'all three' if result.aligned else 'both'} strips. The scores alone prove nothing: the evidence stands below."
     )  # fmt: skip
     unmoved = unshaken(every, request) if _whole(every) else ()
     if unmoved:
