@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from model_utils import anatomy, attention, gradients, removal
+from model_utils import anatomy, attention, gradients, prompts, removal
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import GRADIENTS, UNITS, Attribution, AttributionRequest, Method, Parted
 from model_utils.errors import Refused
@@ -44,6 +44,7 @@ class Task:
 def attribution(pair: Pair[LanguageModel], request: AttributionRequest, report: Report) -> Attribution:
     """Scores of every earlier part for each target, in both models; snapshots have NaN where there is no score yet."""
     pair.map(lambda model: _check(model, request))
+    _check_baseline(pair, request)
     given = read(pair, request, request.together, report)
     tasks = Pair(*(Task(pair[side], given.texts[side], given.targets[side], request, report) for side in SIDES))
     found = dict(tasks.map(_nothing_yet).items())
@@ -135,6 +136,14 @@ METHODS: dict[Method, Callable[[Task], Steps]] = {
 
 
 # --- what cannot be shown, and what must be said --------------------------------------------------------------------------
+
+
+def _check_baseline(pair: Pair[LanguageModel], request: AttributionRequest) -> None:
+    named = isinstance(request.baseline, int) and request.method == "integrated gradients"
+    if named and prompts.relation(pair.map(lambda model: model.tokenizer)) == "different":
+        raise Refused(
+            f"The token {request.baseline} is another one in each of the two models; begin from the mean embedding or from zero."
+        )
 
 
 def _check(model: LanguageModel, request: AttributionRequest) -> None:

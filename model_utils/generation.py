@@ -352,9 +352,9 @@ def shared_sequence(pair: Pair[LanguageModel], request: SharedSequence, report: 
         if request.answer_ids is not None
         else answer_ids(model, prompt, request.format, request.sampling, request.max_new_tokens, report)
     )
-    check_answer(pair, prompt, ids)
     if not _same_tokens(pair, ids):
         raise NotAlike(_different_tokens(pair, NOT_LAID))
+    check_answer(pair, prompt, ids)
     return prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
 
 

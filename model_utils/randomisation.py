@@ -108,8 +108,8 @@ def rho(one: np.ndarray, other: np.ndarray) -> float:
 
 def _notes(whole: Attribution) -> tuple[str, ...]:
     stays = "Only the layers are shuffled; embeddings, unembedding and the last norm stay"
-    if whole.models.tuned.encoder_decoder:
-        stays = "Only the decoder's layers are shuffled; the encoder, embeddings, unembedding and the last norm stay"
+    if any(one.encoder_decoder for one in whole.models.sides):
+        stays = "Only the layers of a decoder are shuffled; an encoder, embeddings, unembedding and the last norm stay"
     notes = [f"{stays}, so that a map which owes everything to them is not found out."]
     counts = whole.models.map(lambda one: one.layers)
     if counts.base != counts.tuned:

@@ -88,7 +88,7 @@ def against_of(model: LanguageModel, text: Parted, given: str | int) -> int:
             f"{model.facts.id} has {model.facts.vocabulary:,} tokens, numbered from 0; there is no token {found}."
         )
     if found == int(text.sequence.ids[place]):
-        raise Refused(f"The target is {piece!r} itself; explain it against another token.")
+        raise Refused(f"The target of {model.facts.id} is {piece!r} itself; explain it against another token.")
     return found
 
 

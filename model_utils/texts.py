@@ -10,13 +10,14 @@ from model_utils import prompts
 from model_utils.contracts.attribution import Alignment, Explaining, OwnText, Parted
 from model_utils.contracts.common import ROLES, Encoded, Own, SharedSequence
 from model_utils.errors import NotAlike, Refused
-from model_utils.generation import ANSWER_SHARE, answer_ids, check_answer, encode_side, shared_sequence
+from model_utils.generation import ANSWER_SHARE, answer_ids, check_answer, encode_side, piece, shared_sequence
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side, other_side
 from model_utils.parts import numbered, parts_of
 from model_utils.reporting import Part, Report
 from model_utils.targets import Target, against_of, check_numbers, target_of
 
+ENDED = "What ends the answer is another token in the other model; it is left out."
 INSTRUCTION, ANSWER = ROLES.index("instruction"), ROLES.index("answer")
 
 
@@ -41,8 +42,7 @@ def read(pair: Pair[LanguageModel], request: Explaining, together: bool, report:
         try:
             sequence = shared_sequence(pair, request, report)
         except NotAlike:
-            alignment = "characters"
-            texts, notes = _in_pieces(pair, request, together, report)
+            alignment, texts, notes = _apart(pair, request, together, report)
         else:
             text = parted(sequence, request, request.targets, together)
             texts = Pair(text, text)
@@ -68,7 +68,12 @@ def _against(pair: Pair[LanguageModel], request: Explaining, texts: Pair[Parted]
     writer, given = request.answer_from, request.against
     own = against_of(pair[writer], texts[writer], given)
     if isinstance(given, int) and prompts.relation(pair.map(lambda model: model.tokenizer)) == "different":
-        given = pair[writer].tokenizer.decode([given])
+        said = piece(pair[writer], given)
+        if prompts.INCOMPLETE in said:
+            raise Refused(
+                f"The token {given} of {pair[writer].facts.id} is part of a character, which the other model has in other tokens; type another token."
+            )
+        given = said.strip() or said
     other = against_of(pair[other_side(writer)], texts[other_side(writer)], given)
     return Pair(own, other) if writer == "base" else Pair(other, own)
 
@@ -110,9 +115,9 @@ def _own(pair: Pair[LanguageModel], request: Explaining, own: OwnText, together:
 # --- the same characters in tokens of their own -------------------------------------------------------------------------
 
 
-def _in_pieces(
+def _apart(
     pair: Pair[LanguageModel], request: Explaining, together: bool, report: Report
-) -> tuple[Pair[Parted], tuple[str, ...]]:
+) -> tuple[Alignment, Pair[Parted], tuple[str, ...]]:
     """Both models read the instruction and the answer, each in its own tokens and its own prompt of the same format.
 
     The text is cut where both have an end. Parts are made of these pieces, so that they hold the same characters on both sides; an
@@ -130,6 +135,14 @@ def _in_pieces(
     check_numbers(request.targets, len(written))
     kept = prompts.before_its_end(written, request.format)
     _check_kept(pair, written, kept, request)
+    if len(kept) < len(written):
+        try:
+            shorter = request.model_copy(update={"answer_ids": tuple(kept.ids.tolist())})
+            one = parted(shared_sequence(pair, shorter, report), request, request.targets, together)
+        except NotAlike:
+            pass  # not only the end differs
+        else:
+            return "tokens", Pair(one, one), (ENDED,)
     text = kept.text[: int(kept.spans[:, 1].max())]
     kept = replace(kept, text=text)
     again = prompts.encode_answer(pair[reader].tokenizer, prompt[reader], text)
@@ -138,7 +151,7 @@ def _in_pieces(
     sequences = prompt.zip(answers).map(lambda one: prompts.join(*one))
     spans = Pair(*(_common(pair[side], sequences[side], prompt[side], request) for side in SIDES))
     instruction = request.messages[-1].content.strip()
-    return _cut(pair, sequences, spans, instruction + text, len(instruction), request, together)
+    return "characters", *_cut(pair, sequences, spans, instruction + text, len(instruction), request, together)
 
 
 def _check_kept(pair: Pair[LanguageModel], written: Encoded, kept: Encoded, request: Explaining) -> None:
@@ -146,7 +159,7 @@ def _check_kept(pair: Pair[LanguageModel], written: Encoded, kept: Encoded, requ
     beyond = [number for number in request.targets if number >= len(kept)]
     if beyond:
         raise Refused(
-            f"The token {beyond[0]} of the answer, {written.pieces[beyond[0]]!r}, ends it and is no text that {reader} could read in its own tokens; explain a token before it."
+            f"The token {beyond[0]} of the answer, {written.pieces[beyond[0]]!r}, ends it and is no text that {reader} could read in its own tokens; explain a token before it, or the whole answer."
         )
     if not len(kept):
         raise Refused(
@@ -231,13 +244,13 @@ def _check_several(
     side: Side = "base" if counts.base[piece] > 1 else "tuned"
     said = f"{text[pieces[piece, 0] : pieces[piece, 1]]!r} is {counts[side][piece]} tokens for {pair[side].facts.id}"
     if request.against is not None:
-        raise Refused(f"{said}, and one token is explained against one other; choose another target, or nothing 'instead of' it.")  # fmt: skip
+        raise Refused(f"{said}, and one token is explained against one other; choose another target, nothing 'instead of' it, or the whole answer.")  # fmt: skip
     raise Refused(f"{said}, and probabilities of several tokens do not add up; choose the log-probability.")
 
 
 def _notes(several: np.ndarray, request: Explaining) -> tuple[str, ...]:
     found = [
-        "The two models cut this text into different tokens, each after its own prompt of the same format. What is scored and compared are pieces of text that begin and end where both have an end; scores of their tokens are added up."
+        "The two models cut this text into different tokens, each after its own prompt of the same format. What is scored and compared are pieces of text that begin and end where both have an end, each as a whole."
     ]
     if request.answer_too and several.any():
         count = int(several.sum())

@@ -1046,7 +1046,7 @@ def test_the_cost_of_every_method_is_said_and_grows_with_targets_parts_and_model
     text, small = results.sequence(), results.models()
     large = small.map(lambda facts: replace(facts, parameters=10**9, layers=30))
     few, large_cost, all_targets, fewer = (
-        cost.cost_of(request, facts, text)
+        cost.cost_of(request, facts, Pair(text, text))
         for request, facts in (
             (one, small),
             (one, large),
@@ -1063,18 +1063,18 @@ def test_the_cost_counts_what_stands_before_the_target_and_no_more():
     """The first token of a long answer once cost as much as the last one."""
     text, facts = results.sequence(), results.models()
     asked = AttributionRequest(messages=messages_of("a"), targets=(0,), method="occlusion")
-    first, last = (cost.cost_of(asked.model_copy(update={"targets": (at,)}), facts, text) for at in (0, 2))
+    first, last = (cost.cost_of(asked.model_copy(update={"targets": (at,)}), facts, Pair(text, text)) for at in (0, 2))
     parts, open_ = parts_of(text, asked)
     before = parts[: text.positions("answer")[0]]
     assert first.forward == 1 + open_[np.unique(before)].sum() < last.forward and first.seconds < last.seconds
-    beyond = cost.cost_of(asked.model_copy(update={"targets": (99,)}), facts, text)
+    beyond = cost.cost_of(asked.model_copy(update={"targets": (99,)}), facts, Pair(text, text))
     assert beyond.forward == last.forward, "a link may ask for a token that is not there"
 
 
 def test_more_parts_than_shapley_values_take_cost_nothing_because_they_are_refused(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(cost, "SHAPLEY_PARTS", 1)
     with pytest.raises(Refused, match="at most 1 parts"):
-        cost.cost_of(AttributionRequest(messages=messages_of("a"), method="Shapley values"), results.models(), results.sequence())  # fmt: skip
+        cost.cost_of(AttributionRequest(messages=messages_of("a"), method="Shapley values"), results.models(), Pair(results.sequence(), results.sequence()))  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from model_utils.contracts.attribution import (
     Method,
     OwnText,
     Parted,
+    forced,
 )
 from model_utils.contracts.common import ask
 from model_utils.contracts.faithfulness import FaithfulnessRequest
@@ -262,6 +263,33 @@ def test_what_ends_an_answer_is_no_text_for_the_other_model(unlike: Pair[Path]):
         read(loaded(unlike), ended.model_copy(update={"targets": (len(asked.answer_ids or ()),)}))
     with pytest.raises(Refused, match="holds no text"):
         read(loaded(unlike), asked.model_copy(update={"answer_ids": (end,)}))
+
+
+def test_models_that_only_end_answers_differently_read_the_same_tokens(tiny_pair: Pair[Path], tmp_path: Path):
+    """Then the evidence, which is given the answer without its end, is about the very same parts."""
+    folder = Path(shutil.copytree(tiny_pair.base, tmp_path / "other-end"))
+    end = loaded(tiny_pair).tuned.tokenizer.eos_token
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        file = folder / name
+        file.write_text(file.read_text().replace(end, "<|fin|>"))
+    pair = Pair(folder, tiny_pair.tuned)
+    ids = (20, 30, 40, loaded(tiny_pair).tuned.tokenizer.eos_token_id)
+    asked = AttributionRequest(messages=ask(TEXT), format="plain", answer_ids=ids, targets=(1,))
+    found = read(loaded(pair), asked)
+    assert found.alignment == "tokens" and found.notes == (texts.ENDED,)
+    again = read(loaded(pair), asked.model_copy(update=forced(asked, found.texts)))
+    assert again.alignment == "tokens" and again.texts.tuned.parts.tolist() == found.texts.tuned.parts.tolist()
+
+
+def test_numbers_of_tokens_are_not_carried_into_another_vocabulary(unlike: Pair[Path]):
+    asked = request(unlike, method="integrated gradients", baseline=40)
+    with pytest.raises(Refused, match="The token 40 is another one in each of the two models"):
+        run("attribution", unlike, asked)
+    pair = loaded(unlike)
+    byte = pair.tuned.tokenizer("漢", add_special_tokens=False)["input_ids"][0]
+    assert "\ufffd" in pair.tuned.tokenizer.decode([byte])
+    with pytest.raises(Refused, match="is part of a character"):
+        read(pair, request(unlike, targets=(0,), answer=" a b", against=byte))
 
 
 def test_another_token_is_found_in_each_vocabulary(unlike: Pair[Path]):

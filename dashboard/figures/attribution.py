@@ -119,7 +119,7 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
     for row, (name, values, text) in enumerate(panels, start=1):
         shown, names, first = columns(text), text.names(), text.first_tokens()
         answers = [text.sequence.said(places) for places in text.places()]
-        rows = np.arange(len(answers))
+        rows, numbers = np.arange(len(answers)), text.answer_numbers()
         trace = go.Heatmap(
             z=values,
             x=first[shown],
@@ -131,8 +131,8 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
             opacity=PALE if (name if row < 3 else "difference") in faded else 1,
             colorbar={"title": {"text": result.unit, "side": "right"}, "thickness": 8, "len": 0.3, "y": 0.85},
             hoverongaps=False,
-            customdata=np.broadcast_to(np.array([visible(names[part]) for part in shown]), (len(rows), len(shown))),
-            hovertemplate=f"token %{{y}} of the answer, from %{{customdata}}<br>%{{z:+.4f}} {result.unit}<extra>{name}</extra>",
+            customdata=[[(int(number), visible(names[part])) for part in shown] for number in numbers],
+            hovertemplate=f"token %{{customdata[0]}} of the answer, from %{{customdata[1]}}<br>%{{z:+.4f}} {result.unit}<extra>{name}</extra>",
         )
         fig.add_trace(trace, row, 1)
         step, down = -(-len(shown) // MOST_TICKS), -(-len(rows) // max(1, heights[row - 1] // 14))
@@ -140,7 +140,7 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
         fig.update_xaxes(
             style["xaxis"], **every, tickvals=first[shown][::step], ticktext=labels, tickangle=-90, row=row, col=1
         )
-        named = [numbered(int(number), answers[number]) for number in rows[::down]]
+        named = [numbered(int(numbers[one]), answers[one]) for one in rows[::down]]
         fig.update_yaxes(
             style["yaxis"], **every, tickvals=rows[::down], ticktext=named, autorange="reversed", row=row, col=1
         )

@@ -120,7 +120,7 @@ def select_as_wished() -> bool:
     if wished.side == here.side and (wished.token is None or wished.token < len(answer)):
         here.token, here.pinned, here.other_token = wished.token, wished.pinned, wished.other_token
         selection.compare_with(wished.against)
-    return here.token is not None or wished.against is not None
+    return here.token is not None or here.other_token is not None or wished.against is not None
 
 
 def write_address() -> bool:

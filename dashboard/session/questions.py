@@ -192,15 +192,16 @@ def known_text(side: Side) -> Encoded | None:
 
 
 def _read(side: Side) -> Any:
-    """A result about insides for which both models read this side's prompt and answer; None: there is none."""
+    """A result about insides that holds this side's whole prompt and answer: both models read it, or each its own; None: there is none.
+
+    Where unlike tokens are laid side by side by characters, what ends the answer is left out.
+    """
     for kind in ("atlas", "attention", "ablation", "attribution"):
         held = visits.visit().held.get(kind)
-        if held is not None and held.result is not None and _text_of(held.job.request) == side:
+        if held is None or held.result is None or getattr(held.result, "alignment", "") == "characters":
+            continue
+        request = held.job.request
+        assert isinstance(request, SharedSequence), type(request)
+        if request.answer_from == side or getattr(request, "own", None) is not None:
             return held.result
     return None
-
-
-def _text_of(request: Request) -> Side:
-    """Whose prompt and answer both models read."""
-    assert isinstance(request, SharedSequence), type(request)
-    return request.answer_from

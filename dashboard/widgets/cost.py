@@ -24,7 +24,7 @@ from model_utils.contracts.attribution import (
 )
 from model_utils.contracts.common import Encoded, ModelFacts
 from model_utils.errors import Refused
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair, Side
 from model_utils.parts import parts_of
 
 AT_ONCE_SECONDS = 5.0
@@ -82,27 +82,34 @@ def megabytes(size: float) -> str:
 
 def estimate(request: AttributionRequest) -> Cost | None:
     """None before models and text are known, when only Run starts anything, and where there is nothing to score."""
-    facts, text = pairs.facts(), questions.known_text(request.answer_from)
-    if facts is None or text is None:
+    facts = pairs.facts()
+    base, tuned = (questions.known_text(side if request.own else request.answer_from) for side in SIDES)
+    if facts is None or base is None or tuned is None:
         return None
     try:
-        return cost_of(request, facts, text)
+        return cost_of(request, facts, Pair(base, tuned))
     except Refused:
         return None  # why is said where the scores would be
 
 
-def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], text: Encoded) -> Cost:
-    """Refused where there is nothing to score, or too much."""
+def cost_of(request: AttributionRequest, facts: Pair[ModelFacts], texts: Pair[Encoded]) -> Cost:
+    """Of both models over what each reads. Refused where there is nothing to score, or too much."""
+    one, other = (_cost_of(request, side, facts[side], texts[side]) for side in SIDES)
+    return Cost(max(one.forward, other.forward), max(one.back, other.back), one.seconds + other.seconds, max(one.memory, other.memory))  # fmt: skip
+
+
+def _cost_of(request: AttributionRequest, side: Side, facts: ModelFacts, text: Encoded) -> Cost:
+    asked = request.own.targets if request.own is not None and side != request.answer_from else request.targets
     answer = text.positions("answer")
-    targets = [number for number in request.targets if number < len(answer)] or list(range(len(answer)))
+    targets = [number for number in asked if number < len(answer)] or list(range(len(answer)))
     tokens = int(answer[max(targets)])  # what stands before the last target
     numbers = np.array(targets, dtype=np.int64)
     parts = int(Parted(text, *parts_of(text, request, tokens), numbers, numbers).compared.sum())
     if request.method == "Shapley values" and parts > SHAPLEY_PARTS:
         raise Refused(f"Shapley values are computed for at most {SHAPLEY_PARTS} parts, and there are {parts}.")
     forward, back = passes(request.method, request, parts, len(targets))
-    work = (2 * forward + 4 * back) * sum(one.parameters for one in facts.sides) * tokens
-    return Cost(forward, back, work / SPEED, max(_memory(request, one, tokens, len(targets)) for one in facts.sides))
+    work = (2 * forward + 4 * back) * facts.parameters * tokens
+    return Cost(forward, back, work / SPEED, _memory(request, facts, tokens, len(targets)))
 
 
 def _memory(request: AttributionRequest, facts: ModelFacts, tokens: int, targets: int) -> float:

@@ -263,7 +263,8 @@ def _answer(result: Attribution, side: Side, row: int | None, many: bool, label:
     one = len(text.places()) == 1 and not result.together
     chosen = here.token if side == here.side else here.other_token
     does = ": click the token to explain" if one else ": click a token to see it alone" if many else ""
-    shown = int(text.targets[0]) if one else None if row is None else int(text.answer_numbers()[row])
+    explained = text.targets if one else text.targets[text.rows == row]
+    shown = None if not len(explained) else chosen if chosen in explained else int(explained.min())
     picked = token_strip(
         answer,
         key="target" if side == here.side else "target-other",
@@ -293,14 +294,12 @@ def _values(result: Attribution) -> None:
         what = f"{explained.base}, in base, and of {explained.tuned}, in tuned"
     against = "" if result.against is None else f", minus that of {result.against_piece!r}"
     st.write(plain(f"Explained: the {result.quantity} of {what}{against}."))
-    count = max(len(text.targets) for text in result.texts.sides)
     change = totals.tuned - totals.base
-    summed = f", summed over {count} tokens" if count > 1 else ""
     difference = f"<span>tuned - base <b>{_known(change, '+.3f')}</b></span>" if result.aligned else ""
     st.html(
         f'<div class="values"><span class="base">base <b>{_known(totals.base, ".3f")}</b></span>'
         f'<span class="tuned">tuned <b>{_known(totals.tuned, ".3f")}</b></span>'
-        f"{difference}<span>{UNITS[result.quantity]}{summed}</span></div>"
+        f"{difference}<span>{UNITS[result.quantity]}</span></div>"
     )
     if result.method == "attention rollout":
         st.caption(

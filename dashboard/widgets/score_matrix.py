@@ -91,7 +91,7 @@ def score_matrix(result: Attribution, pale: tuple[str, ...]) -> None:
     signs = "vermilion raised the token's value, blue lowered it" if result.signed else "vermilion is more"
     st.caption(
         plain(
-            f"Each row is a token of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}.{_apart(result)} Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."
+            f"Each row is a {'token' if result.alignment == 'tokens' else 'piece'} of the answer, each column a part of the text before it: {signs}; in the difference, vermilion is more in tuned and blue more in base. One scale for all three, {result.unit}.{_apart(result)} Click a row, or press Enter in it, to see it alone in the strips above; the same again shows the sum."
         )
     )
     _export(result, pale)

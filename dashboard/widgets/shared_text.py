@@ -22,7 +22,7 @@ def pick_text() -> Side:
         format_func=lambda side: plain(f"{side} ({format_name(formats[side])})"),
         required=True,
         key=f"text-{visits.visit().side}",
-        help="Both models read the same prompt and the same answer, token by token. Yours to choose: as the tuned model was asked and answered, or as the base model was.",
+        help="Both models read the same prompt and the same answer, token by token; unless each reads its own, or their tokenizers differ, which is said then. Yours to choose: as the tuned model was asked and answered, or as the base model was.",
     )
     if chosen != visits.visit().side:
         selection.read_along(chosen)

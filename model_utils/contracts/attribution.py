@@ -279,9 +279,10 @@ class Attribution:
         return self.alignment != "none"
 
     def totals(self) -> Pair[np.ndarray]:
-        """(part,) float32 a side; scores summed over the rows; of a rollout, whose rows are shares, their mean."""
-        rolled = self.method == "attention rollout"
-        return self.scores.map(lambda scores: scores.mean(axis=0) if rolled else scores.sum(axis=0))
+        """(part,) float32 a side; scores summed over the rows; of a rollout, whose rows are shares, their mean over the explained tokens."""
+        if self.method != "attention rollout":
+            return self.scores.map(lambda scores: scores.sum(axis=0))
+        return self.scores.zip(self.texts).map(lambda one: _mean(*one))
 
     def open_totals(self) -> Pair[np.ndarray]:
         """(part,) float32 a side; the same of what may be taken away, NaN elsewhere."""
@@ -347,6 +348,11 @@ class Attribution:
         """(row,) what each row's tokens say."""
         sequence = self.texts[side].sequence
         return [sequence.said(places) for places in self.texts[side].places()]
+
+
+def _mean(scores: np.ndarray, text: Parted) -> np.ndarray:
+    counts = np.bincount(text.rows)
+    return (scores * (counts / counts.sum())[:, None]).sum(axis=0).astype(np.float32)
 
 
 def _opened(scores: np.ndarray, text: Parted) -> np.ndarray:
