@@ -25,7 +25,7 @@ from dashboard.widgets.overview import headline, strongest
 from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.atlas import Atlas
-from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method
+from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method, OwnText
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Own, Request, Specs
 from model_utils.contracts.common import ask as messages_of
 from model_utils.contracts.faithfulness import FaithfulnessRequest
@@ -1208,6 +1208,24 @@ def test_each_models_own_text_has_its_own_answer_to_pick_from_and_no_difference(
     assert engine.asked("attribution")[-1].own.targets == () == engine.asked("attribution")[-1].targets
     checked(page.toggle(key="own-texts").set_value(False).run())
     assert engine.asked("attribution")[-1].own is None and "tuned - base" in "".join(written(page))
+
+
+def test_a_click_inside_an_explained_piece_marks_that_token_and_asks_for_nothing_else():
+    """The page drew itself again and again where it marked the piece's first token instead."""
+    piece = np.array([2, 3])
+    assert [reliance.marked(piece, chosen) for chosen in (2, 3, 7, None)] == [2, 3, 2, 2]
+    assert reliance.marked(piece[:0], 3) is None
+
+
+def test_the_cost_of_own_texts_is_that_of_both():
+    """Base's answer is eight times as long as tuned's, and its own targets count."""
+    facts, short = results.models(), results.sequence()
+    long = results.sequence(answer=results.ANSWER * 8)
+    asked = AttributionRequest(messages=messages_of("a"), own=OwnText(format="plain"))
+    own, alone = cost.cost_of(asked, facts, Pair(long, short)), cost.cost_of(asked.model_copy(update={"own": None}), facts, Pair(short, short))  # fmt: skip
+    assert own.back == 8 * alone.back and own.seconds > 4 * alone.seconds
+    first = asked.model_copy(update={"own": OwnText(format="plain", targets=(0,))})
+    assert cost.cost_of(first, facts, Pair(long, short)).back == alone.back
 
 
 def test_hovering_says_both_scores_of_a_part_that_both_texts_have_and_else_its_own():

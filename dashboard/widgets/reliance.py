@@ -263,8 +263,7 @@ def _answer(result: Attribution, side: Side, row: int | None, many: bool, label:
     one = len(text.places()) == 1 and not result.together
     chosen = here.token if side == here.side else here.other_token
     does = ": click the token to explain" if one else ": click a token to see it alone" if many else ""
-    explained = text.targets if one else text.targets[text.rows == row]
-    shown = None if not len(explained) else chosen if chosen in explained else int(explained.min())
+    shown = marked(text.targets if one else text.targets[text.rows == row], chosen)
     picked = token_strip(
         answer,
         key="target" if side == here.side else "target-other",
@@ -274,6 +273,13 @@ def _answer(result: Attribution, side: Side, row: int | None, many: bool, label:
     )
     changed = (one or many) and picked != shown and not (picked is None and chosen is None)
     return Picked(picked) if changed else None
+
+
+def marked(explained: np.ndarray, chosen: int | None) -> int | None:
+    """Which of the explained tokens is marked: the one that was clicked, where a piece holds several; None: none is explained alone."""
+    if chosen is not None and chosen in explained:
+        return chosen
+    return int(explained.min()) if len(explained) else None
 
 
 def _what(result: Attribution, side: Side) -> str:
