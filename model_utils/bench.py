@@ -33,6 +33,7 @@ BENCHES = {
     "generation": "model_utils.bench_generation:generation",
     "attention": "model_utils.bench_attention:attention",
     "attribution": "tests.bench_attribution:attribution",  # its peers are installed for tests only
+    "records": "model_utils.bench_records:records",
     "engine": "model_utils.bench:engine",
     "pages": "tests.browser.bench_pages:pages",  # drives a real Chromium, so it lives beside the browser tests
 }

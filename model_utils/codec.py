@@ -27,6 +27,7 @@ from model_utils.contracts import (
     generation,
     load_report,
     randomisation,
+    records,
     shift,
     survey,
 )
@@ -83,6 +84,12 @@ TYPES: dict[str, type] = {
         randomisation.RandomisationRequest,
         randomisation.Shuffled,
         randomisation.Randomisation,
+        records.Opened,
+        records.Note,
+        records.Tags,
+        records.Judgement,
+        records.Closed,
+        records.Erased,
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")

@@ -67,6 +67,12 @@ def test_a_missed_bar_is_tried_once_more_and_then_fails(
     assert done.exit_code == code and len(left) == len(medians) - tries
 
 
+def test_records_bench_works():
+    done = CliRunner().invoke(bench.main, ["records", "--smoke"])
+    assert done.exit_code == 0, done.output
+    assert "list 40 records" in done.output and "verify 40 records" in done.output
+
+
 def test_attribution_bench_works():
     done = CliRunner().invoke(bench.main, ["attribution", "--smoke"])
     assert done.exit_code == 0, done.output

@@ -179,6 +179,7 @@ LAYERS = (
         "bench",
         "bench_attention",
         "bench_generation",
+        "bench_records",
         "demo.",
     },  # the other files of demo use Candor as anyone may
 )

@@ -1,0 +1,82 @@
+"""The bench of the records: appending, listing and verifying, against the bare work on the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sqlite3
+import time
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from model_utils.bench import Figure, scratch
+from model_utils.contracts.records import Opened
+from model_utils.pair import Pair
+from model_utils.records import chain
+from model_utils.records.store import Store
+
+RECORDS, BYTES = 10_000, 200_000
+"""How many, and about how large the canonical JSON of each is."""
+DIGITS = 21
+"""Characters that one float32 takes there, with what parts it from the next."""
+BARE = "CREATE TABLE entry (number INTEGER PRIMARY KEY, salt BLOB, content BLOB)"
+
+
+def records(smoke: bool) -> list[Figure]:
+    """A session of records of 200 kB, on SQLite."""
+    with scratch() as folder:
+        return _figures(folder, 40 if smoke else RECORDS)
+
+
+def _figures(folder: Path, count: int) -> list[Figure]:
+    store, bare = Store(f"sqlite:///{folder / 'records.db'}"), _bare(folder)
+    session, contents = store.open(Opened("bench")), [_content(seed) for seed in range(16)]
+    texts = [chain.unfold(chain.pack(one)) for one in contents]
+    ratios = []
+    for number in range(count):
+        one, text = contents[number % len(contents)], texts[number % len(texts)]
+        ours = _seconds(lambda: store.append(session, "record", one, labels={"model": ["demo/base"]}))  # noqa: B023, called at once
+        theirs = _seconds(lambda: _insert(bare, number, text))  # noqa: B023
+        ratios.append(ours / theirs)
+    listed = tuple(_seconds(lambda: store.listed(session)) for _ in range(5))
+    pairs = [(_seconds(lambda: store.verify(session)), _seconds(lambda: _hashed(bare))) for _ in range(3)]
+    assert not store.verify(session).problem
+    return [
+        Figure("append, against zlib and a bare INSERT with commit", tuple(ratios), 3.0, "x"),
+        Figure(f"list {count:,} records", listed, 0.3),
+        Figure(f"verify {count:,} records, against reading and hashing", tuple(a / b for a, b in pairs), 3.0, "x"),
+    ]
+
+
+def _content(seed: int) -> Pair[np.ndarray]:
+    """Two arrays of numbers, as results have them."""
+    drawn = np.random.default_rng(seed).normal(size=(2, BYTES // 2 // DIGITS)).astype(np.float32)
+    return Pair(drawn[0], drawn[1])
+
+
+def _bare(folder: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(folder / "bare.db", isolation_level=None)
+    for line in ("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", BARE):
+        connection.execute(line)
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, number: int, text: bytes) -> None:
+    row = number, secrets.token_bytes(chain.SALT_BYTES), zlib.compress(text, chain.LEVEL)
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("INSERT INTO entry VALUES (?, ?, ?)", row)
+    connection.execute("COMMIT")
+
+
+def _hashed(connection: sqlite3.Connection) -> None:
+    for salt, content in connection.execute("SELECT salt, content FROM entry ORDER BY number"):
+        hashlib.sha256(salt + content).hexdigest()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

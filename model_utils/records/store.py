@@ -1,0 +1,262 @@
+"""Where sessions are kept: a SQLite file, or PostgreSQL by its address; whatever an append returned survives a crash."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, make_url, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from model_utils.contracts.records import Closed, Entry, EntryKind, Erased, Listed, Opened, Verified
+from model_utils.errors import Refused
+from model_utils.records import chain
+from model_utils.records.schema import entry as entries
+from model_utils.records.schema import label as labels
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+ADDRESS = "CANDOR_DATABASE_URL"
+BUSY_SECONDS = 30
+"""How long a writer waits for its turn."""
+TRIES = 50
+"""How often an append begins anew because another writer took its number; on SQLite each waits for its turn instead."""
+
+Labels = Mapping[str, Sequence[str]]
+"""name -> values that an entry is listed and found by"""
+
+
+def address() -> str:
+    """The database's address: `CANDOR_DATABASE_URL`, else a file of this user's."""
+    file = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "candor" / "records.db"
+    return os.environ.get(ADDRESS) or f"sqlite:///{file}"
+
+
+class Store:
+    """Sessions and their entries. Any number of threads and processes may write one session: its chain stays linear."""
+
+    def __init__(self, url: str | None = None) -> None:
+        """Opens the database and brings an older schema up to date; Refused where that cannot be, and then nothing was changed."""
+        self.url = make_url(url or address())
+        self.engine = self._engine()
+        with _said(f"The database {self._name} cannot be opened"):
+            self._upgrade()
+
+    @property
+    def _name(self) -> str:
+        return self.url.render_as_string(hide_password=True)
+
+    def _engine(self) -> Engine:
+        if self.url.get_backend_name() != "sqlite":
+            return create_engine(self.url)
+        file = self.url.database
+        if file and not file.startswith("file:"):
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+        engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        return engine
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _upgrade(self) -> None:
+        known, config = _script(), Config()
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        if current == known.get_current_head():
+            return
+        if current is not None and current not in {one.revision for one in known.walk_revisions()}:
+            raise Refused(
+                f"The database {self._name} was written by a newer Candor (schema {current}); open it with that one. Nothing was changed."
+            )
+        config.set_main_option("script_location", str(MIGRATIONS))
+        with self._writing() as connection:
+            if MigrationContext.configure(connection).get_current_revision() == current:  # nobody was quicker
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """One transaction; on SQLite it holds the database from its first moment."""
+        with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    # --- writing --------------------------------------------------------------------------------------------------------
+
+    def open(self, opened: Opened) -> str:
+        """A new session; its id."""
+        session = secrets.token_hex(16)
+        self.append(session, "opened", opened, labels={"title": [opened.title], "field": [opened.field]})
+        return session
+
+    def append(
+        self, session: str, kind: EntryKind, content: Any, about: int | None = None, labels: Labels | None = None
+    ) -> Entry:
+        """One more entry, on the disk when this returns; Refused where the session is closed, or the entry it is about is not there."""
+        stored = chain.pack(content)
+        for _ in range(TRIES):
+            try:
+                with _said("The entry could not be written"), self._writing() as connection:
+                    return self._append(connection, session, kind, stored, about, labels or {})
+            except IntegrityError:
+                continue  # another writer was quicker
+        raise Refused(f"The entry could not be written: {TRIES} other writers were quicker; try again.")
+
+    def _append(
+        self, connection: Connection, session: str, kind: EntryKind, stored: bytes, about: int | None, given: Labels
+    ) -> Entry:
+        last = _last(connection, session)
+        _check(connection, last, session, kind, about)
+        entry = chain.follow(last, session, kind, stored, about)
+        connection.execute(insert(entries), vars(entry))
+        rows = [
+            {"session": session, "number": entry.number, "name": name, "value": value}
+            for name, values in given.items()
+            for value in values
+        ]
+        if rows:
+            connection.execute(insert(labels), rows)
+        return entry
+
+    def close_session(self, session: str, closed: Closed) -> Entry:
+        """Nothing but erasures may follow."""
+        return self.append(session, "closed", closed)
+
+    def erase(self, session: str, number: int, erased: Erased) -> Entry:
+        """Takes the content of an entry away, for good: its salt, its labels and what the files still hold of it; the chain still verifies.
+
+        Exports that were made before are out of reach.
+        """
+        stored = chain.pack(erased)
+        here = (entries.c.session == session) & (entries.c.number == number)
+        with _said("The content could not be erased"):
+            with self._writing() as connection:
+                made = self._append(connection, session, "erased", stored, number, {})
+                connection.execute(update(entries).where(here).values(salt=None, content=None))
+                connection.execute(delete(labels).where((labels.c.session == session) & (labels.c.number == number)))
+            self._forget()
+        return made
+
+    def _forget(self) -> None:
+        """What the write-ahead log still holds goes into the file, where freed pages are overwritten, and the log is emptied."""
+        if self.engine.dialect.name != "sqlite":
+            return
+        with self.engine.connect() as connection:
+            busy, *_ = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        if busy:
+            raise Refused(
+                "The content was erased, but another program reads the database, so that its log still holds it; close that program and erase the entry again."
+            )
+
+    # --- reading --------------------------------------------------------------------------------------------------------
+
+    def entries(self, session: str) -> Iterator[Entry]:
+        """In the order of their numbers; Refused for a session that is not there."""
+        chosen = select(entries).where(entries.c.session == session).order_by(entries.c.number)
+        none = True
+        with _said("The session could not be read"), self.engine.connect() as connection:
+            for row in connection.execution_options(yield_per=64).execute(chosen):
+                none = False
+                yield Entry(**row._mapping)
+        if none:
+            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
+
+    def content(self, session: str, number: int) -> Any:
+        """What an entry holds; None: it was erased. Refused where it is not there, or not as it was written."""
+        chosen = select(entries).where((entries.c.session == session) & (entries.c.number == number))
+        with _said("The entry could not be read"), self.engine.connect() as connection:
+            row = connection.execute(chosen).one_or_none()
+        if row is None:
+            raise Refused(f"The session {session[:40]!r} has no entry {number}.")
+        entry = Entry(**row._mapping)
+        if entry.content is None or entry.salt is None:
+            return None
+        if chain.hash_content(entry.salt, entry.content) != entry.content_hash:
+            raise Refused(f"The content of entry {number} is not as it was written; verify the session.")
+        return chain.unpack(entry.content)
+
+    def sessions(self) -> list[str]:
+        """Ids, the latest first."""
+        chosen = select(entries.c.session).where(entries.c.number == 0).order_by(entries.c.time.desc())
+        with _said("The sessions could not be read"), self.engine.connect() as connection:
+            return list(connection.execute(chosen).scalars())
+
+    def listed(self, session: str) -> list[Listed]:
+        """All entries without their contents, in the order of their numbers; Refused for a session that is not there."""
+        columns = [entries.c[name] for name in ("number", "kind", "time", "about")]
+        chosen = select(*columns, entries.c.content.is_(None)).where(entries.c.session == session)
+        found: dict[int, dict[str, tuple[str, ...]]] = {}
+        with _said("The session could not be read"), self.engine.connect() as connection:
+            rows = connection.execute(chosen.order_by(entries.c.number)).all()
+            for row in connection.execute(select(labels).where(labels.c.session == session)):
+                mine = found.setdefault(row.number, {})
+                mine[row.name] = (*mine.get(row.name, ()), row.value)
+        if not rows:
+            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
+        return [
+            Listed(number, kind, time, about, erased, found.get(number, {}))
+            for number, kind, time, about, erased in (tuple(row) for row in rows)
+        ]
+
+    def verify(self, session: str, head: str | None = None) -> Verified:
+        """The session's chain, followed from its first entry."""
+        return chain.verify(self.entries(session), head)
+
+
+def _last(connection: Connection, session: str) -> Entry | None:
+    chosen = select(entries).where(entries.c.session == session).order_by(entries.c.number.desc()).limit(1)
+    row = connection.execute(chosen).one_or_none()
+    return None if row is None else Entry(**row._mapping)
+
+
+def _check(connection: Connection, last: Entry | None, session: str, kind: EntryKind, about: int | None) -> None:
+    """Refused where such an entry cannot follow."""
+    if (last is None) != (kind == "opened"):
+        raise Refused(f"There is no session {session[:40]!r}." if last is None else "A session is opened once.")
+    if about is not None and (last is None or not 0 <= about <= last.number):
+        raise Refused(f"The session {session[:40]!r} has no entry {about}.")
+    if kind in ("opened", "erased"):
+        return
+    chosen = select(entries.c.number).where((entries.c.session == session) & (entries.c.kind == "closed"))
+    if connection.execute(chosen.limit(1)).one_or_none() is not None:
+        raise Refused("This session is closed, and nothing but an erasure may follow; open another one.")
+
+
+def _script() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config)
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """What a database says of itself, as one sentence for people; who was quicker is for the caller."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except DBAPIError as error:
+        raise Refused(
+            f"{what} ({str(error.orig)[:200]}); see whether the disk is full, the file may be written, and nobody else holds it."
+        ) from error
+
+
+def _prepare(connection: Any, _: Any) -> None:
+    """SQLite: a log that survives a crash, and freed pages that are overwritten; transactions begin where `_begin` says."""
+    connection.isolation_level = None
+    for pragma in (f"busy_timeout = {1_000 * BUSY_SECONDS}", "secure_delete = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}")
+    if connection.execute("PRAGMA query_only").fetchone() == (0,):
+        connection.execute("PRAGMA journal_mode = WAL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")

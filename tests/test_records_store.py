@@ -1,0 +1,212 @@
+"""The store of records: what goes in comes out, and what it survives: crashes, a full disk, many writers, a newer schema."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+
+from model_utils.contracts.records import Closed, Erased, Judgement, Note, Opened, Tags
+from model_utils.errors import Refused
+from model_utils.records import store
+from model_utils.records.schema import metadata
+from model_utils.records.store import Store
+from tests import record_writers, results
+
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload(["tests.record_writers"])
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'new' / 'records.db'}"
+
+
+@pytest.fixture
+def kept(url: str) -> Store:
+    return Store(url)
+
+
+def test_what_goes_into_the_store_comes_out(kept: Store, url: str):
+    session = kept.open(Opened("Loans", "who gets one", "finance", ("Ada", "Béla")))
+    contents = [
+        results.attribution(),
+        Note("Ada", "漢字 🎉"),
+        Tags("Ada", ("a", "b")),
+        Judgement("Ada", "fail", "by name"),
+    ]
+    for kind, content in zip(("record", "note", "tags", "verdict"), contents, strict=True):
+        kept.append(session, kind, content, about=None if kind == "record" else 1, labels={"kind": [kind]})
+    again = Store(url)  # another process would see the same
+    assert again.sessions() == [session]
+    assert again.content(session, 0) == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))
+    assert [again.content(session, number) for number in (2, 3, 4)] == contents[1:]
+    assert type(again.content(session, 1)) is type(contents[0])
+    listed = again.listed(session)
+    assert [one.about for one in listed] == [None, None, 1, 1, 1] and not any(one.erased for one in listed)
+    assert [one.kind for one in listed] == ["opened", "record", "note", "tags", "verdict"]
+    assert [(one.number, one.time) for one in listed] == [(one.number, one.time) for one in again.entries(session)]
+    assert listed[0].labels == {"title": ("Loans",), "field": ("finance",)} and listed[2].labels == {"kind": ("note",)}
+    assert not again.verify(session).problem
+
+
+def test_what_cannot_follow_is_refused(kept: Store):
+    session = kept.open(Opened("One"))
+    with pytest.raises(Refused, match="There is no session 'nowhere'"):
+        kept.append("nowhere", "note", Note("Ada", "x"))
+    with pytest.raises(Refused, match="has no entry 7"):
+        kept.append(session, "note", Note("Ada", "x"), about=7)
+    with pytest.raises(Refused, match="opened once"):
+        kept.append(session, "opened", Opened("Two"))
+    with pytest.raises(Refused, match="no entry 4"):
+        kept.content(session, 4)
+    for read in (kept.entries, kept.listed):
+        with pytest.raises(Refused, match="There is no session 'x'"):
+            list(read("x"))
+    kept.close_session(session, Closed("Ada"))
+    with pytest.raises(Refused, match="closed, and nothing but an erasure may follow"):
+        kept.append(session, "note", Note("Ada", "x"))
+    kept.erase(session, 0, Erased("Ada", "asked to"))
+    assert kept.verify(session).erased == (0,)
+
+
+def test_erased_words_are_in_no_file_of_the_database_and_the_chain_still_verifies(kept: Store, tmp_path: Path):
+    session = kept.open(Opened("One"))
+    secret = "Mrs Eleanor Vance, 14 Hill House Lane"
+    number = kept.append(session, "note", Note("Ada", secret), labels={"name": [secret]}).number
+    head = kept.append(session, "note", Note("Ada", "stays")).hash
+    packed = next(one.content for one in kept.entries(session) if one.number == number)
+    files = lambda: b"".join(one.read_bytes() for one in (tmp_path / "new").iterdir())  # noqa: E731
+    assert secret.encode() in files() and packed and packed in files()
+    kept.erase(session, number, Erased("Béla", "she asked us to"))
+    assert secret.encode() not in files() and packed not in files()
+    assert kept.content(session, number) is None
+    assert [one.labels for one in kept.listed(session) if one.erased] == [{}] and kept.listed(session)[number].erased
+    verified = kept.verify(session, head)
+    assert not verified.problem and verified.erased == (number,)
+    assert kept.content(session, verified.entries - 1) == Erased("Béla", "she asked us to")
+
+
+def test_any_flipped_byte_of_a_stored_entry_is_found(kept: Store, tmp_path: Path):
+    session = kept.open(Opened("One"))
+    kept.append(session, "note", Note("Ada", "x" * 40))
+    kept.close()
+    file = tmp_path / "new" / "records.db"
+    raw = sqlite3.connect(file)
+    columns = [name for _, name, *_ in raw.execute("PRAGMA table_info(entry)") if name != "session"]
+    before = raw.execute(f"SELECT {', '.join(columns)} FROM entry WHERE number = 1").fetchone()
+    for name, value in zip(columns, before, strict=True):
+        if name in ("number", "about"):
+            continue
+        last = value[-1:]
+        changed = value[:-1] + (bytes([last[0] ^ 1]) if isinstance(value, bytes) else chr(ord(last) ^ 1))
+        raw.execute(f"UPDATE entry SET {name} = ? WHERE number = 1", (changed,))
+        raw.commit()
+        assert "ntry 1" in kept.verify(session).problem, name
+        raw.execute(f"UPDATE entry SET {name} = ? WHERE number = 1", (value,))
+        raw.commit()
+    assert not kept.verify(session).problem
+
+
+# Faults
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_loses_no_acknowledged_entry_and_breaks_no_chain(url: str, tmp_path: Path):
+    """200 times."""
+    session = Store(url).open(Opened("Killed"))
+    told = tmp_path / "acknowledged"
+    for number in range(200):
+        child = CHILDREN.Process(target=record_writers.write, args=(url, session, str(told)))
+        child.start()
+        time.sleep(random.Random(number).uniform(0.0, 0.12))
+        os.kill(child.pid or 0, signal.SIGKILL)
+        child.join()
+    here = Store(url)
+    hashes = {one.hash for one in here.entries(session)}
+    acknowledged = told.read_text().splitlines() if told.exists() else []
+    assert len(acknowledged) > 50 and set(acknowledged) <= hashes
+    assert not here.verify(session).problem
+
+
+def test_a_full_disk_is_said_in_one_sentence_and_breaks_nothing(url: str):
+    here = Store(url)
+    session = here.open(Opened("Full"))
+    child = CHILDREN.Process(target=record_writers.fill, args=(url, session, 400_000))
+    child.start()
+    child.join()
+    assert child.exitcode == 7
+    assert not here.verify(session).problem and here.verify(session).entries > 1
+    here.append(session, "note", Note("Ada", "there is room again"))
+
+
+def test_a_database_that_may_only_be_read_is_read_and_not_written(kept: Store, tmp_path: Path):
+    """`mode=ro`, which holds for root too."""
+    session = kept.open(Opened("One"))
+    kept.close()
+    here = Store(f"sqlite:///file:{tmp_path / 'new' / 'records.db'}?mode=ro&uri=true")
+    assert not here.verify(session).problem
+    with pytest.raises(Refused, match=r"The entry could not be written .*the file may be written"):
+        here.append(session, "note", Note("Ada", "x"))
+
+
+@pytest.mark.slow
+def test_two_processes_of_ten_threads_lose_nothing_and_keep_one_line(url: str):
+    here = Store(url)
+    session = here.open(Opened("Many"))
+    children = [CHILDREN.Process(target=record_writers.append_many, args=(url, session, 500)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    verified = here.verify(session)
+    assert not verified.problem and verified.entries == 1_001
+
+
+# Schemas
+
+
+def test_the_migrations_lead_to_the_tables_of_the_schema(kept: Store, tmp_path: Path):
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
+    with kept.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_newer_database_is_refused_and_not_touched(kept: Store, url: str, tmp_path: Path):
+    kept.close()
+    file = tmp_path / "new" / "records.db"
+    raw = sqlite3.connect(file)
+    raw.execute("UPDATE alembic_version SET version_num = '9999'")
+    raw.commit()
+    raw.close()
+    before = file.read_bytes()
+    with pytest.raises(Refused, match=r"written by a newer Candor \(schema 9999\)"):
+        Store(url)
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("what", ["a folder", "no database"])
+def test_what_is_no_database_is_refused_with_a_sentence(tmp_path: Path, what: str):
+    file = tmp_path / "records.db"
+    if what == "a folder":
+        file.mkdir()
+    else:
+        file.write_bytes(b"these are not the pages of a database" * 100)
+    with pytest.raises(Refused, match=r"The database .* cannot be opened"):
+        Store(f"sqlite:///{file}")
+
+
+def test_the_address_is_said_by_the_environment_and_else_lies_with_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # fmt: skip
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert store.address() == f"sqlite:///{tmp_path / 'candor' / 'records.db'}"
+    monkeypatch.setenv("CANDOR_DATABASE_URL", "postgresql+psycopg://somewhere/candor")
+    assert store.address().startswith("postgresql")
