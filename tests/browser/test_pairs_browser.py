@@ -27,6 +27,7 @@ from tests.browser.test_app_browser import (
     picker,
     type_pair,
     whole,
+    words_scored,
     written,
 )
 
@@ -134,13 +135,16 @@ def test_the_keyboard_chooses_a_pair(page: Page, pairs: Server):
 def test_two_families_can_be_compared_as_far_as_that_makes_sense(page: Page, pairs: Server, models: Path):
     open_at(page, pairs.url)
     type_pair(page, models / "llama/base", models / "t5/tuned")
-    sentence = "Compare and Many work, Attention and Attribution do not, because one side has an encoder and the other has none."
+    sentence = "Compare, Many and Attribution work, Attention does not, because one side has an encoder and the other has none."
     expect(panel(page)).to_contain_text(sentence, timeout=LOADED)
     page.keyboard.press("Escape")
     ask(page, QUESTION, tokens=4)
     whole(page)
     go(page, "Attention")
     expect(page.get_by_test_id("stAlert")).to_have_count(1, timeout=LOADED)
+    go(page, "Attribution")
+    words_scored(page)
+    expect(page.locator(".side.difference")).to_have_count(1)
 
 
 # Bad input
