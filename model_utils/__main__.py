@@ -427,24 +427,32 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if isinstance(result, Ablation):
         show_ablation(result)
         return
-    one_text = isinstance(result, Atlas)
-    show_texts(Pair(result.sequence, result.sequence) if one_text else result.texts.map(lambda text: text.sequence))
+    if isinstance(result, Atlas):
+        show_text("tokens", result.sequence)
+    else:
+        show_texts(result.texts.map(lambda text: text.sequence), alike=result.alignment == "tokens")
     for sentence in result.said() if isinstance(result, Agreement | Randomisation) else getattr(result, "notes", ()):
         click.echo(printable(sentence))
     click.echo(_text(result.table()))
 
 
-def show_texts(read: Pair[Encoded]) -> None:
+def show_texts(read: Pair[Encoded], alike: bool) -> None:
     """The tokens that both read, or those of each side."""
-    named = {"tokens": read.tuned} if read.base is read.tuned else {f"{side} tokens": one for side, one in read.items()}
-    for name, sequence in named.items():
-        click.echo(f"{name}: " + " ".join(cell(piece) for piece in sequence.pieces))
+    if alike:
+        show_text("tokens", read.tuned)
+        return
+    for side, sequence in read.items():
+        show_text(f"{side} tokens", sequence)
+
+
+def show_text(name: str, sequence: Encoded) -> None:
+    """A text, token by token."""
+    click.echo(f"{name}: " + " ".join(cell(piece) for piece in sequence.pieces))
 
 
 def show_ablation(result: Ablation) -> None:
     """The answer, how likely it is with every head on, and how that changes with one off."""
-    answer = result.sequence.positions("answer")
-    click.echo("answer: " + " ".join(cell(result.sequence.pieces[position]) for position in answer))
+    show_text("answer", result.sequence.part(result.sequence.positions("answer")))
     for side, log_probs in result.log_probs.items():
         click.echo(f"{side}: log-probability {log_probs.sum():.4f} nats with every head on")
     for note in result.notes:
@@ -455,7 +463,7 @@ def show_ablation(result: Ablation) -> None:
 
 def show_attention(result: Attention) -> None:
     """The text that both read, or each side's own, and what is looked at most."""
-    show_texts(result.sequences)
+    show_texts(result.sequences, alike=result.shared)
     click.echo(_text(result.table()))
 
 

@@ -242,9 +242,8 @@ class Summary:
         for number, (queries, keys) in enumerate(plan.matches.values()):
             first, last = torch.searchsorted(queries, torch.tensor([rows.start, rows.stop])).tolist()
             marks[queries[first:last] - start, keys[first:last], number] = 1
-        found = torch.bmm(
-            weights.transpose(0, 1), marks.to(weights.device)
-        ).cpu()  # in a text that repeats itself, most keys
+        # One product, and not the marked keys by themselves: in a text that repeats itself they are most of them.
+        found = torch.bmm(weights.transpose(0, 1), marks.to(weights.device)).cpu()
         values |= {name: found[..., number].T for number, name in enumerate(plan.matches)}
         inside = slice(max(plan.answer.start - start, 0), max(plan.answer.stop - start, 0))
         for name, value in values.items():

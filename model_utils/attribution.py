@@ -12,7 +12,7 @@ from model_utils import anatomy, attention, gradients, prompts, removal
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import GRADIENTS, UNITS, Attribution, AttributionRequest, Method, Parted
 from model_utils.errors import Refused
-from model_utils.generation import ANSWER_SHARE
+from model_utils.generation import ANSWER_SHARE, piece
 from model_utils.gradients import Slopes
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair
@@ -84,7 +84,7 @@ def _result(tasks: Pair[Task], given: Read, found: Pair[Found], done: bool) -> A
         values=found.map(lambda one: one.values.astype(np.float32)),
         scores=found.map(lambda one: one.scores.astype(np.float32)),
         against=None if against.base is None or against.tuned is None else Pair(against.base, against.tuned),
-        against_piece="" if against.tuned is None else tasks.tuned.model.tokenizer.decode([against.tuned]),
+        against_piece="" if against.tuned is None else piece(tasks.tuned.model, against.tuned),
         together=request.together,
         rest=both("rest"),
         spread=both("spread"),

@@ -20,7 +20,7 @@ from model_utils.records.store import Store
 
 RECORDS, BYTES = 10_000, 200_000
 """How many, and about how large the canonical JSON of each is."""
-DIGITS = 21
+DIGITS = 11
 """Characters that one float32 takes there, with what parts it from the next."""
 BARE = "CREATE TABLE entry (number INTEGER PRIMARY KEY, salt BLOB, content BLOB)"
 
@@ -35,6 +35,7 @@ def _figures(folder: Path, count: int) -> list[Figure]:
     store, bare = Store(f"sqlite:///{folder / 'records.db'}"), _bare(folder)
     session, contents = store.open(Opened("bench")), [_content(seed) for seed in range(16)]
     texts = [chain.unfold(chain.pack(one)) for one in contents]
+    assert all(0.9 * BYTES < len(text) < 1.1 * BYTES for text in texts), f"{len(texts[0])} bytes, wanted {BYTES}"
     ratios = []
     for number in range(count):
         one, text = contents[number % len(contents)], texts[number % len(texts)]

@@ -31,6 +31,7 @@ def randomisation(pair: Pair[LanguageModel], request: RandomisationRequest, repo
     found = Randomisation(
         models=whole.models,
         texts=whole.texts,
+        alignment=whole.alignment,
         method=whole.method,
         quantity=whole.quantity,
         shuffled=Pair(*(_unshuffled(whole, side, request.draws) for side in SIDES)),

@@ -46,7 +46,7 @@ def read(pair: Pair[LanguageModel], request: Explaining, together: bool, report:
         else:
             text = parted(sequence, request, request.targets, together)
             texts = Pair(text, text)
-    against = _against(pair, request, texts, alignment)
+    against = _against(pair, request, texts)
     targets = Pair(*(target_of(texts[side], request.quantity, against[side]) for side in SIDES))
     return Read(texts, targets, alignment, notes)
 
@@ -61,7 +61,7 @@ def parted(sequence: Encoded, request: Explaining, targets: tuple[int, ...], tog
     return Parted(sequence, parts, open_, numbers, rows)
 
 
-def _against(pair: Pair[LanguageModel], request: Explaining, texts: Pair[Parted], alignment: Alignment) -> Pair[int | None]:  # fmt: skip
+def _against(pair: Pair[LanguageModel], request: Explaining, texts: Pair[Parted]) -> Pair[int | None]:
     """The other token in each vocabulary; an id is one of the writer's, and stands for its text where ids are not shared."""
     if request.against is None:
         return Pair(None, None)

@@ -322,7 +322,12 @@ def randomisation(request: RandomisationRequest, text: Encoded | None = None) ->
         return Shuffled(np.zeros(LAYERS + 1, np.float32), np.zeros(shape, np.float32), falls, falls**2, ends, ends**2, request.draws)  # fmt: skip
 
     return Randomisation(
-        like.models, Pair(enough, enough), request.method, request.quantity, Pair(shuffled(0.0), shuffled(0.9))
+        like.models,
+        Pair(enough, enough),
+        "tokens",
+        request.method,
+        request.quantity,
+        Pair(shuffled(0.0), shuffled(0.9)),
     )
 
 

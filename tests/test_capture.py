@@ -154,6 +154,15 @@ def test_every_architectures_maps_are_the_eager_kernels(architecture: LanguageMo
 
 
 @pytest.mark.slow
+def test_small_tiles_see_what_every_architecture_lets_them_see(
+    architecture: LanguageModel, monkeypatch: pytest.MonkeyPatch
+):
+    """A sliding window hides keys before a tile too."""
+    monkeypatch.setattr(capture, "TILE", 5)
+    check_maps(architecture)
+
+
+@pytest.mark.slow
 def test_reading_does_not_change_any_architectures_logits(architecture: LanguageModel, monkeypatch: pytest.MonkeyPatch):
     check_logits(architecture, monkeypatch)
 

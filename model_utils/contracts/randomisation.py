@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from model_utils.contracts.attribution import AttributionRequest, Method, Parted, Quantity
+from model_utils.contracts.attribution import Alignment, AttributionRequest, Method, Parted, Quantity
 from model_utils.contracts.common import ModelFacts
 from model_utils.pair import SIDES, Pair, Side
 
@@ -78,6 +78,7 @@ class Randomisation:
     models: Pair[ModelFacts]
     texts: Pair[Parted]
     """what each side read"""
+    alignment: Alignment
     method: Method
     quantity: Quantity
     shuffled: Pair[Shuffled]

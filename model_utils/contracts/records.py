@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 EntryKind = Literal["opened", "record", "note", "tags", "verdict", "closed", "erased"]
-ENTRY_KINDS: tuple[EntryKind, ...] = get_args(EntryKind)
 Verdict = Literal["pass", "concern", "fail", "not judged"]
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 START = "0" * 64
 """The parent of a session's first entry."""

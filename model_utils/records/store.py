@@ -18,9 +18,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from model_utils.contracts.records import Closed, Entry, EntryKind, Erased, Listed, Opened, Verified
 from model_utils.errors import Refused
-from model_utils.records import chain
-from model_utils.records.schema import entry as entries
-from model_utils.records.schema import label as labels
+from model_utils.records import chain, schema
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ADDRESS = "CANDOR_DATABASE_URL"
@@ -116,14 +114,14 @@ class Store:
         last = _last(connection, session)
         _check(connection, last, session, kind, about)
         entry = chain.follow(last, session, kind, stored, about)
-        connection.execute(insert(entries), vars(entry))
+        connection.execute(insert(schema.entry), vars(entry))
         rows = [
             {"session": session, "number": entry.number, "name": name, "value": value}
             for name, values in given.items()
             for value in values
         ]
         if rows:
-            connection.execute(insert(labels), rows)
+            connection.execute(insert(schema.label), rows)
         return entry
 
     def close_session(self, session: str, closed: Closed) -> Entry:
@@ -136,12 +134,14 @@ class Store:
         Exports that were made before are out of reach.
         """
         stored = chain.pack(erased)
-        here = (entries.c.session == session) & (entries.c.number == number)
+        here = (schema.entry.c.session == session) & (schema.entry.c.number == number)
         with _said("The content could not be erased"):
             with self._writing() as connection:
                 made = self._append(connection, session, "erased", stored, number, {})
-                connection.execute(update(entries).where(here).values(salt=None, content=None))
-                connection.execute(delete(labels).where((labels.c.session == session) & (labels.c.number == number)))
+                connection.execute(update(schema.entry).where(here).values(salt=None, content=None))
+                connection.execute(
+                    delete(schema.label).where((schema.label.c.session == session) & (schema.label.c.number == number))
+                )
             self._forget()
         return made
 
@@ -160,7 +160,7 @@ class Store:
 
     def entries(self, session: str) -> Iterator[Entry]:
         """In the order of their numbers; Refused for a session that is not there."""
-        chosen = select(entries).where(entries.c.session == session).order_by(entries.c.number)
+        chosen = select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number)
         none = True
         with _said("The session could not be read"), self.engine.connect() as connection:
             for row in connection.execution_options(yield_per=64).execute(chosen):
@@ -171,7 +171,7 @@ class Store:
 
     def content(self, session: str, number: int) -> Any:
         """What an entry holds; None: it was erased. Refused where it is not there, or not as it was written."""
-        chosen = select(entries).where((entries.c.session == session) & (entries.c.number == number))
+        chosen = select(schema.entry).where((schema.entry.c.session == session) & (schema.entry.c.number == number))
         with _said("The entry could not be read"), self.engine.connect() as connection:
             row = connection.execute(chosen).one_or_none()
         if row is None:
@@ -185,18 +185,18 @@ class Store:
 
     def sessions(self) -> list[str]:
         """Ids, the latest first."""
-        chosen = select(entries.c.session).where(entries.c.number == 0).order_by(entries.c.time.desc())
+        chosen = select(schema.entry.c.session).where(schema.entry.c.number == 0).order_by(schema.entry.c.time.desc())
         with _said("The sessions could not be read"), self.engine.connect() as connection:
             return list(connection.execute(chosen).scalars())
 
     def listed(self, session: str) -> list[Listed]:
         """All entries without their contents, in the order of their numbers; Refused for a session that is not there."""
-        columns = [entries.c[name] for name in ("number", "kind", "time", "about")]
-        chosen = select(*columns, entries.c.content.is_(None)).where(entries.c.session == session)
+        columns = [schema.entry.c[name] for name in ("number", "kind", "time", "about")]
+        chosen = select(*columns, schema.entry.c.content.is_(None)).where(schema.entry.c.session == session)
         found: dict[int, dict[str, tuple[str, ...]]] = {}
         with _said("The session could not be read"), self.engine.connect() as connection:
-            rows = connection.execute(chosen.order_by(entries.c.number)).all()
-            for row in connection.execute(select(labels).where(labels.c.session == session)):
+            rows = connection.execute(chosen.order_by(schema.entry.c.number)).all()
+            for row in connection.execute(select(schema.label).where(schema.label.c.session == session)):
                 mine = found.setdefault(row.number, {})
                 mine[row.name] = (*mine.get(row.name, ()), row.value)
         if not rows:
@@ -212,7 +212,9 @@ class Store:
 
 
 def _last(connection: Connection, session: str) -> Entry | None:
-    chosen = select(entries).where(entries.c.session == session).order_by(entries.c.number.desc()).limit(1)
+    chosen = (
+        select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number.desc()).limit(1)
+    )
     row = connection.execute(chosen).one_or_none()
     return None if row is None else Entry(**row._mapping)
 
@@ -225,7 +227,9 @@ def _check(connection: Connection, last: Entry | None, session: str, kind: Entry
         raise Refused(f"The session {session[:40]!r} has no entry {about}.")
     if kind in ("opened", "erased"):
         return
-    chosen = select(entries.c.number).where((entries.c.session == session) & (entries.c.kind == "closed"))
+    chosen = select(schema.entry.c.number).where(
+        (schema.entry.c.session == session) & (schema.entry.c.kind == "closed")
+    )
     if connection.execute(chosen.limit(1)).one_or_none() is not None:
         raise Refused("This session is closed, and nothing but an erasure may follow; open another one.")
 
