@@ -1124,6 +1124,17 @@ def test_another_map_lets_go_of_the_evidence_about_the_former(app: AppTest, engi
     assert order[-1].kind == "attribution"
 
 
+def test_run_with_another_map_lets_go_of_the_evidence_about_the_former_too(app: AppTest, engine: FakeEngine):
+    """Ctrl+Enter in the field of the passages runs as well, and forgot the former map but not what was measured of it."""
+    made = engine.make
+    engine.make = lambda kind, request: (running if kind == "faithfulness" else made)(kind, request)
+    page = go(ask(app), "attribution")
+    former = [job for job in engine.submitted if job.kind == "faithfulness"][-1]
+    page.selectbox(key="method").set_value("occlusion")
+    checked(page.button(key="run").click().run())
+    assert former in engine.released and engine.asked("attribution")[-1].method == "occlusion"
+
+
 def test_what_is_no_better_than_random_is_pale_and_said(app: AppTest, engine: FakeEngine):
     page = go(ask(app), "attribution")
     assert "the scores of tuned point at what the model relies on no better" in words(page).replace(chr(92), "")

@@ -43,10 +43,9 @@ else:
     side, own = pick_text_and_own()
     request = pick_request(questions.shared_answer(side), own)
     before = visits.visit().held.get("attribution")
-    if before is not None and not questions.answers(before, request):
-        questions.drop(
-            "faithfulness"
-        )  # it is about the scores that were shown before, and the new ones would wait for it
+    if before is None or not questions.answers(before, request):
+        # They are about the scores that were shown before, and the new ones would wait for them.
+        questions.drop("faithfulness")
         let_go_of_unfinished()
     if started(request):
         held = questions.want("attribution", request)

@@ -16,7 +16,7 @@ def pick_text() -> Side:
     assert question is not None, "nothing was asked"
     formats = question.request.formats
     chosen = st.segmented_control(
-        "Prompt and answer that both models read",
+        "Prompt and answer of",
         SIDES,
         default=visits.visit().side,
         format_func=lambda side: plain(f"{side} ({format_name(formats[side])})"),
