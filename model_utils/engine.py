@@ -17,7 +17,7 @@ import numpy as np
 
 from model_utils import analyses, checkpoints
 from model_utils.contracts.common import Request, Specs
-from model_utils.errors import Cancelled, Refused
+from model_utils.errors import Cancelled, NoRoom, Refused
 from model_utils.reporting import Report
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,12 @@ class Job:
     snapshot: Any = None
     """the latest partial result; stays after a cancel"""
     result: Any = None
+    seconds: float = 0.0
+    """from its start to its end, where it is done; what went before it meanwhile is in it"""
     error: str | None = None
     """one sentence for people, when failed"""
+    needs_room: bool = False
+    """its models did not fit beside those of a background job, so that it waits for that job's end"""
     cancelled: threading.Event = field(default_factory=threading.Event)
     _finished: threading.Event = field(default_factory=threading.Event)
 
@@ -101,7 +105,7 @@ class Engine:
     """Runs jobs one at a time on one long-lived thread, the only one that imports torch; what a job does in threads of its own ends with it.
 
     Interactive jobs go first in, first out, the owners taking turns; background jobs run when none waits and give way between
-    their passes. `is_alive(owner)` tells whether an owner's session still exists; a job whose last owner has been gone for
+    their passes, but not to a job whose models do not fit in memory beside theirs: that one waits for their end. `is_alive(owner)` tells whether an owner's session still exists; a job whose last owner has been gone for
     `grace_seconds` is cancelled, unless it is a background job. A hidden browser tab is alive.
     """
 
@@ -145,10 +149,10 @@ class Engine:
         for job in [*self._running, *self._waiting]:
             if job.key == key and not job.cancelled.is_set():
                 return job
-        result = self._cache.get(key)
-        if result is None:
+        known = self._cache.get(key)
+        if known is None:
             return None
-        job = Job(key, self, next(self._numbers), fraction=1.0, result=result)
+        job = Job(key, self, next(self._numbers), fraction=1.0, result=known.result, seconds=known.seconds)
         job.finish("done")
         return job
 
@@ -224,7 +228,7 @@ class Engine:
 
     def _take(self, interactive: bool = False, but_about: Set[str] = frozenset()) -> Job | None:
         """The next job, off the queue; None when there is none (or only background ones, if `interactive`, or about these models)."""
-        line = [job for job in self._line() if not (interactive and job.background)]
+        line = [job for job in self._line() if not (interactive and (job.background or job.needs_room))]
         line = [job for job in line if not any(spec.id in but_about for spec in job.specs.sides)]
         if not line:
             return None
@@ -240,17 +244,20 @@ class Engine:
         return job
 
     def _run(self, job: Job) -> None:
-        report = _JobReport(self, job)
-        outcome = _Outcome()
+        report, outcome, start = _JobReport(self, job), _Outcome(), time.monotonic()
         with outcome:
             job.result = analyses.execute(job.kind, job.specs, job.request, report)
         if outcome.state == "done":
-            self._cache.put(job.key, job.result)
-            job.fraction = 1.0
-        job.error = outcome.sentence
+            job.fraction, job.seconds = 1.0, time.monotonic() - start
+            self._cache.put(job.key, _Done(job.result, job.seconds))
         with self._condition:
             self._running.remove(job)
-            job.finish(outcome.state)
+            if outcome.no_room and self._running and not job.cancelled.is_set():
+                job.needs_room, job.state, job.fraction, job.note = True, "queued", 0.0, ""
+                self._waiting.append(job)
+            else:
+                job.error = outcome.sentence
+                job.finish(outcome.state)
 
     def _warm(self, specs: Specs) -> None:
         outcome = _Outcome()
@@ -297,6 +304,8 @@ class _Outcome:
     state: State = "done"
     sentence: str | None = None
     """why it failed, for people"""
+    no_room = False
+    """it failed because the models of other work take the memory just now"""
 
     def __enter__(self) -> None:
         return None
@@ -308,7 +317,7 @@ class _Outcome:
             case Cancelled():
                 self.state = "cancelled"
             case Refused():
-                self.state, self.sentence = "failed", str(raised)
+                self.state, self.sentence, self.no_room = "failed", str(raised), isinstance(raised, NoRoom)
             case Exception():
                 log.error("a job failed", exc_info=raised)
                 self.state = "failed"
@@ -337,27 +346,33 @@ class _JobReport(Report):
         self._engine.let_others_go_first(self._job, same_models)
 
 
+@dataclass(frozen=True)
+class _Done:
+    result: Any
+    seconds: float
+
+
 class _Cache:
     """Results up to a number of bytes, the least recently used dropped first."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget_bytes = budget_bytes
-        self._results: OrderedDict[Key, Any] = OrderedDict()
+        self._results: OrderedDict[Key, _Done] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Key) -> Any:
+    def get(self, key: Key) -> _Done | None:
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
             return self._results.get(key)
 
-    def put(self, key: Key, result: Any) -> None:
+    def put(self, key: Key, done: _Done) -> None:
         with self._lock:
-            if key in self._results or result_bytes(result) > self._budget_bytes:
+            if key in self._results or result_bytes(done) > self._budget_bytes:
                 return
-            self._results[key] = result
-            self._bytes += result_bytes(result)
+            self._results[key] = done
+            self._bytes += result_bytes(done)
             while self._bytes > self._budget_bytes:
                 _, dropped = self._results.popitem(last=False)
                 self._bytes -= result_bytes(dropped)

@@ -21,7 +21,7 @@ from model_utils.contracts.load_report import (
     attention_said,
 )
 from model_utils.errors import Refused
-from model_utils.loading import LanguageModel
+from model_utils.loading import CORES, LanguageModel
 from model_utils.network import Network
 from model_utils.pair import Pair
 from model_utils.reporting import Report
@@ -109,6 +109,11 @@ def _opening(model: LanguageModel, other: LanguageModel) -> Opening:
         dtype_reason=plan.dtype_reason,
         device=str(model.device),
         device_reason=plan.device_reason,
+        kernel=model.network.kernel,
+        threads=CORES,
+        instructions=torch.cuda.get_device_name(model.device)
+        if model.device.type == "cuda"
+        else torch.backends.cpu.get_cpu_capability(),
         template_source=_template_source(model, other),
         bos=_bos(model),
         tokens=len(model.tokenizer),

@@ -31,7 +31,7 @@ from transformers.utils import logging as transformers_logging
 from model_utils import anatomy, checkpoints, heap
 from model_utils.checkpoints import Checkpoint, Stored
 from model_utils.contracts.common import Dtype, ModelFacts, ModelSpec, Specs
-from model_utils.errors import Refused
+from model_utils.errors import NoRoom, Refused
 from model_utils.network import Network
 from model_utils.pair import Pair
 from model_utils.reporting import Report
@@ -482,7 +482,10 @@ class ModelManager:
         return {adapter for network, adapter, _ in self._models if network == network_key}
 
     def _make_room(self, plans: Pair[Plan]) -> set[tuple]:
-        """Drops networks that nobody uses until the new ones fit, and reserves their bytes; returns their keys. Refused, with figures, when they cannot fit."""
+        """Drops networks that nobody uses until the new ones fit, and reserves their bytes; returns their keys.
+
+        Refused, with figures, when they cannot fit; NoRoom when they can as soon as other work lets go of its networks.
+        """
         new = {plan.network_key: plan for _, plan in plans.items() if plan.network_key not in self._networks}
         needed = int(sum(plan.bytes for plan in new.values()))
         on_cpu = int(sum(plan.bytes for plan in new.values() if plan.device != "cuda") * SPARE)
@@ -491,16 +494,25 @@ class ModelManager:
             if full and self._in_use[key] <= 0:
                 self._drop(key)
         if needed and self._held() + needed > self.budget_bytes:
-            raise Refused(_too_large(plans, needed, self._held(), self.budget_bytes, "Candor may use"))
+            others = self._held_by_others(plans)
+            fits = self._held() - others + needed <= self.budget_bytes
+            raise (NoRoom if fits else Refused)(
+                _too_large(plans, needed, self._held(), self.budget_bytes, "Candor may use")
+            )
         free = checkpoints.free_memory()
         if on_cpu > free:
-            raise Refused(_too_large(plans, on_cpu, 0, free, "this machine has free"))
+            fits = on_cpu <= free + self._held_by_others(plans)
+            raise (NoRoom if fits else Refused)(_too_large(plans, on_cpu, 0, free, "this machine has free"))
         self._loading.update({key: plan.bytes for key, plan in new.items()})
         return set(new)
 
     def _held(self) -> int:
         """Bytes of the networks that are here or on their way."""
         return sum(network.bytes for network in self._networks.values()) + sum(self._loading.values())
+
+    def _held_by_others(self, plans: Pair[Plan]) -> int:
+        own = {plan.network_key for plan in plans.sides}
+        return sum(network.bytes for key, network in self._networks.items() if key not in own)
 
     def _drop(self, key: tuple) -> None:
         self._networks.pop(key, None)

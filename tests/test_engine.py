@@ -23,7 +23,7 @@ from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.engine import Engine, Job, result_bytes
-from model_utils.errors import Refused
+from model_utils.errors import NoRoom, Refused
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 from tests.models import specs_of, without_seconds
@@ -165,6 +165,38 @@ def test_while_its_models_are_loaded_a_background_job_lets_only_jobs_about_other
     assert same.wait(SOON) and background.state == "running"
     steps.gate("background").set()
     assert background.wait(SOON)
+
+
+def test_a_job_whose_models_do_not_fit_beside_those_of_a_background_job_waits_for_its_end(
+    steps: Steps, submit: Callable[..., Job]
+):
+    def only_alone() -> str:
+        if not suite.finished:
+            raise NoRoom("beside the 2 GiB of models in use")
+        return "there is room now"
+
+    suite = submit("suite", background=True)
+    until(lambda: "suite" in steps.started)
+    steps.outcome["large"] = only_alone
+    for name in ("large", "small"):
+        steps.gate(name).set()
+    large = submit("large", "bob")
+    until(lambda: large.needs_room)
+    small = submit("small", "cid")
+    assert small.wait(SOON) and large.state == "queued" and large.error is None, "the others are served meanwhile"
+    steps.gate("suite").set()
+    assert suite.wait(SOON) and large.wait(SOON) and large.state == "done" and large.result == "there is room now"
+    assert steps.started.count("large") == 2
+
+
+def test_a_job_whose_models_do_not_fit_where_nothing_else_runs_says_so(steps: Steps, submit: Callable[..., Job]):
+    def never() -> None:
+        raise NoRoom("beside the 2 GiB of models in use")
+
+    steps.outcome["large"] = never
+    steps.gate("large").set()
+    large = submit("large")
+    assert large.wait(SOON) and large.state == "failed" and large.error == "beside the 2 GiB of models in use"
 
 
 def test_background_jobs_wait_for_interactive_ones_and_never_nest(steps: Steps, submit: Callable[..., Job]):

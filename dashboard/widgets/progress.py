@@ -57,6 +57,8 @@ def _draw(held: compute.Held, draw: Draw) -> None:
 def status(held: compute.Held) -> str:
     """What is being done for it, in words."""
     if held.job.state == "queued":
+        if held.job.needs_room:
+            return "Waiting for the end of background work, whose models fill the memory"
         return f"Waiting: {ordinal(held.job.place)} in the queue" if compute.busy() else "Loading the models"
     note = held.job.note or "starting"
     return note[0].upper() + note[1:]

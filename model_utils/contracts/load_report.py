@@ -49,6 +49,12 @@ class Opening:
     dtype_reason: str
     device: str
     device_reason: str
+    kernel: str
+    """attention kernel, by its name in transformers; an analysis of attention weights uses the eager one"""
+    threads: int
+    """of the processor, in a long pass"""
+    instructions: str
+    """of the processor, as torch names them; else the GPU's name"""
     template_source: str
     """where its chat template comes from, as a sentence"""
     bos: str
@@ -167,6 +173,8 @@ class LoadReport:
                 "bytes in memory": identity.memory_bytes,
                 "number format": f"{opening.dtype} ({opening.dtype_reason})",
                 "device": f"{opening.device} ({opening.device_reason})",
+                "computes with": f"{opening.instructions}, {opening.threads} threads",
+                "attention kernel": opening.kernel,
                 "chat template": opening.template_source,
                 "begin token": opening.bos,
                 "attention": attention_said(facts),

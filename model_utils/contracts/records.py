@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-EntryKind = Literal["opened", "record", "note", "tags", "verdict", "closed", "erased"]
+import pandas as pd
+
+from model_utils.contracts.common import ModelSpec, Request
+from model_utils.contracts.load_report import Identity, Opening
+from model_utils.pair import Pair
+
+EntryKind = Literal["opened", "record", "note", "tags", "verdict", "floor", "replay", "closed", "erased"]
 Verdict = Literal["pass", "concern", "fail", "not judged"]
+VERDICTS: tuple[Verdict, ...] = ("pass", "concern", "fail", "not judged")
 
 START = "0" * 64
 """The parent of a session's first entry."""
@@ -73,6 +81,97 @@ class Opened:
     purpose: str = ""
     field: str = ""
     people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an analysis was computed with, beside the models."""
+
+    system: str
+    """operating system and kind of processor"""
+    versions: tuple[tuple[str, str], ...]
+    """(name, version) of Python and of every package whose version can change a number"""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One analysis: what was asked, of exactly which weights, and what came back."""
+
+    analysis: str
+    """a key of `ANALYSES`"""
+    specs: Pair[ModelSpec]
+    identities: Pair[Identity]
+    """hashes of weights, tokenizer, template and adapter"""
+    openings: Pair[Opening]
+    """number format, device, attention kernel, threads"""
+    environment: Environment
+    request: Request
+    """its seeds included"""
+    prompt_salt: str
+    """16 random bytes, hexadecimal, so that an erased prompt cannot be confirmed by guessing it"""
+    prompt_hash: str
+    """SHA-256 of the salt and of every text that the models read, hexadecimal"""
+    result: Any
+    """with the noise floors that the analysis itself measured"""
+    seconds: float
+    """from its start to its end; what else the machine did is in it"""
+
+
+Outcome = Literal["same", "within the noise floor", "different"]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two results of one request are apart in one field."""
+
+    field: str
+    """path in the result, such as `answers.tuned.log_probs`"""
+    largest: float
+    """largest absolute difference, in the field's own unit; NaN: they cannot be subtracted"""
+    size: float
+    """largest absolute value in the record, to see the difference against; NaN as above"""
+    unlike: str = ""
+    """a sentence, where texts, choices or shapes differ"""
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun:
+    """A record's request computed once more, in a process of its own with an empty cache."""
+
+    identities: Pair[Identity]
+    openings: Pair[Opening]
+    environment: Environment
+    seconds: float
+    changed: tuple[str, ...]
+    """what else is not as it was (weights, versions, device, ...), a sentence each; the first thing to look at"""
+    differences: tuple[Difference, ...]
+    """fields that differ from the record; empty: every text and number is the same, bit for bit"""
+    floor: tuple[Difference, ...] | None
+    """the noise floor that it was held against: how far each field moved when the record was computed with the processor's other instructions; None: none was measured"""
+
+    def beyond(self) -> tuple[Difference, ...]:
+        """The differences that are larger than the noise floor."""
+        floor = {one.field: one.largest for one in self.floor or ()}
+        return tuple(one for one in self.differences if not one.largest <= floor.get(one.field, 0.0))
+
+    @property
+    def outcome(self) -> Outcome:
+        if not self.differences:
+            return "same"
+        return "different" if self.beyond() else "within the noise floor"
+
+    def table(self) -> pd.DataFrame:
+        """A row for each field that differs: by how much, how large it is, and its noise floor (NaN: none was measured)."""
+        floor = None if self.floor is None else {one.field: one.largest for one in self.floor}
+        return pd.DataFrame(
+            {
+                "field": [one.field for one in self.differences],
+                "difference": [one.largest for one in self.differences],
+                "floor": [math.nan if floor is None else floor.get(one.field, 0.0) for one in self.differences],
+                "size": [one.size for one in self.differences],
+                "unlike": [one.unlike for one in self.differences],
+            }
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,203 @@
+"""A session as people see it: its records, each with its latest verdict, tags, notes and replays; and the ones that are looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from model_utils.contracts.records import (
+    VERDICTS,
+    Closed,
+    Entry,
+    Judgement,
+    Listed,
+    Note,
+    Opened,
+    Record,
+    Rerun,
+    Tags,
+    Verdict,
+)
+from model_utils.errors import Refused
+from model_utils.records import recording
+from model_utils.records.store import Store
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A record as a list shows it; no content was read for it."""
+
+    number: int
+    """of its entry"""
+    time: str
+    """UTC, ISO 8601"""
+    analysis: str
+    base: str
+    tuned: str
+    instruction: str
+    erased: bool
+    verdict: Verdict = "not judged"
+    """the latest"""
+    tags: tuple[str, ...] = ()
+    """the latest"""
+    notes: int = 0
+    replay: str = ""
+    """outcome of the latest replay; empty: never replayed"""
+    floor: int | None = None
+    """entry of the latest noise floor; None: never measured"""
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A session without its contents."""
+
+    session: str
+    title: str
+    field: str
+    opened: str
+    """UTC, ISO 8601"""
+    closed: str
+    """the same; empty: it is open"""
+    records: tuple[Kept, ...]
+    """in the order in which they were made"""
+    entries: int
+
+
+def overview(session: str, listed: Iterable[Listed]) -> Overview:
+    """The session whose entries these are, in the order of their numbers."""
+    records: dict[int, Kept] = {}
+    title = field = opened = closed = ""
+    count = 0
+    for one in listed:
+        count += 1
+        about = records.get(one.about) if one.about is not None else None
+        if one.kind == "opened":
+            title, field, opened = _first(one, "title") or "(erased)", _first(one, "field"), one.time
+        elif one.kind == "closed":
+            closed = one.time
+        elif one.kind == "record":
+            analysis, base, tuned, said = (_first(one, name) for name in ("analysis", "base", "tuned", "instruction"))
+            records[one.number] = Kept(one.number, one.time, analysis, base, tuned, said, one.erased)
+        elif about is not None and not one.erased:
+            records[about.number] = _with(about, one)
+    return Overview(session, title, field, opened, closed, tuple(records.values()), count)
+
+
+def _with(record: Kept, one: Listed) -> Kept:
+    match one.kind:
+        case "note":
+            return replace(record, notes=record.notes + 1)
+        case "tags":
+            return replace(record, tags=one.labels.get("tag", ()))
+        case "verdict":
+            given = _first(one, "verdict")
+            return replace(record, verdict=next((verdict for verdict in VERDICTS if verdict == given), "not judged"))
+        case "replay":
+            return replace(record, replay=_first(one, "outcome"))
+        case "floor":
+            return replace(record, floor=one.number)
+    return record
+
+
+def _first(one: Listed, name: str) -> str:
+    return next(iter(one.labels.get(name, ())), "")
+
+
+def overviews(store: Store) -> list[Overview]:
+    """Every session, the latest first."""
+    return [overview(session, store.listed(session)) for session in store.sessions()]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which records are looked for; empty: any."""
+
+    analyses: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    """base or tuned, by name"""
+    verdicts: tuple[Verdict, ...] = ()
+    tags: tuple[str, ...] = ()
+    """at least one of them"""
+    since: str = ""
+    """the first day, such as 2026-11-01 (UTC)"""
+    until: str = ""
+    """the last day, included"""
+
+    def holds(self, one: Kept) -> bool:
+        return (
+            (not self.analyses or one.analysis in self.analyses)
+            and (not self.models or one.base in self.models or one.tuned in self.models)
+            and (not self.verdicts or one.verdict in self.verdicts)
+            and (not self.tags or bool(set(self.tags) & set(one.tags)))
+            and self.since <= one.time
+            and (not self.until or one.time[: len(self.until)] <= self.until)
+        )
+
+
+# --- what people add -------------------------------------------------------------------------------------------------
+
+
+def note(store: Store, session: str, about: int | None, author: str, text: str) -> Entry:
+    """Something written about an entry, or about the session."""
+    return store.append(session, "note", Note(_named(author), _said(text, "note")), about)
+
+
+def tag(store: Store, session: str, about: int, author: str, tags: Iterable[str]) -> Entry:
+    """The tags of a record from now on; none: it has none."""
+    kept = tuple(dict.fromkeys(_said(one, "tag") for one in tags))
+    return store.append(session, "tags", Tags(_named(author), kept), about, {"tag": kept})
+
+
+def judge(store: Store, session: str, about: int, author: str, verdict: Verdict, reason: str = "") -> Entry:
+    """A verdict on a record, from now on."""
+    content = Judgement(_named(author), verdict, reason.strip())
+    return store.append(session, "verdict", content, about, {"verdict": [verdict]})
+
+
+def close(store: Store, session: str, author: str) -> Entry:
+    """Nothing but erasures may follow."""
+    return store.append(session, "closed", Closed(_named(author)))
+
+
+def start(store: Store, title: str, purpose: str = "", field: str = "", people: Iterable[str] = ()) -> str:
+    """A new session; its id."""
+    names = tuple(name.strip() for name in people if name.strip())
+    return store.open(Opened(_said(title, "title"), purpose.strip(), field.strip(), names))
+
+
+def add_rerun(store: Store, session: str, about: int, found: Rerun, kind: str) -> Entry:
+    """What computing a record again has found: a 'replay', or its noise 'floor'."""
+    assert kind in ("replay", "floor"), kind
+    labels = {"outcome": [found.outcome]} if kind == "replay" else {}
+    return store.append(session, "replay" if kind == "replay" else "floor", found, about, labels)
+
+
+def record_of(store: Store, session: str, number: int) -> Record:
+    """The record at this entry; Refused where there is none, where it was erased, or where it is none of a known analysis."""
+    content = store.content(session, number)
+    if content is None:
+        raise Refused(f"The content of entry {number} was erased; who did it and why stands in a later entry.")
+    return recording.check(content)
+
+
+def find(store: Store, begin: str) -> str:
+    """The id of the session that begins like this, or whose title is this; Refused where there is none, or more than one."""
+    found = [id for id in store.sessions() if begin and id.startswith(begin)]
+    found = found or [one.session for one in overviews(store) if one.title == begin]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise Refused(
+            f"{len(found)} sessions are called {begin[:60]!r}; give more digits of the id: {', '.join(id[:12] for id in found[:5])}."
+        )
+    raise Refused(f"There is no session {begin[:60]!r}; `sessions list` shows those that there are.")
+
+
+def _named(author: str) -> str:
+    return _said(author, "author's name")
+
+
+def _said(text: str, what: str) -> str:
+    if not text.strip():
+        raise Refused(f"The {what} is empty; type one.")
+    return text.strip()
