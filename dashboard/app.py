@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard.pages import PAGES
 from dashboard.session import address, compute
 from dashboard.widgets import header
+from dashboard.widgets.record_button import record_button
 
 
 def main() -> None:
@@ -23,8 +24,10 @@ def main() -> None:
         for name in PAGES
     ]
     chosen = st.navigation(pages, position="top")
-    header.draw()
+    place = header.draw()
     chosen.run()
+    if PAGES[chosen.url_path or "compare"]:
+        record_button(place, chosen.url_path or "compare")
     compute.load_ahead()
 
 

@@ -7,8 +7,9 @@ PAGES = {
     "many": ("survey",),
     "attention": ("attention", "atlas", "ablation"),
     "attribution": ("attribution", "faithfulness", "agreement", "randomisation", "density"),
+    "sessions": (),
 }
-"""page -> the analyses that it shows"""
+"""page -> the analyses that it shows; the page of sessions shows what was recorded of any"""
 EVERY_PAGE = ("load_report",)
 """in the panel of the pair, which the header opens"""
 

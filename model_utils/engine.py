@@ -75,6 +75,11 @@ class Job:
         return self.key[1]
 
     @property
+    def signatures(self) -> tuple[str, str]:
+        """Of both models' files, as they were when it was asked for."""
+        return self.key[2]
+
+    @property
     def request(self) -> Request:
         return self.key[3]
 

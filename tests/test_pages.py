@@ -24,6 +24,7 @@ from dashboard.widgets.map_canvas import MapView
 from dashboard.widgets.overview import headline, strongest
 from dashboard.widgets.progress import ordinal
 from dashboard.widgets.text import escaped, plain
+from model_utils import catalogue
 from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attribution import GRADIENTS, METHODS, AttributionRequest, Method, OwnText
 from model_utils.contracts.common import ATTENTION_KINDS, AttentionKind, Encoded, Own, Request, Specs
@@ -65,6 +66,10 @@ class FakeJob:
     note: str = "answering"
     place: int = 0
     background: bool = False
+    needs_room: bool = False
+    specs: Specs = catalogue.DEFAULT
+    signatures: tuple[str, str] = ("", "")
+    seconds: float = 0.5
 
     @property
     def finished(self) -> bool:

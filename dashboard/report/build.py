@@ -22,9 +22,9 @@ from dashboard.report import drawn
 from dashboard.report.gathered import Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
 from model_utils.contracts.common import Encoded, Request
-from model_utils.contracts.records import VERDICTS, Record, Rerun
+from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.pair import SIDES, Pair
-from model_utils.records import recording
+from model_utils.records import contents
 from model_utils.records.store import Store
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ SHOWN = 20_000
 """Characters of a text on the page."""
 LISTED = 12
 """Instructions of a request on the page."""
-SHAPES = {"pass": "●", "concern": "▲", "fail": "■", "not judged": "○"}
+SHAPES: dict[Verdict, str] = {"pass": "●", "concern": "▲", "fail": "■", "not judged": "○"}
 """Verdict -> what stands before the word, so that it is told without colour."""
 HELD = "Changes are detectable against a head id that is held elsewhere; this page alone proves nothing about itself."
 CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
@@ -141,7 +141,7 @@ def _shown(one: Recorded, figures: list[drawn.Drawn]) -> dict[str, Any]:
     shown |= {
         "kind": record.analysis,
         "name": METHODS[record.analysis].title,
-        "instruction": recording.instruction(record.request),
+        "instruction": contents.instruction(record.request),
         "said": [measure.said for measure in one.measures],
         "leading": _leading(one, record),
         "request": list(_request(record.request)),
@@ -344,7 +344,7 @@ def csv(store: Store, session: str) -> str:
 
 
 def _rows(found: Gathered, one: Recorded) -> Iterator[Mapping[str, object]]:
-    labels = recording.labels(one.record) if one.record else {}
+    labels = contents.labels_of("record", one.record) if one.record else {}
     judged = one.judgement
     same = {
         "session": found.session,
@@ -396,7 +396,7 @@ def card(store: Store, session: str) -> str:
 
 
 def _finding(one: Recorded, record: Record) -> str:
-    asked = " ".join(recording.instruction(record.request).split())
+    asked = " ".join(contents.instruction(record.request).split())
     about = f" of \u201c{markdown(asked[:80])}{'…' if len(asked) > 80 else ''}\u201d" if asked else ""
     said = " ".join(map(markdown, _leading(one, record)))
     judged = one.judgement

@@ -22,7 +22,7 @@ from model_utils.contracts.records import (
 )
 from model_utils.errors import Refused
 from model_utils.measures import Measure, measures
-from model_utils.records import chain, recording
+from model_utils.records import chain, contents
 from model_utils.records.store import Store
 
 T = TypeVar("T")
@@ -160,7 +160,7 @@ def _recorded(entry: Entry, content: object) -> Recorded:
         why = "Its content was erased." if entry.content is None else UNREADABLE
         return Recorded(entry, None, why)
     try:
-        record = recording.check(content)
+        record = contents.check_record(content)
     except Refused as refused:
         return Recorded(entry, None, str(refused))
     return Recorded(

@@ -12,7 +12,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from model_utils import catalogue
 from model_utils.contracts.common import Request, Specs
-from model_utils.engine import Engine, Job
+from model_utils.engine import Engine
+from model_utils.engine import Job as Job
 
 
 @dataclass(eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from dashboard.figures import theme
 from dashboard.session import compute, inputs, visits
@@ -79,15 +80,17 @@ def configure() -> None:
     st.html(OWN_DOWNLOAD)
 
 
-def draw() -> None:
-    """The pair, and what is being computed in the background."""
+def draw() -> DeltaGenerator:
+    """The pair, and what is being computed in the background; the place of the Record button is given back."""
     with st.container(horizontal=True, horizontal_alignment="right", vertical_alignment="center", key="header"):
         opening = visits.visit().opening
         polling = POLL_SECONDS if opening or compute.background_jobs() else None
         st.fragment(_background, run_every=polling)(opening)
+        record = st.container(width="content", key="record-place")
         pair_picker()
     if visits.visit().reading:
         load_report()
+    return record
 
 
 def _background(opening: bool) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from model_utils.contracts.records import (
     VERDICTS,
     Closed,
+    Difference,
     Entry,
     Judgement,
     Listed,
@@ -177,6 +178,14 @@ def record_of(store: Store, session: str, number: int) -> Record:
     if content is None:
         raise Refused(f"The content of entry {number} was erased; who did it and why stands in a later entry.")
     return contents.check_record(content)
+
+
+def floor_of(store: Store, session: str, number: int) -> tuple[Difference, ...] | None:
+    """The latest noise floor of the record at this entry; None: it was never measured, or erased."""
+    kept = {one.number: one for one in overview(session, store.listed(session)).records}
+    entry = kept[number].floor if number in kept else None
+    found = None if entry is None else store.content(session, entry)
+    return found.differences if isinstance(found, Rerun) else None
 
 
 def find(store: Store, begin: str) -> str:

@@ -220,6 +220,14 @@ class Store:
             raise Refused(f"The content of entry {number} is not as it was written; verify the session.")
         return chain.unpack(entry.content)
 
+    def head(self, session: str) -> Entry:
+        """The session's last entry, whose hash is the head; Refused for a session that is not there."""
+        with _said("The session could not be read"), self.engine.connect() as connection:
+            last = _last(connection, session)
+        if last is None:
+            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
+        return last
+
     def sessions(self) -> list[str]:
         """Ids, the latest first."""
         chosen = select(schema.entry.c.session).where(schema.entry.c.number == 0).order_by(schema.entry.c.time.desc())

@@ -1,0 +1,171 @@
+"""What a visitor records, where, and in whose name; and the store behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+
+from dashboard.pages import PAGES
+from dashboard.session import compute, listing, visits
+from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.contracts.records import Opened
+from model_utils.errors import Refused
+from model_utils.records import recording, sessions, store
+from model_utils.records.sessions import Overview
+from model_utils.records.store import Store
+
+NEW = ""
+"""In place of a session's id: a new one."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Record was pressed."""
+
+    jobs: tuple[compute.Job, ...]
+    session: str
+    """its id, or NEW"""
+    title: str
+    """of the new one"""
+    note: str
+
+
+@dataclass
+class Keeping:
+    """One visitor's."""
+
+    session: str = NEW
+    """id of the session that is recorded into, and looked at"""
+    wish: Wish | None = None
+    opened: list[compute.Held] = field(default_factory=list)
+    """load reports that the wish waits for: they say which weights these are"""
+    kept: dict[str, list[tuple[compute.Job, int]]] = field(default_factory=dict)
+    """session -> (job, its entry), so that nobody records the same twice without seeing it"""
+    problem: str | None = None
+    done: str = ""
+    """what the last wish did, as a sentence"""
+
+
+def keeping() -> Keeping:
+    if "keeping" not in st.session_state:
+        st.session_state["keeping"] = Keeping()
+    return st.session_state["keeping"]
+
+
+def records() -> Store:
+    """The store; Refused, in one sentence, where it cannot be opened."""
+    return _store(store.address())
+
+
+@st.cache_resource(show_spinner=False)
+def _store(address: str) -> Store:
+    return Store(address)
+
+
+def author() -> str:
+    """Whose name stands under what is recorded; as typed, perhaps empty."""
+    return str(st.session_state.get("author") or "").strip()
+
+
+def open_sessions() -> list[Overview]:
+    """Those that can be recorded into, the latest first."""
+    return [one for one in sessions.overviews(records()) if not one.closed]
+
+
+def finished(page: str) -> list[compute.Job]:
+    """The whole results that this page shows."""
+    held = dict(visits.visit().held)
+    if page == "many":
+        held = {} if listing.many().held is None else {"survey": listing.many().held}  # type: ignore[dict-item]
+    mine = [held[kind] for kind in PAGES.get(page, ()) if kind in held]
+    return [one.job for one in mine if one.result is not None]
+
+
+def entry_of(job: compute.Job, session: str) -> int | None:
+    """Where this very result was recorded before; None: it was not."""
+    return next((number for one, number in keeping().kept.get(session, ()) if one is job), None)
+
+
+def wish(jobs: Sequence[compute.Job], session: str, title: str, note: str) -> None:
+    """Record these, as soon as it is known of which weights they are."""
+    here = keeping()
+    here.done, here.problem = "", None
+    if not author():
+        here.problem = "Type your name: whoever reads the record has to know who made it."
+    elif session == NEW and not title.strip():
+        here.problem = "Type a title for the new session, such as what you want to find out."
+    elif not jobs:
+        here.problem = "Choose at least one result to record."
+    else:
+        here.wish = Wish(tuple(jobs), session, title, note)
+        specs = list(dict.fromkeys(job.specs for job in jobs))
+        here.opened = [compute.hold("load_report", one, LoadReportRequest(), background=True) for one in specs]
+
+
+def go_on() -> bool:
+    """Writes what was wished as soon as all is known; True while that is still on its way."""
+    here = keeping()
+    if here.wish is None:
+        return False
+    for held in here.opened:
+        held.job.wait(0.2)
+    if not all(held.over for held in here.opened):
+        return True
+    try:
+        here.done = _write(here.wish)
+    except Refused as refused:
+        here.problem = str(refused)
+    here.wish, here.opened = None, []
+    return False
+
+
+def progress() -> compute.Held | None:
+    """The load report that is waited for."""
+    return next((held for held in keeping().opened if not held.over), None)
+
+
+def stop() -> None:
+    """What is waited for is not recorded after all."""
+    here = keeping()
+    for held in here.opened:
+        compute.let_go(held)
+    here.wish, here.opened = None, []
+
+
+def _write(wish: Wish) -> str:
+    here, kept = keeping(), records()
+    made = []
+    for job in wish.jobs:
+        opened = next(held for held in here.opened if held.job.specs == job.specs).job
+        if opened.result is None:
+            raise Refused(f"It could not be found out which weights these are: {opened.error or 'that was stopped'}")
+        if opened.signatures != job.signatures:
+            raise Refused("The models' files changed since this was computed, so that it cannot be said of which weights it is; run it again.")  # fmt: skip
+        made.append(recording.make(job.kind, job.specs, job.request, job.result, opened.result, job.seconds))
+    if wish.session == NEW:
+        here.session = sessions.start(kept, wish.title, people=[author()])
+    else:
+        here.session = wish.session
+    numbers = []
+    for job, record in zip(wish.jobs, made, strict=True):
+        number = recording.keep(kept, here.session, record).number
+        here.kept.setdefault(here.session, []).append((job, number))
+        numbers.append(number)
+        if wish.note.strip():
+            sessions.note(kept, here.session, number, author(), wish.note)
+    return f"Recorded as {_entries(numbers)} of this session."
+
+
+def _entries(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"entries {', '.join(most)} and {last}" if most else f"entry {last}"
+
+
+def opened_of(session: str) -> Opened | None:
+    """How the session was opened; None: that was erased."""
+    content = records().content(session, 0)
+    if content is not None and not isinstance(content, Opened):
+        raise Refused("The first entry of this session does not say how it was opened; verify the session.")
+    return content
