@@ -94,15 +94,16 @@ def _attention(result: Attention) -> Iterator[tuple[str, Draw]]:
         base, tuned = result.weights.map(lambda weights: weights[: min(counts)]).sides
         chosen = np.argsort(-np.abs(tuned - base).mean(axis=(1, 2)), kind="stable")
     for head in chosen[:MOST_HEADS].tolist():
-        which = f", of {min(counts)} those that changed most" if result.shared and min(counts) > MOST_HEADS else ""
+        many = result.shared and min(counts) > MOST_HEADS
+        which = f": among the {MOST_HEADS} of {min(counts)} heads that changed most" if many else ""
         name = attention.title(result, head if result.reduction == "heads" else None)
         yield f"{name}{which}", partial(_maps, result, head)
 
 
 def _maps(result: Attention, head: int, dark: bool) -> go.Figure:
-    """As wide as the page, on its ground."""
+    """As wide as the page, on its ground, without the title, which stands above it."""
     fig = attention.figure(result, head, dark)
-    return fig.update_layout(width=None, paper_bgcolor="rgba(0,0,0,0)", height=480)
+    return fig.update_layout(width=None, title_text="", margin_t=64, paper_bgcolor="rgba(0,0,0,0)", height=480)
 
 
 def _attribution(result: Any) -> Iterator[tuple[str, Draw]]:
