@@ -26,7 +26,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     store = Store(f"sqlite:///{folder / 'records.db'}")
     session = sessions.start(store, "An audit", HOSTILE)
     for kind in ANALYSES:
-        recording.keep(store, session, record(kind, f"{kind} {HOSTILE}" if kind != "load_report" else ""))
+        recording.keep(store, session, record(kind, f"{kind} {HOSTILE}"))
     file = folder / "report.html"
     file.write_text(report.html(store, session), encoding="utf-8")
     return file, store.verify(session).head
