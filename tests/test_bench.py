@@ -73,6 +73,13 @@ def test_records_bench_works():
     assert "list 40 records" in done.output and "verify 40 records" in done.output
 
 
+def test_report_bench_works():
+    done = CliRunner().invoke(bench.main, ["report", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert [(figure["bar"], figure["unit"]) for figure in figures.values()] == [(1.0, "x"), (5.0, "s")]
+
+
 def test_attribution_bench_works():
     done = CliRunner().invoke(bench.main, ["attribution", "--smoke"])
     assert done.exit_code == 0, done.output

@@ -155,6 +155,13 @@ def test_figures_know_only_results():
         assert all(module.startswith(allowed) for module in ours), (name, ours)
 
 
+def test_reports_know_no_screen():
+    """So that a command can write one without starting anything."""
+    for name in ["dashboard/spreadsheets.py", *modules("dashboard/report")]:
+        assert not packages(name) & {"streamlit", "torch", "transformers"}, name
+        assert not [one for one in imports(name) if one.startswith(("dashboard.widgets", "dashboard.session"))], name
+
+
 def test_one_file_of_the_dashboard_touches_the_engine():
     users = [name for name in modules("dashboard") if any(m.startswith("model_utils.engine") for m in imports(name))]
     assert set(users) == {"dashboard/session/compute.py"}

@@ -49,11 +49,13 @@ def heads_figure(result: Ablation, dark: bool = False) -> go.Figure:
         trace = heatmap(cells, layers, "diverging", (-most, most), dark, hover)
         fig.add_trace(trace.update(showscale=column == 2, colorbar=bar), 1, column)
     style = theme.layout(dark)
-    fig.update_layout(style, height=AROUND + ROW * len(layers))
+    theme.apply(fig, dark, height=AROUND + ROW * len(layers))
     _titled(fig, "Change of the answer's log-probability", f"one head switched off at a time: {_how(result)}")
     every = {"showgrid": False, "zeroline": False}
-    fig.update_xaxes(style["xaxis"], **_ticks(np.arange(both.base.shape[1])), **every, title_text="head")
-    fig.update_yaxes(style["yaxis"], **_ticks(layers), **every, autorange="reversed")
+    fig.update_xaxes(
+        style["xaxis"], overwrite=True, **_ticks(np.arange(both.base.shape[1])), **every, title_text="head"
+    )
+    fig.update_yaxes(style["yaxis"], overwrite=True, **_ticks(layers), **every, autorange="reversed")
     fig.update_yaxes(title_text="layer", col=1)
     return fig
 
@@ -78,7 +80,7 @@ def tokens_figure(result: Ablation, number: int, dark: bool = False) -> go.Figur
             )
         )
     layer, head = result.heads[number].tolist()
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=360, barmode="group", bargroupgap=0.0, hovermode="closest", hoverlabel_align="left")
     _titled(fig, f"Layer {layer}, head {head} switched off", _how(result))
     labels = [numbered(place, piece) for place, piece in zip(places.tolist(), pieces, strict=True)]

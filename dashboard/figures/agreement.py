@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
@@ -17,6 +19,7 @@ def figure(result: Agreement, dark: bool = False) -> go.Figure:
     """Base | tuned, the same methods down and across, Kendall's tau from -1 to 1 on one scale; numeric axes, for the names are long."""
     places = list(range(len(result.methods)))
     fig = make_subplots(1, 2, subplot_titles=["base", "tuned"], shared_yaxes=True, horizontal_spacing=0.04)
+    cells: list[dict[str, Any]] = []
     for column, (side, taus) in enumerate(result.taus.items(), start=1):
         names = [[f"{one}<br>{other}" for other in result.methods] for one in result.methods]
         fig.add_trace(
@@ -38,14 +41,13 @@ def figure(result: Agreement, dark: bool = False) -> go.Figure:
         for one in places:
             for other in places:
                 said, colour = _cell(taus[one, other], dark)
-                fig.add_annotation(
-                    x=other, y=one, text=said, font={"color": colour, "size": 13}, showarrow=False, row=1, col=column
-                )
+                place = {"x": other, "y": one, "xref": f"x{column}", "yref": f"y{column}"}
+                cells.append({**place, "text": said, "font": {"color": colour, "size": 13}, "showarrow": False})
     style = theme.layout(dark)
-    fig.update_layout(style, height=AROUND + ROW * len(places))
+    theme.apply(fig, dark, height=AROUND + ROW * len(places), annotations=[*fig.layout.annotations, *cells])
     ticks = {"tickvals": places, "ticktext": list(result.methods), "showgrid": False, "zeroline": False}
-    fig.update_xaxes(style["xaxis"], **ticks, tickangle=-30)
-    fig.update_yaxes(style["yaxis"], **ticks, autorange="reversed")
+    fig.update_xaxes(style["xaxis"], overwrite=True, **ticks, tickangle=-30)
+    fig.update_yaxes(style["yaxis"], overwrite=True, **ticks, autorange="reversed")
     return fig
 
 

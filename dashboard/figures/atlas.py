@@ -66,12 +66,14 @@ def figure(result: Atlas, measure: str = CHANGE, dark: bool = False) -> go.Figur
         named = {**bar, "title": {"text": shown.unit, "side": "right"}}
         fig.add_trace(heatmap(cells, result.layers, scale, ends, dark, hover).update(colorbar=named), 1, column)
     style = theme.layout(dark)
-    fig.update_layout(style, height=AROUND + ROW * len(result.layers), margin_t=88)
+    theme.apply(fig, dark, height=AROUND + ROW * len(result.layers), margin_t=88)
     fig.update_layout(title_text=f"{shown.name.capitalize()}, {NAMES[result.attention_kind]}")
     every = {"showgrid": False, "zeroline": False}
     rows = np.arange(len(result.layers))
-    fig.update_xaxes(style["xaxis"], **every, title_text="head", dtick=1)
-    fig.update_yaxes(style["yaxis"], **every, tickvals=rows, ticktext=result.layers, autorange="reversed")
+    fig.update_xaxes(style["xaxis"], overwrite=True, **every, title_text="head", dtick=1)
+    fig.update_yaxes(
+        style["yaxis"], overwrite=True, **every, tickvals=rows, ticktext=result.layers, autorange="reversed"
+    )
     fig.update_yaxes(title_text="layer", col=1)
     return fig
 

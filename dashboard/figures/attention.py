@@ -80,7 +80,7 @@ def figure(result: Attention, head: int, dark: bool = False) -> go.Figure:
         horizontal_spacing=SPACE,
     )
     style = theme.layout(dark)
-    fig.update_layout(style, paper_bgcolor=theme.palette(dark).background, width=1440, height=560, margin_t=88)
+    theme.apply(fig, dark, paper_bgcolor=theme.palette(dark).background, width=1440, height=560, margin_t=88)
     fig.update_layout(title={"text": title(result, head), "subtitle_text": "" if result.shared else NO_DIFFERENCE})
     for column, (name, side, values, scale, high) in enumerate(panels, start=1):
         colours = {
@@ -97,8 +97,8 @@ def figure(result: Attention, head: int, dark: bool = False) -> go.Figure:
             col=column,
         )
         pieces, plain = result.sequences[side].pieces, {"showgrid": False, "zeroline": False}
-        fig.update_xaxes(style["xaxis"], **ticks(pieces, keys), **plain, tickangle=-90, col=column)
-        fig.update_yaxes(style["yaxis"], **ticks(pieces, queries), **plain, col=column)
+        fig.update_xaxes(style["xaxis"], overwrite=True, **ticks(pieces, keys), **plain, tickangle=-90, col=column)
+        fig.update_yaxes(style["yaxis"], overwrite=True, **ticks(pieces, queries), **plain, col=column)
     fig.update_xaxes(title_text="key: the token looked at")
     fig.update_yaxes(autorange="reversed")
     fig.update_yaxes(title_text="query: the token that looks", col=1)

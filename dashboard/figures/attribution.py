@@ -65,7 +65,7 @@ def figure(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
                 + "</extra>",
             )
         )
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=112 + 32 * max(1, len(chosen)), barmode="group", bargap=0.3, bargroupgap=0.0)
     fig.update_xaxes(
         title_text=axis_title(result),
@@ -115,7 +115,7 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
     )  # fmt: skip
     style, every = theme.layout(dark), {"showgrid": False, "zeroline": False}
     heights = [int(np.clip(18 * len(values), 60, 360)) for _, values, _ in panels]
-    fig.update_layout(style, height=sum(heights) + 70 * len(panels), margin_t=48)
+    theme.apply(fig, dark, height=sum(heights) + 70 * len(panels), margin_t=48)
     for row, (name, values, text) in enumerate(panels, start=1):
         shown, names, first = columns(text), text.names(), text.first_tokens()
         answers = [text.sequence.said(places) for places in text.places()]
@@ -131,17 +131,41 @@ def matrix(result: Attribution, dark: bool = False, faded: tuple[str, ...] = ())
             opacity=PALE if (name if row < 3 else "difference") in faded else 1,
             colorbar={"title": {"text": result.unit, "side": "right"}, "thickness": 8, "len": 0.3, "y": 0.85},
             hoverongaps=False,
-            customdata=[[(int(number), visible(names[part])) for part in shown] for number in numbers],
+            customdata=_pairs(numbers, [visible(names[part]) for part in shown]),
             hovertemplate=f"token %{{customdata[0]}} of the answer, from %{{customdata[1]}}<br>%{{z:+.4f}} {result.unit}<extra>{name}</extra>",
         )
         fig.add_trace(trace, row, 1)
         step, down = -(-len(shown) // MOST_TICKS), -(-len(rows) // max(1, heights[row - 1] // 14))
         labels = [numbered(int(first[part]), names[part]) for part in shown[::step]]
         fig.update_xaxes(
-            style["xaxis"], **every, tickvals=first[shown][::step], ticktext=labels, tickangle=-90, row=row, col=1
+            style["xaxis"],
+            overwrite=True,
+            **every,
+            tickvals=first[shown][::step],
+            ticktext=labels,
+            tickangle=-90,
+            row=row,
+            col=1,
         )
         named = [numbered(int(numbers[one]), answers[one]) for one in rows[::down]]
         fig.update_yaxes(
-            style["yaxis"], **every, tickvals=rows[::down], ticktext=named, autorange="reversed", row=row, col=1
+            style["yaxis"],
+            overwrite=True,
+            **every,
+            tickvals=rows[::down],
+            ticktext=named,
+            autorange="reversed",
+            row=row,
+            col=1,
         )
     return fig
+
+
+def _pairs(numbers: np.ndarray, names: list[str]) -> np.ndarray:
+    """(row, column, 2) str; the row's number and the column's name; an array, because plotly looks at every item of lists."""
+    shape = (len(numbers), len(names))
+    rows, columns = (
+        np.broadcast_to(numbers.astype(str)[:, None], shape),
+        np.broadcast_to(np.array(names, dtype=str), shape),
+    )
+    return np.stack([rows, columns], axis=-1)

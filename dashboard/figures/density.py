@@ -44,7 +44,7 @@ def figure(result: Density, number: int = 0, dark: bool = False) -> go.Figure:
                 hovertemplate=f"<b>%{{text}}</b><br>density %{{y:.2f}}<extra>{side}</extra>",
             )
         )
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=HEIGHT, barmode="group", bargap=0.25, bargroupgap=0.0)
     left = len(item.words) - len(chosen)
     title = f"the {len(chosen)} densest of {len(item.words)} words" if left else "words of the instruction"
@@ -69,6 +69,12 @@ def means(result: Density, dark: bool = False) -> go.Figure:
     heights = [ROW * len(panel) for panel in panels]
     height = sum(heights) + AXIS * len(panels)
     fig = make_subplots(len(panels), 1, row_heights=heights, vertical_spacing=AXIS / height if len(panels) > 1 else 0)
+    axes = theme.layout(dark)
+    theme.apply(fig, dark)
+    fig.update_xaxes(axes["xaxis"], overwrite=True, zeroline=True)
+    fig.update_yaxes(
+        axes["yaxis"], overwrite=True, showgrid=False, zeroline=False, tickfont_color=theme.palette(dark).text
+    )
     for row, panel in enumerate(panels, start=1):
         halves = np.array([np.nanquantile(values[one.measure], [0.25, 0.75]) for one in panel])
         fig.add_trace(_spread(halves, dark), row, 1)
@@ -84,11 +90,6 @@ def means(result: Density, dark: bool = False) -> go.Figure:
         fig.update_xaxes(title_text=title, range=[-most, most] if apart else [-0.02 * most, most], row=row)
         names = [f"{one.measure.replace('-', '−')}<br><b>{said(one)}</b>" for one in panel]
         fig.update_yaxes(tickvals=np.arange(len(panel)), ticktext=names, range=[len(panel) - 0.5, -0.5], row=row)
-    layout = theme.layout(dark)
-    axes = {name: layout.pop(name) for name in ("xaxis", "yaxis")}
-    fig.update_layout(layout)
-    fig.update_xaxes(axes["xaxis"], zeroline=True)
-    fig.update_yaxes(axes["yaxis"], showgrid=False, zeroline=False, tickfont_color=theme.palette(dark).text)
     fig.update_layout(height=height, showlegend=False, hovermode="closest", margin_t=8, margin_r=24)
     return fig
 

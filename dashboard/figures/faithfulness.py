@@ -65,9 +65,9 @@ def figure(result: Faithfulness, dark: bool = False) -> go.Figure:
                 column,
             )
     style = theme.layout(dark)
-    fig.update_layout(style, height=HEIGHT, margin_t=88)
+    theme.apply(fig, dark, height=HEIGHT, margin_t=88)
     fig.update_layout(legend={"orientation": "h", "y": 1.3, "x": 0})
-    fig.update_xaxes(style["xaxis"], title_text="share of the parts, %")
-    fig.update_yaxes(style["yaxis"])
+    fig.update_xaxes(style["xaxis"], overwrite=True, title_text="share of the parts, %")
+    fig.update_yaxes(style["yaxis"], overwrite=True)
     fig.update_yaxes(title_text=f"{result.quantity}, {UNITS[result.quantity]}", col=1)
     return fig

@@ -14,7 +14,7 @@ def figure(result: Generation, dark: bool = False) -> go.Figure:
     """Log-probability of each emitted token of both answers, one line a side over the same axes."""
     colours = theme.palette(dark)
     fig = go.Figure([_line(side, answer, colours.sides[side]) for side, answer in result.answers.items()])
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=280, hovermode="closest", hoverlabel_align="left")
     steps = max(len(answer.log_probs) for _, answer in result.answers.items()) // 12 + 1  # whole tokens, a dozen ticks
     fig.update_xaxes(

@@ -90,13 +90,15 @@ def figure(result: Atlas, query: int, first: bool = True, dark: bool = False) ->
         bar = {"y": sum(domain) / 2, "len": domain[1] - domain[0], "thickness": 8}
         fig.add_trace(heatmap(cells, result.layers, scale, ends, dark, hover).update(x=keys, colorbar=bar), row, 1)
     style = theme.layout(dark)
-    fig.update_layout(style, height=total + AROUND, margin_t=48)
+    theme.apply(fig, dark, height=total + AROUND, margin_t=48)
     every = {"showgrid": False, "zeroline": False}
     shown = keys[:: -(-len(keys) // MOST_TICKS) or 1].tolist()
     labels = [numbered(key, result.sequence.pieces[key]) for key in shown]
-    fig.update_xaxes(style["xaxis"], **every, tickvals=shown, ticktext=labels, tickangle=-90)
+    fig.update_xaxes(style["xaxis"], overwrite=True, **every, tickvals=shown, ticktext=labels, tickangle=-90)
     rows = np.arange(len(result.layers))[:: -(-len(result.layers) // max(1, high // 14)) or 1]
-    fig.update_yaxes(style["yaxis"], **every, tickvals=rows, ticktext=result.layers[rows], autorange="reversed")
+    fig.update_yaxes(
+        style["yaxis"], overwrite=True, **every, tickvals=rows, ticktext=result.layers[rows], autorange="reversed"
+    )
     fig.update_yaxes(title_text="layer")
     fig.update_xaxes(title_text="token looked at", row=3)
     return fig

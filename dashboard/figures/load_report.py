@@ -27,7 +27,7 @@ def figure(result: LoadReport, dark: bool = False) -> go.Figure:
             "in %{customdata[1]} tensors differ<extra></extra>",
         )
     )
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=256, bargap=0.6, margin_t=8)
     shown = layers[:: len(layers) // MOST_TICKS + 1]
     fig.update_xaxes(

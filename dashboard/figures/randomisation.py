@@ -40,8 +40,7 @@ def figure(result: Randomisation, dark: bool = False) -> go.Figure:
                 hovertemplate=f"{side}, all {one.layers} layers shuffled anew<br>rho %{{y:+.3f}}<extra></extra>",
             )
         )
-    style = theme.layout(dark)
-    fig.update_layout(style, height=HEIGHT, margin_t=88)
+    theme.apply(fig, dark, height=HEIGHT, margin_t=88)
     for end in (ALIKE, -ALIKE):
         fig.add_hline(y=end, line={"color": colours.noise, "dash": "dash", "width": 1})
     fig.update_xaxes(title_text="layers shuffled, from the last one down", dtick=_tick(result), zeroline=False)

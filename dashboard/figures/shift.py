@@ -107,7 +107,7 @@ def figure(
         values = table[column].to_numpy(dtype=float)
         ends = (-limit(result), limit(result)) if measure == "log_ratio" else _ends(forced, values)
         fig.add_trace(_line(forced, shown, column, values, ends, dark))
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(
         height=320, hovermode="closest", hoverlabel_align="left", showlegend=len(shown.columns) > 1, margin_t=24
     )
@@ -178,7 +178,7 @@ def split_figure(forced: Forced, split: Split, dark: bool = False, pinned: int |
             hovertemplate="<b>%{text}</b> at %{x}<br>total %{y:+.3f} nats<br>%{customdata}<extra></extra>",
         )
     )
-    fig.update_layout(theme.layout(dark))
+    theme.apply(fig, dark)
     fig.update_layout(height=240, barmode="relative", hovermode="closest", hoverlabel_align="left")
     _places(fig, len(places), "token" if forced.alike else "piece", forced.writer)
     fig.update_yaxes(title_text="lowered it  |  nats  |  raised it", zeroline=True, range=_reach(forced, split))

@@ -86,6 +86,12 @@ def figure(result: Survey, dark: bool = False) -> go.Figure:
     heights = [ROW * len(names) for _, names in panels]
     height = sum(heights) + AXIS * len(panels)
     fig = make_subplots(len(panels), 1, row_heights=heights, vertical_spacing=AXIS / height if len(panels) > 1 else 0)
+    axes = theme.layout(dark)
+    theme.apply(fig, dark)
+    fig.update_xaxes(axes["xaxis"], overwrite=True, zeroline=True)
+    fig.update_yaxes(
+        axes["yaxis"], overwrite=True, showgrid=False, zeroline=False, tickfont_color=theme.palette(dark).text
+    )
     for row, (panel, names) in enumerate(panels, start=1):
         halves = np.array([np.nanquantile(values[name], [0.25, 0.75]) for name in names])
         shown = [means[name] for name in names]
@@ -98,11 +104,6 @@ def figure(result: Survey, dark: bool = False) -> go.Figure:
             range=[len(names) - 0.5, -0.5],
             row=row,
         )
-    layout = theme.layout(dark)
-    axes = {name: layout.pop(name) for name in ("xaxis", "yaxis")}
-    fig.update_layout(layout)
-    fig.update_xaxes(axes["xaxis"], zeroline=True)
-    fig.update_yaxes(axes["yaxis"], showgrid=False, zeroline=False, tickfont_color=theme.palette(dark).text)
     fig.update_layout(height=height, showlegend=False, hovermode="closest", hoverlabel_align="left")
     fig.update_layout(margin_t=8, margin_r=24)
     return fig

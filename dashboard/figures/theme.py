@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+import plotly.graph_objects as go
 
 from model_utils.pair import Pair
 
@@ -190,7 +191,7 @@ def colour_scale(scale: Scale, dark: bool) -> list[tuple[float, str]]:
 
 
 def layout(dark: bool) -> dict[str, Any]:
-    """Plotly's layout for every figure of one mode: `fig.update_layout(theme.layout(dark))`."""
+    """Plotly's layout for every figure of one mode; `apply` gives it to one."""
     colours = palette(dark)
     axis = {
         "gridcolor": colours.line,
@@ -221,3 +222,16 @@ def layout(dark: bool) -> dict[str, Any]:
         "xaxis": axis,
         "yaxis": axis,
     }
+
+
+def apply(fig: go.Figure, dark: bool, **more: Any) -> None:
+    """Gives a figure the layout of one mode, and `more` of it. Axes that stand in a grid of panels are left to `layout`'s "xaxis" and "yaxis".
+
+    What was there is overwritten: plotly takes four times as long to merge.
+    """
+    style = layout(dark)
+    if fig.layout.xaxis.domain is not None:
+        del style["xaxis"], style["yaxis"]
+    fig.update_layout(style, overwrite=True)
+    if more:
+        fig.update_layout(**more)

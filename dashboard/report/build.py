@@ -135,14 +135,13 @@ def cell(value: object) -> str:
 def _shown(one: Recorded, figures: list[drawn.Drawn]) -> dict[str, Any]:
     """A record for the template; its figures go to the end of `figures`."""
     record = one.record
-    shown: dict[str, Any] = {"one": one, "kind": "", "name": "Record", "said": [], "figures": [], "reruns": []}
+    shown: dict[str, Any] = {"one": one, "kind": "", "name": "Record", "figures": [], "reruns": []}
     if record is None:
         return shown
     shown |= {
         "kind": record.analysis,
         "name": METHODS[record.analysis].title,
         "instruction": contents.instruction(record.request),
-        "said": [measure.said for measure in one.measures],
         "leading": _leading(one, record),
         "request": list(_request(record.request)),
         "prompts": _prompts(record.result),

@@ -28,6 +28,7 @@ from dashboard.figures import (
     theme,
 )
 from model_utils.contracts.attention import Attention
+from model_utils.contracts.attribution import Attribution
 from model_utils.contracts.shift import Shift
 from model_utils.pair import SIDES, Side
 
@@ -94,21 +95,29 @@ def _attention(result: Attention) -> Iterator[tuple[str, Draw]]:
         base, tuned = result.weights.map(lambda weights: weights[: min(counts)]).sides
         chosen = np.argsort(-np.abs(tuned - base).mean(axis=(1, 2)), kind="stable")
     for head in chosen[:MOST_HEADS].tolist():
-        which = f", of {min(counts)} those that changed most" if result.shared and min(counts) > MOST_HEADS else ""
+        many = result.shared and min(counts) > MOST_HEADS
+        which = f": among the {MOST_HEADS} of {min(counts)} heads that changed most" if many else ""
         name = attention.title(result, head if result.reduction == "heads" else None)
         yield f"{name}{which}", partial(_maps, result, head)
 
 
 def _maps(result: Attention, head: int, dark: bool) -> go.Figure:
-    """As wide as the page, on its ground."""
+    """As wide as the page, on its ground, without the title, which stands above it."""
     fig = attention.figure(result, head, dark)
-    return fig.update_layout(width=None, paper_bgcolor="rgba(0,0,0,0)", height=480)
+    return fig.update_layout(width=None, title_text="", margin_t=64, paper_bgcolor="rgba(0,0,0,0)", height=480)
 
 
-def _attribution(result: Any) -> Iterator[tuple[str, Draw]]:
+def _attribution(result: Attribution) -> Iterator[tuple[str, Draw]]:
     yield "The parts of the text with the largest scores", lambda dark: attribution.figure(result, dark)
     if len(result.scores.tuned) > 1:
-        yield "Scores of every answer token", lambda dark: attribution.matrix(result, dark)
+        yield "Scores of every answer token", partial(_matrix, result)
+
+
+def _matrix(result: Attribution, dark: bool) -> go.Figure:
+    """Named by its axes alone: the words of every cell would be most of the page."""
+    fig = attribution.matrix(result, dark)
+    hover = f"row %{{y}}, from token %{{x}}<br>%{{z:+.4f}} {result.unit}<extra></extra>"
+    return fig.update_traces(customdata=None, hovertemplate=hover)
 
 
 def _density(result: Any) -> Iterator[tuple[str, Draw]]:
@@ -143,12 +152,14 @@ def compact(fig: go.Figure) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in (str, int, bool):  # most of what there is
+        return value
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.size and value.ndim < 3:
         return _packed(value)
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return value.tolist() if value.dtype.kind in "Ub" else _plain(value.tolist())
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
     if isinstance(value, np.generic):

@@ -1,6 +1,8 @@
 // Draws the figures of a report from the JSON in the page: in the colours of the page, light on paper.
 "use strict";
 
+const LEAST = 360; // pixels of height, so that the axis titles fit
+
 const read = (id) => {
   const element = document.getElementById(id);
   return element && JSON.parse(element.textContent);
@@ -24,8 +26,9 @@ const draw = (plot, isDark) => {
   drawn.set(plot, isDark);
   const id = `figure-${plot.dataset.figure}`;
   const figure = (isDark && read(`${id}-dark`)) || (isDark ? recoloured(read(id)) : read(id));
-  plot.style.height = `${figure.layout.height ?? 360}px`;
-  Plotly.react(plot, figure.data, { ...figure.layout, template, autosize: true }, { displaylogo: false, responsive: true });
+  const height = Math.max(figure.layout.height ?? 0, LEAST);
+  plot.style.height = `${height}px`;
+  Plotly.react(plot, figure.data, { ...figure.layout, height, template, autosize: true }, { displaylogo: false, responsive: true });
 };
 
 const isDark = () => dark.matches && !paper.matches;

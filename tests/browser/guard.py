@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, WebError, WebSocket
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-WITHIN_THE_PAGE = ("about", "blob", "data")
+WITHIN_THE_PAGE = ("about", "blob", "data", "file")
 
 ALLOWED_ERRORS: tuple[tuple[str, str], ...] = ()
 """(regular expression, reason) of console errors that are not ours and that nobody sees; keep it as short as it can be"""

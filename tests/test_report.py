@@ -1,0 +1,286 @@
+"""The report of a session: every analysis is in it, what is hostile or erased is not, and the data are the records'."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dashboard import report
+from dashboard.figures import theme
+from dashboard.report import build, drawn
+from dashboard.report.methods import METHODS
+from model_utils import codec
+from model_utils.analyses import ANALYSES
+from model_utils.contracts.records import Difference, Erased, Note, Record, Rerun
+from model_utils.measures import measures
+from model_utils.pair import Pair
+from model_utils.records import recording, sessions
+from model_utils.records.store import Store
+from tests import results
+from tests.recorded import every_result, record
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "<img src=x onerror=alert(3)>",
+    "<!--<script>",
+    '"><a href="javascript:alert(4)">here</a>',
+    "=cmd|' /C calc'!A0",
+    "👩🏽‍🚀 \u202eabc שלום",
+    "{{ 7 * 7 }}{% raw %}",
+)
+
+
+class Page(HTMLParser):
+    """The elements of a page, with their attributes, and the text of its data blocks."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.scripts: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts[-1] += data
+        elif self.cdata_elem is None:
+            self.text += data
+
+    def blocks(self) -> list[Any]:
+        """What the data blocks hold."""
+        kinds = [attributes.get("type") for tag, attributes in self.elements if tag == "script"]
+        return [json.loads(text) for kind, text in zip(kinds, self.scripts, strict=True) if kind == "application/json"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(f"sqlite:///{tmp_path / 'records.db'}")
+
+
+def session_of(store: Store, *records: Record, title: str = "An audit") -> str:
+    session = sessions.start(store, title, "A purpose", "A field", ("Ada", "Ben"))
+    for one in records:
+        recording.keep(store, session, one)
+    return session
+
+
+def rerun(one: Record) -> Rerun:
+    found = (Difference("answers.tuned.log_probs", 1e-6, 3.0),)
+    return Rerun(one.identities, one.openings, one.environment, 2.0, ("torch was another.",), found, found)
+
+
+def hostile(text: str) -> Record:
+    """A record of a shift whose instruction, tokens and sentences are this text."""
+    whole = results.shift(tuned=(text, "<|end|>"))
+    return record("shift", f"Say {text}", replace(whole, notes=(text,)))
+
+
+def test_every_analysis_is_in_a_report(store: Store):
+    records = [record(kind) for kind in ANALYSES]
+    session = session_of(store, *records)
+    page = Page(report.html(store, session))
+    assert set(METHODS) == set(drawn.OF) == set(ANALYSES)
+    for number, kind in enumerate(ANALYSES, start=1):
+        assert ("article", {"id": f"record-{number}"}) in page.elements
+        assert METHODS[kind].title in page.text and METHODS[kind].limits in page.text
+        for one in measures(kind, records[number - 1].result):
+            assert one.said in page.text, one
+    figures = [attributes for _, attributes in page.elements if "data-figure" in attributes]
+    assert len(figures) >= len(ANALYSES) and len({one["data-figure"] for one in figures}) == len(figures)
+    assert store.verify(session).head in page.text
+
+
+def test_what_leads_is_a_measure_of_its_analysis():
+    for kind, result in every_result().items():
+        names = {one.name for one in measures(kind, result)} | {"checks_passed_difference"}
+        assert set(METHODS[kind].leads) <= names, kind
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_hostile_is_text(store: Store, text: str):
+    session = session_of(store, hostile(text), title=f"Title {text}")
+    sessions.note(store, session, 1, f"Eve {text}", text)
+    sessions.judge(store, session, 1, f"Eve {text}", "fail", text)
+    sessions.tag(store, session, 1, "Eve", [text])
+    calm = Page(report.html(store, session_of(store, hostile("calm"))))
+    page = Page(report.html(store, session))
+    elements = [tag for tag, _ in page.elements]
+    assert [elements.count(tag) for tag in ("script", "style")] == [len(calm.scripts), 1]
+    assert not [1 for _, attributes in page.elements if any(name.startswith("on") for name in attributes)]
+    assert elements.count("img") == elements.count("iframe") == 0
+    links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+    assert links and all(re.fullmatch(r"#[a-z_]+-\w+", link) for link in links)
+    shown = build.seen(text)
+    assert page.text.count(shown) >= 5
+    for drawn_text in strings(page.blocks()):
+        assert not re.search(r"<(script|img|a|!--)", drawn_text), "plotly reads markup in its text"
+    assert text in json.dumps(json.loads(report.as_json(store, session)), ensure_ascii=False).replace('\\"', '"')
+
+
+def strings(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for one in inner for text in strings(one)]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "+1", "-1", "@A1", "\tx", "\r=1"])
+def test_no_cell_is_a_formula(store: Store, text: str):
+    session = session_of(store, hostile(text))
+    sessions.judge(store, session, 1, text.strip() or "x", "fail", text)
+    sessions.tag(store, session, 1, "Eve", [text])
+    rows = list(csv.DictReader(io.StringIO(report.csv(store, session), newline="")))
+    assert rows and {row["verdict"] for row in rows} == {"fail"}
+    for row in rows:
+        for name, value in row.items():
+            assert name == "value" or not value.startswith(("=", "+", "-", "@", "\t", "\r")), (name, value)
+
+
+def test_a_card_quotes_nothing_as_markup(store: Store):
+    for text in HOSTILE:
+        session = session_of(store, hostile(text), title=text)
+        sessions.judge(
+            store, session, 1, "Eve", "fail", f"{text} [link](https://elsewhere) ![x](y) `code` www.elsewhere"
+        )
+        plain = re.sub(r"\\.", "", report.card(store, session))
+        assert not re.search(r"<|\]\(|https?://|www\.|!\[", plain), plain
+        assert "`" not in re.sub(r"`[0-9a-f]+`", "", plain)
+
+
+def test_json_holds_the_records_whole(store: Store):
+    records = [record(kind) for kind in ANALYSES]
+    session = session_of(store, *records)
+    sessions.judge(store, session, 2, "Ada", "pass", "As expected.")
+    sessions.add_rerun(store, session, 3, rerun(records[2]), "replay")
+    found = json.loads(report.as_json(store, session))
+    assert [codec.encode(codec.decode(json.dumps(one["record"]))) for one in found["records"]] == list(
+        map(codec.encode, records)
+    )
+    assert found["head"] == store.verify(session).head and found["verified"]["problem"] == ""
+    assert found["records"][1]["verdict"] == "pass" and found["records"][1]["verdicts"][0]["reason"] == "As expected."
+    assert found["records"][2]["replays"][0]["outcome"] == "within the noise floor"
+    for one, kind in zip(found["records"], ANALYSES, strict=True):
+        assert [measure["value"] for measure in one["measures"]] == [
+            m.value for m in measures(kind, every_result()[kind])
+        ]
+
+
+def test_csv_has_a_row_for_each_measure(store: Store):
+    session = session_of(store, record("shift"), record("generation"))
+    sessions.judge(store, session, 1, "Ada", "pass")
+    sessions.judge(store, session, 1, "Ben", "concern", "Look again")
+    rows = list(csv.DictReader(io.StringIO(report.csv(store, session))))
+    expected = [
+        (kind, one.name, one.value) for kind in ("shift", "generation") for one in measures(kind, every_result()[kind])
+    ]
+    assert [(row["analysis"], row["measure"], float(row["value"])) for row in rows] == expected
+    assert {(row["verdict"], row["author"], row["reason"]) for row in rows[:1]} == {("concern", "Ben", "Look again")}
+
+
+def test_the_page_loads_nothing(store: Store):
+    page = report.html(store, session_of(store, *(record(kind) for kind in ANALYSES)))
+    elements = Page(page).elements
+    assert not [tag for tag, _ in elements if tag in ("link", "iframe", "object", "embed", "img", "base", "form")]
+    assert not [
+        attributes for _, attributes in elements if {"src", "srcset", "data", "action", "poster"} & set(attributes)
+    ]
+    style = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert style and not re.search(r"url\(|@import", "".join(style))
+    policy = next(one["content"] for tag, one in elements if one.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "http" not in policy
+    assert page.count(build.plotly_js()[:2000]) == 1
+
+
+ERASED: dict[str, Callable[[Store, str], int]] = {
+    "record": lambda store, session: 1,
+    "note": lambda store, session: sessions.note(store, session, 2, "Ada", "SECRET").number,
+    "verdict": lambda store, session: sessions.judge(store, session, 2, "Ada", "fail", "SECRET").number,
+    "tags": lambda store, session: sessions.tag(store, session, 2, "Ada", ["SECRET"]).number,
+    "opened": lambda store, session: 0,
+}
+
+
+@pytest.mark.parametrize("kind", list(ERASED))
+def test_erased_content_is_nowhere(store: Store, kind: str):
+    session = session_of(
+        store, hostile("SECRET"), record("generation"), title="An audit" if kind != "opened" else "SECRET"
+    )
+    number = ERASED[kind](store, session)
+    if kind != "record":
+        store.erase(session, 1, Erased("Ada", "It was personal."))
+    store.erase(session, number, Erased("Ben", "It was private."))
+    page = report.html(store, session)
+    for text in (page, report.as_json(store, session), report.csv(store, session), report.card(store, session)):
+        assert "SECRET" not in text
+    assert "It was private." in page and f'"entry": {number}' in report.as_json(store, session)
+    assert "content of" in page and not store.verify(session).problem
+
+
+def test_a_problem_of_the_chain_comes_first(store: Store):
+    session = session_of(store, record("shift"), record("generation"))
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE entry SET content = x'00' WHERE number = 1")
+    problem = store.verify(session).problem
+    page = report.html(store, session)
+    body = page.partition("<main>")[2]
+    assert problem and 0 < body.index(problem) < body.index("<h1")
+    assert "not as it was written, so it is not shown" in body
+    assert problem in report.as_json(store, session) and problem.split()[0] in report.card(store, session)
+
+
+def test_an_empty_session_has_a_report(store: Store):
+    session = session_of(store)
+    assert "No analysis was recorded" in report.html(store, session)
+    assert report.csv(store, session).count("\n") == 1 and json.loads(report.as_json(store, session))["records"] == []
+    assert "0 records" in report.card(store, session)
+
+
+def test_half_a_character_can_be_written(store: Store):
+    session = session_of(store)
+    store.append(session, "note", Note("Ada", "half \ud83d of one"))
+    assert "half" in report.html(store, session).encode().decode()
+    assert report.as_json(store, session).encode()
+
+
+@pytest.mark.parametrize("kind", list(ANALYSES))
+def test_a_dark_figure_is_a_light_one_in_other_colours(kind: str):
+    """So that one drawing is enough; where numbers stand on colours, both are drawn."""
+    result = every_result()[kind]
+    for (_, draw), one in zip(drawn.OF[kind](result), drawn.drawn(kind, result), strict=True):
+        if one.dark:
+            assert one.dark == drawn.compact(draw(True)) != one.light
+        else:
+            assert recoloured(json.loads(one.light)) == json.loads(drawn.compact(draw(True)))
+
+
+def recoloured(value: Any) -> Any:
+    """What the page does with a figure in the dark."""
+    if isinstance(value, str):
+        return drawn.recolouring().get(value, value)
+    if isinstance(value, list):
+        return [recoloured(one) for one in value]
+    if isinstance(value, dict) and "bdata" not in value:
+        return {name: recoloured(one) for name, one in value.items()}
+    return value
+
+
+def test_no_colour_becomes_two():
+    for scale in drawn.SCALES:
+        light, dark = (theme.colour_scale(scale, mode) for mode in (False, True))
+        assert [drawn.recolouring()[colour] for _, colour in light] == [colour for _, colour in dark]
+    assert Pair(*(drawn.recolouring()[one] for one in theme.LIGHT.sides.sides)) == theme.DARK.sides
