@@ -10,16 +10,19 @@ from dataclasses import fields, is_dataclass
 from importlib import metadata
 from typing import Any
 
-from model_utils import analyses
+from model_utils import analyses, codec
 from model_utils.contracts.common import Encoded, Message, Request, Specs
-from model_utils.contracts.load_report import LoadReport
+from model_utils.contracts.load_report import Identity, LoadReport
 from model_utils.contracts.records import Entry, Environment, Record
 from model_utils.errors import Refused
+from model_utils.pair import Pair
 from model_utils.records.store import Labels, Store
 
 PACKAGES = ("torch", "transformers", "tokenizers", "safetensors", "peft", "numpy", "scipy", "scikit-learn", "rapidfuzz")
 """Whose versions can change a number of a result."""
 LABEL_CHARACTERS = 200
+KEY = "request"
+"""Name of the label that says what was asked of which weights."""
 
 
 def environment() -> Environment:
@@ -77,7 +80,13 @@ def labels(record: Record) -> Labels:
         "base": [record.specs.base.name],
         "tuned": [record.specs.tuned.name],
         "instruction": [instruction(record.request)[:LABEL_CHARACTERS]],
+        KEY: [key(record.analysis, record.specs, record.request, record.identities)],
     }
+
+
+def key(kind: str, specs: Specs, request: Request, identities: Pair[Identity]) -> str:
+    """SHA-256 of what was asked of which weights, hexadecimal. Without a salt, so that it is found again; like every label it is erased with the record."""
+    return codec.digest((kind, specs, request, identities))
 
 
 def instruction(request: Request) -> str:
