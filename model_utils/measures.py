@@ -1,0 +1,464 @@
+"""The headline numbers of a result: what a report leads with, and what a threshold may name, as in `shift.shifted_share > 0.2`.
+
+The names, by analysis; a number that is not known (NaN in the result) is left out. SIDE stands for `tuned` and for `base`.
+
+    load_report    changed_share, relative_change, most_changed_layer
+    generation     shared_words, SIDE_answer_tokens, SIDE_mean_log_prob
+    shift          shifted_share, marginal_share, unshifted_share, mean_log_ratio, beyond_noise_share, kl, js, noise_floor, mean_weights,
+                   mean_format; of the base answer the same with base_answer_ before it
+    survey         shifted_share, marginal_share, unshifted_share, log_ratio, kl, js, shared_words, SIDE_checks_passed,
+                   checks_passed_difference, each also with _low and _high (95 % interval); refused
+    attention      mean_row_change, largest_weight_change
+    atlas          largest_head_change, mean_head_change
+    ablation       SIDE_largest_drop
+    attribution    SIDE_instruction_share, SIDE_top_share, SIDE_format_share, largest_score_change
+    faithfulness   SIDE_comprehensiveness, SIDE_sufficiency, SIDE_p
+    density        SIDE_density, density_difference, each also with _low and _high (95 % interval)
+    agreement      SIDE_mean_tau, SIDE_lowest_tau
+    randomisation  SIDE_likeness, SIDE_size_likeness
+
+Shares are from 0 to 1. The most telling come first. `said` may quote what a person or a model wrote: it is text, never markup.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from model_utils import differences
+from model_utils.contracts import density as densities
+from model_utils.contracts.ablation import Ablation
+from model_utils.contracts.agreement import Agreement
+from model_utils.contracts.atlas import Atlas
+from model_utils.contracts.attention import Attention
+from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.common import ROLES
+from model_utils.contracts.density import Density
+from model_utils.contracts.faithfulness import Faithfulness
+from model_utils.contracts.generation import Generation
+from model_utils.contracts.load_report import LoadReport, relative
+from model_utils.contracts.randomisation import Randomisation
+from model_utils.contracts.shift import SHARES, Forced, Shift
+from model_utils.contracts.survey import Interval, Survey
+from model_utils.pair import Side
+
+QUOTED = 40
+"""Characters of a quoted word."""
+SHARE, NATS = "share", "nats"
+ORDER: tuple[Side, Side] = ("tuned", "base")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a result."""
+
+    name: str
+    """snake_case; unique within an analysis"""
+    value: float
+    """finite"""
+    unit: str
+    """such as share (0 to 1), nats or tokens"""
+    said: str
+    """one plain sentence with the number, its unit and its direction"""
+
+
+def measures(kind: str, result: Any) -> tuple[Measure, ...]:
+    """The numbers of a result of the analysis `kind`, a key of `ANALYSES`; those that are not known are left out."""
+    return tuple(one for one in OF[kind](result) if math.isfinite(one.value))
+
+
+def _load_report(result: LoadReport) -> Iterator[Measure]:
+    known = ~np.isnan(result.tensor_differences) & ~np.isnan(result.tensor_norms) & ~np.isnan(result.tensor_changed)
+    sizes = result.tensor_sizes[known]
+    if not len(sizes):
+        return
+    share = float((result.tensor_changed[known] * sizes).sum() / sizes.sum())
+    norms = (np.linalg.norm(values[known]) for values in (result.tensor_differences, result.tensor_norms))
+    change = float(relative(*norms))
+    yield Measure(
+        "changed_share",
+        share,
+        SHARE,
+        f"{_percent(share)} of the weights that can be compared differ between the models.",
+    )
+    yield Measure(
+        "relative_change",
+        change,
+        "ratio",
+        f"The difference of all weights has {_number(change)} times the norm of base.",
+    )
+    layers = result.by_layer()
+    if len(layers):
+        row = layers.loc[layers["change"].idxmax()]
+        where = "outside the layers" if row["layer"] < 0 else f"in layer {int(row['layer'])}"
+        most = float(row["change"])
+        yield Measure(
+            "most_changed_layer",
+            most,
+            "ratio",
+            f"The weights changed most {where}: by {_number(most)} times base's norm.",
+        )
+
+
+def _generation(result: Generation) -> Iterator[Measure]:
+    shared = _mean(differences.agreement(one.base.text, one.tuned.text) for one in result.samples)
+    yield Measure("shared_words", shared, SHARE, f"The two answers share {_percent(shared)} of their words, in order.")
+    for side in ORDER:
+        answers = [one[side] for one in result.samples]
+        tokens = _mean(float(len(one.answer)) for one in answers)
+        yield Measure(
+            f"{side}_answer_tokens",
+            tokens,
+            "tokens",
+            f"The {side} answer is {_number(tokens)} tokens long{_of(answers)}.",
+        )
+        sure = _mean(float(value) for one in answers for value in one.log_probs)
+        yield Measure(
+            f"{side}_mean_log_prob",
+            sure,
+            NATS,
+            f"The {side} model held a token of its own answer likely with {_number(sure)} nats on average; 0 is certain.",
+        )
+
+
+def _of(answers: list[Any]) -> str:
+    return f", on average over {len(answers)} samples" if len(answers) > 1 else ""
+
+
+def _shift(result: Shift) -> Iterator[Measure]:
+    yield from _moved(result.answers.tuned, "")
+    yield from _moved(result.answers.base, "base_answer_")
+
+
+def _moved(forced: Forced, prefix: str) -> Iterator[Measure]:
+    """Of one answer, over the units that a person reads."""
+    what, counted = f"the {forced.writer} answer", forced.counted
+    unit = "tokens" if forced.alike else "pieces"
+    if not counted.any():
+        return
+    shares = forced.shares()
+    meanings = {
+        "shifted": f"are not among the {forced.reader} model's three most probable",
+        "marginal": f"are the {forced.reader} model's second or third choice",
+        "unshifted": f"are the {forced.reader} model's own first choice",
+    }
+    for name in reversed(SHARES):
+        yield Measure(
+            f"{prefix}{name}_share",
+            shares[name],
+            SHARE,
+            f"{_percent(shares[name])} of the tokens of {what} {meanings[name]}.",
+        )
+    ratio = _mean(np.abs(forced.log_ratios[counted]))
+    yield Measure(
+        f"{prefix}mean_log_ratio",
+        ratio,
+        NATS,
+        f"The two models' log-probabilities of {what} are {_number(ratio)} nats apart, on average over its {unit}.",
+    )
+    floors = [floor.nats for floor in (forced.numerical, forced.wording) if floor is not None]
+    if forced.wording is not None and np.isfinite(floors).all():
+        beyond, floor = _mean(forced.beyond[counted]), float(max(floors))
+        yield Measure(
+            f"{prefix}beyond_noise_share",
+            beyond,
+            SHARE,
+            f"{_percent(beyond)} of the {unit} of {what} changed more than a reworded prompt would change them.",
+        )
+        yield Measure(
+            f"{prefix}noise_floor",
+            floor,
+            NATS,
+            f"Noise (a reworded prompt, other arithmetic) changes a log-probability of {what} by up to {_number(floor)} nats.",
+        )
+    for name, values, said in (
+        ("kl", forced.kl, "KL(tuned || base)"),
+        ("js", forced.js, "Jensen-Shannon divergence, at most 0.69,"),
+    ):
+        value = _mean(values[counted]) if forced.alike else math.nan
+        yield Measure(
+            f"{prefix}{name}",
+            value,
+            NATS,
+            f"The {said} over {what} is {_number(value)} nats on average; 0 is no change.",
+        )
+    if forced.split is not None:
+        for name, values in (("weights", forced.split.weights), ("format", forced.split.format)):
+            value = _mean(values[counted])
+            yield Measure(
+                f"{prefix}mean_{name}",
+                value,
+                NATS,
+                f"The {name} changed a log-probability of {what} by {_signed(value)} nats on average.",
+            )
+
+
+SURVEYED = {
+    "shifted": ("shifted_share", SHARE, "of the tuned answers' tokens are not among base's three most probable"),
+    "marginal": ("marginal_share", SHARE, "of the tuned answers' tokens are base's second or third choice"),
+    "unshifted": ("unshifted_share", SHARE, "of the tuned answers' tokens are base's own first choice"),
+    "log_ratio": ("log_ratio", NATS, "lie between the two models' log-probabilities of the tuned answers"),
+    "kl": ("kl", NATS, "of KL(tuned || base) over the tuned answers"),
+    "js": ("js", NATS, "of Jensen-Shannon divergence over the tuned answers"),
+    "agreement": ("shared_words", SHARE, "of the words are in both answers, in order"),
+    "checks passed by tuned": ("tuned_checks_passed", SHARE, "of what instructions verifiably ask for is met by tuned"),
+    "checks passed by base": ("base_checks_passed", SHARE, "of what instructions verifiably ask for is met by base"),
+    "checks passed, tuned - base": (
+        "checks_passed_difference",
+        SHARE,
+        "is how many more checks tuned passes than base",
+    ),
+}
+"""Measure of a survey -> name, unit, and what the number is of, as the end of a sentence."""
+
+
+def _survey(result: Survey) -> Iterator[Measure]:
+    means = {one.measure: one for one in result.intervals}
+    for measure, (name, unit, said) in SURVEYED.items():
+        if measure in means:
+            yield from _ends(means[measure], name, unit, said)
+    refused = float(sum(one.refusal is not None for one in result.items))
+    yield Measure(
+        "refused", refused, "instructions", f"{refused:.0f} of {len(result.items)} instructions could not be asked."
+    )
+
+
+def _ends(one: Interval, name: str, unit: str, said: str) -> Iterator[Measure]:
+    """A mean and the ends of its interval, where it has such."""
+    form = _percent if unit == SHARE else (lambda value: f"{_number(value)} {unit}" if unit else _number(value))
+    ends = f" (95 % interval {form(one.low)} to {form(one.high)})" if math.isfinite(one.low) else ""
+    over = f"mean over {one.count} instruction{'' if one.count == 1 else 's'}"
+    yield Measure(name, one.mean, unit, f"{form(one.mean)}{ends} {said}; {over}.")
+    for end, value in (("low", one.low), ("high", one.high)):
+        which = "lower" if end == "low" else "upper"
+        yield Measure(f"{name}_{end}", value, unit, f"{form(value)} is the {which} end of the 95 % interval of {name}.")
+
+
+def _attention(result: Attention) -> Iterator[Measure]:
+    base, tuned = result.weights.sides
+    if not result.shared or base.shape != tuned.shape or not base.size:
+        return
+    apart = np.abs(tuned.astype(np.float64) - base)
+    moved, most = float(apart.sum(axis=-1).mean() / 2), float(apart.max())
+    yield Measure(
+        "mean_row_change",
+        moved,
+        SHARE,
+        f"{_percent(moved)} of the attention of a token lies elsewhere in tuned than in base, on average over heads and tokens (total variation).",
+    )
+    yield Measure(
+        "largest_weight_change",
+        most,
+        SHARE,
+        f"No single attention weight differs by more than {_number(most)} between the models; weights are from 0 to 1.",
+    )
+
+
+def _atlas(result: Atlas) -> Iterator[Measure]:
+    changes = result.changes
+    if not changes.size or np.isnan(changes).all():
+        return
+    layer, head = np.unravel_index(int(np.nanargmax(changes)), changes.shape)
+    most, mean = float(changes[layer, head]), float(np.nanmean(changes))
+    low, high = result.bounds[:, layer, head].tolist()
+    ends = f" (95 % interval {_number(low)} to {_number(high)})" if math.isfinite(low) else ""
+    yield Measure(
+        "largest_head_change",
+        most,
+        NATS,
+        f"Tuning changed the look of head {head} of layer {result.layers[layer]} most: by {_number(most)} nats{ends}; 0.69 is the most that is possible.",
+    )
+    yield Measure(
+        "mean_head_change",
+        mean,
+        NATS,
+        f"On average over all {changes.size} heads the look changed by {_number(mean)} nats.",
+    )
+
+
+def _ablation(result: Ablation) -> Iterator[Measure]:
+    totals = result.totals()
+    for side in ORDER:
+        drops = -totals[side].astype(np.float64)
+        if not len(drops) or np.isnan(drops).all():
+            continue
+        which = int(np.nanargmax(drops))
+        drop, (layer, head) = float(drops[which]), result.heads[which].tolist()
+        does = (
+            f"lowers the answer's log-probability most: by {_number(drop)} nats"
+            if drop > 0
+            else f"raises the answer's log-probability by {_number(-drop)} nats, and no head lowers it"
+        )
+        yield Measure(
+            f"{side}_largest_drop",
+            drop,
+            NATS,
+            f"In {side}, switching off head {head} of layer {layer} {does}.",
+        )
+
+
+def _attribution(result: Attribution) -> Iterator[Measure]:
+    totals, opened, apart = result.totals(), result.open_totals(), result.share_apart()
+    for side in ORDER:
+        text = result.texts[side]
+        roles = text.sequence.roles[text.first_tokens()]
+        asked = text.open & (roles == ROLES.index("instruction"))
+        share = _share(np.abs(totals[side]), asked)
+        yield Measure(
+            f"{side}_instruction_share",
+            share,
+            SHARE,
+            f"{_percent(share)} of {side}'s scores, by size, lie on the instruction.",
+        )
+        sizes = np.nan_to_num(np.abs(opened[side]))
+        if sizes.sum() > 0:
+            top = int(sizes.argmax())
+            share = _share(sizes, np.arange(len(sizes)) == top)
+            how = "" if not result.signed else ", for it" if opened[side][top] > 0 else ", against it"
+            yield Measure(
+                f"{side}_top_share",
+                share,
+                SHARE,
+                f"In {side}, \u201c{_quoted(text.names()[top])}\u201d counts most{how}: {_percent(share)} of the scores, by size, of what may be taken away.",
+            )
+        share = apart[side]
+        yield Measure(
+            f"{side}_format_share",
+            share,
+            SHARE,
+            f"{_percent(share)} of {side}'s scores, by size, lie on the format and control tokens.",
+        )
+    change = np.nan_to_num(np.abs(result.open_difference())) if result.aligned else np.zeros(0)
+    if change.any():
+        top = int(change.argmax())
+        yield Measure(
+            "largest_score_change",
+            float(change[top]),
+            result.unit,
+            f"Between the models the score of \u201c{_quoted(result.texts.tuned.names()[top])}\u201d differs most: by {_signed(float(result.open_difference()[top]))} {result.unit} (tuned minus base).",
+        )
+
+
+def _faithfulness(result: Faithfulness) -> Iterator[Measure]:
+    for side in ORDER:
+        one, unit = result.judged[side], result.quantity
+        if not one.finished:
+            continue
+        yield Measure(
+            f"{side}_comprehensiveness",
+            one.comprehensiveness,
+            unit,
+            f"Without the highest scored parts {side}'s {unit} falls by {_number(one.comprehensiveness)}; higher is better.",
+        )
+        yield Measure(
+            f"{side}_sufficiency",
+            one.sufficiency,
+            unit,
+            f"With only these parts {side}'s {unit} falls by {_number(one.sufficiency)}; lower is better.",
+        )
+        yield Measure(
+            f"{side}_p",
+            one.p,
+            "p",
+            f"{side.capitalize()}'s scores against random orders: {one.verdict()} (p = {_number(one.p)}).",
+        )
+
+
+def _density(result: Density) -> Iterator[Measure]:
+    for side in ORDER:
+        yield from _ends(
+            result.interval(side),
+            f"{side}_density",
+            "",
+            f"is how densely {side} uses the instruction throughout its answer",
+        )
+    difference = result.interval(densities.DIFFERENCE)
+    yield from _ends(
+        difference, "density_difference", "", "is how much more densely tuned uses the instruction than base"
+    )
+
+
+def _agreement(result: Agreement) -> Iterator[Measure]:
+    for side in ORDER:
+        taus = np.array([result.taus[side][pair] for pair in result.pairs()])
+        if not len(taus) or np.isnan(taus).all():
+            continue
+        mean, low = float(np.nanmean(taus)), float(np.nanmin(taus))
+        yield Measure(
+            f"{side}_mean_tau",
+            mean,
+            "tau",
+            f"In {side} each two methods agree with tau = {mean:+.2f} on average; 1 is the same order, and two unrelated ones reach {result.chance:.2f}.",
+        )
+        yield Measure(
+            f"{side}_lowest_tau", low, "tau", f"In {side} the two methods that agree least have tau = {low:+.2f}."
+        )
+
+
+def _randomisation(result: Randomisation) -> Iterator[Measure]:
+    for side in ORDER:
+        one = result.shuffled[side]
+        if not one.finished:
+            continue
+        yield Measure(
+            f"{side}_likeness",
+            one.likeness,
+            "rho",
+            f"With all layers of {side} shuffled the scores are like the original ones with |rho| = {one.likeness:.2f}; a map that shows what was learned is near 0.",
+        )
+        yield Measure(
+            f"{side}_size_likeness",
+            one.size_likeness,
+            "rho",
+            f"The sizes of {side}'s scores then have rho = {one.size_likeness:+.2f}.",
+        )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3g}"
+
+
+def _mean(values: Iterable[float]) -> float:
+    """NaN of none."""
+    all_ = np.array([*values], dtype=np.float64)
+    return float(all_.mean()) if len(all_) else math.nan
+
+
+def _share(sizes: np.ndarray, chosen: np.ndarray) -> float:
+    """Of the sum of `sizes` (part,), NaN ones left out; NaN where there is nothing."""
+    total = float(np.nansum(sizes, dtype=np.float64))
+    return float(np.nansum(sizes[chosen], dtype=np.float64)) / total if total > 0 else math.nan
+
+
+def _quoted(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= QUOTED else line[: QUOTED - 1] + "…"
+
+
+OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
+    "load_report": _load_report,
+    "generation": _generation,
+    "shift": _shift,
+    "survey": _survey,
+    "attention": _attention,
+    "atlas": _atlas,
+    "ablation": _ablation,
+    "attribution": _attribution,
+    "faithfulness": _faithfulness,
+    "density": _density,
+    "agreement": _agreement,
+    "randomisation": _randomisation,
+}
+"""Analysis -> its measures, NaN where one is not known."""
