@@ -210,6 +210,7 @@ def test_what_is_no_database_is_refused_with_a_sentence(tmp_path: Path, what: st
 
 
 def test_the_address_is_said_by_the_environment_and_else_lies_with_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # fmt: skip
+    monkeypatch.delenv("CANDOR_DATABASE_URL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert store.address() == f"sqlite:///{tmp_path / 'candor' / 'records.db'}"
     monkeypatch.setenv("CANDOR_DATABASE_URL", "postgresql+psycopg://somewhere/candor")

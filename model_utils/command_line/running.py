@@ -14,6 +14,7 @@ import click
 from pydantic import ValidationError
 
 from model_utils import analyses
+from model_utils.command_line import thresholds
 from model_utils.command_line.reading import instructions_of, lines_of, read_request, read_specs
 from model_utils.command_line.showing import printable, say, show
 from model_utils.contracts.common import explain
@@ -71,17 +72,45 @@ def run_lines(
         raise click.UsageError("give either --pair or --base and --tuned.")
     if floor and record is None:
         raise click.UsageError("--floor is kept beside a record; give --record too.")
-    failed = 0
+    limits = thresholds.parse(kind, fail_on)
+    failed = met = 0
     with _keeping(record, floor) as keeper:
         for number, line in lines:
             place = f"Line {number}: " if numbered else ""
             try:
-                _run_line(kind, models, read_request(kind, line, fields), keeper, place, again=not numbered)
+                specs = read_specs(**models)
+                request = read_request(kind, line, fields)
+                before = keeper.find(kind, specs, request) if keeper is not None and numbered else None
+                start = time.monotonic()
+                if keeper is not None and before is not None:
+                    say(f"{place}recorded before as entry {before}", err=True)
+                    result = keeper.result(before)
+                else:
+                    result = analyses.execute(kind, specs, request)
+                seconds = time.monotonic() - start
+                show(kind, specs, result)
+                met += _tell_met(place, thresholds.met(limits, result))
+                if keeper is not None:
+                    entry = keeper.keep(kind, specs, request, result, seconds) if before is None else before
+                    if before is None:
+                        say(f"{place}recorded as entry {entry} of session {keeper.session}", err=True)
+                    keeper.add_floor(entry)
             except (Refused, ValidationError) as error:
                 failed += 1
                 say(f"{place}{explain(error) if isinstance(error, ValidationError) else error}", err=True)
-    if failed:
-        sys.exit(FAILED)
+    if met or failed:
+        sys.exit(MET if met else FAILED)
+
+
+def _tell_met(place: str, found: Sequence[tuple[thresholds.Threshold, float, bool]]) -> int:
+    """How many are met; in numbers only, for a log must hold no word of a prompt."""
+    for one, value, meets in found:
+        name = f"{place}{one.analysis}.{one.measure}"
+        if meets:
+            say(f"{name} is {value!r}: {one.operator} {one.limit!r} is met", err=True)
+        else:
+            say(f"{name} is not known of this result (NaN), and meets no threshold", err=True)
+    return sum(meets for *_, meets in found)
 
 
 @contextmanager
@@ -98,23 +127,3 @@ def _keeping(record: str | None, floor: bool) -> Iterator[Keeper | None]:
         raise click.UsageError(printable(refused)) from refused
     with keeper:
         yield keeper
-
-
-def _run_line(kind: str, models: dict[str, Any], request: Any, keeper: Keeper | None, place: str, again: bool) -> None:
-    """One request; with `again` it is computed although it was recorded before."""
-    specs = read_specs(**models)
-    number = None if keeper is None or again else keeper.find(kind, specs, request)
-    if keeper is not None and number is not None:
-        say(f"{place}recorded before as entry {number}", err=True)
-        result = keeper.result(number)
-        show(kind, specs, result)
-    else:
-        start = time.monotonic()
-        result = analyses.execute(kind, specs, request)
-        seconds = time.monotonic() - start
-        show(kind, specs, result)
-        if keeper is not None:
-            number = keeper.keep(kind, specs, request, result, seconds)
-            say(f"{place}recorded as entry {number} of session {keeper.session}", err=True)
-    if keeper is not None and number is not None:
-        keeper.add_floor(number)

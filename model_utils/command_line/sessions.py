@@ -17,7 +17,6 @@ import pandas as pd
 
 from model_utils import analyses, codec
 from model_utils.command_line import showing
-
 from model_utils.command_line.running import FAILED
 from model_utils.command_line.showing import cell, printable, say, text_of
 from model_utils.contracts.records import VERDICTS, Difference, Entry, Listed, Rerun, Verdict
