@@ -77,9 +77,9 @@ def _load_report(result: LoadReport) -> Iterator[Measure]:
     )
     layers = result.by_layer()
     if len(layers):
-        row = layers.loc[layers["change"].idxmax()]
-        where = "outside the layers" if row["layer"] < 0 else f"in layer {int(row['layer'])}"
-        most = float(row["change"])
+        changes = layers["change"].to_numpy()
+        most, layer = float(changes.max()), int(layers["layer"].to_numpy()[changes.argmax()])
+        where = "outside the layers" if layer < 0 else f"in layer {layer}"
         yield Measure(
             "most_changed_layer",
             most,
