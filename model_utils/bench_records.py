@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from model_utils.bench import Figure, scratch
-from model_utils.contracts.records import Opened
+from model_utils.contracts.attention import Attention, AttentionRequest
+from model_utils.contracts.common import Encoded, ModelFacts, ModelSpec, ask
+from model_utils.contracts.load_report import Identity, Opening
+from model_utils.contracts.records import Opened, Record
 from model_utils.pair import Pair
-from model_utils.records import chain
+from model_utils.records import chain, recording
 from model_utils.records.store import Store
 
 RECORDS, BYTES = 10_000, 200_000
@@ -39,7 +42,7 @@ def _figures(folder: Path, count: int) -> list[Figure]:
     ratios = []
     for number in range(count):
         one, text = contents[number % len(contents)], texts[number % len(texts)]
-        ours = _seconds(lambda: store.append(session, "record", one, labels={"model": ["demo/base"]}))  # noqa: B023, called at once
+        ours = _seconds(lambda: store.append(session, "record", one))  # noqa: B023, called at once
         theirs = _seconds(lambda: _insert(bare, number, text))  # noqa: B023
         ratios.append(ours / theirs)
     listed = tuple(_seconds(lambda: store.listed(session)) for _ in range(5))
@@ -52,10 +55,26 @@ def _figures(folder: Path, count: int) -> list[Figure]:
     ]
 
 
-def _content(seed: int) -> Pair[np.ndarray]:
-    """Two arrays of numbers, as results have them."""
-    drawn = np.random.default_rng(seed).normal(size=(2, BYTES // 2 // DIGITS)).astype(np.float32)
-    return Pair(drawn[0], drawn[1])
+def _content(seed: int) -> Record:
+    """Attention maps of one head, of both models."""
+    drawn = np.random.default_rng(seed).normal(size=(2, 1, 1, BYTES // 2 // DIGITS)).astype(np.float32)
+    tokens = np.zeros(0, dtype=np.int64)
+    text = Encoded("", tokens, tokens.reshape(0, 2), tokens.astype(np.uint8), tokens.astype(bool), ())
+    facts = ModelFacts("demo/base", "LlamaForCausalLM", 3_700_000, 4, 4, 512, 4_096, "float32")
+    identity = Identity("embedded", "", None, "", "", None, None, 0, 0)
+    opening = Opening("float32", "", "cpu", "", "sdpa", 1, "", "", "", 0)
+    return Record(
+        analysis="attention",
+        specs=Pair(ModelSpec(id="demo/base"), ModelSpec(id="demo/tuned")),
+        identities=Pair(identity, identity),
+        openings=Pair(opening, opening),
+        environment=recording.environment(),
+        request=AttentionRequest(messages=ask("What is the capital of Austria?")),
+        prompt_salt="",
+        prompt_hash="",
+        result=Attention(Pair(facts, facts), Pair(text, text), True, 0, Pair(drawn[0], drawn[1])),
+        seconds=0.0,
+    )
 
 
 def _bare(folder: Path) -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """Requests and results to canonical JSON and back, and their digest; data only, never code.
 
 A dataclass becomes `{"type": name, "fields": {...}}`, an array `{"array": dtype, "shape": [...], "data": [...]}` with the shortest
-decimals that give the same bits back. Only the types of `model_utils.contracts` can be read.
+decimals that give the same bits back. Only the types of `model_utils.contracts` can be read, and only with fields that are what their
+annotations say; the sizes of arrays are not looked at.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
-from typing import Any
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from pydantic import BaseModel
@@ -158,7 +162,56 @@ def _value(plain: Any) -> Any:
         return NOT_FINITE[plain["number"]]
     kind = TYPES[plain["type"]]
     given = {name: _value(one) for name, one in plain["fields"].items()}
-    return kind(**given)
+    made = kind(**given)
+    for name, fits in _checks(kind):
+        if not fits(getattr(made, name)):
+            raise TypeError(f"{kind.__name__}.{name} cannot be {type(getattr(made, name)).__name__}")
+    return made
+
+
+Check = Callable[[Any], bool]
+
+
+@cache
+def _checks(kind: type) -> tuple[tuple[str, Check], ...]:
+    """The fields of a dataclass, each with whether a value, whose own fields were looked at, is what the annotation says."""
+    if not is_dataclass(kind):
+        return ()  # a pydantic model looks at its fields itself
+    hints = get_type_hints(kind)
+    return tuple((one.name, _check(hints[one.name])) for one in fields(kind) if not _is_any(hints[one.name]))
+
+
+def _is_any(hint: Any) -> bool:
+    return hint is Any or isinstance(hint, TypeVar)
+
+
+def _check(hint: Any) -> Check:
+    origin, args = get_origin(hint), get_args(hint)
+    if _is_any(hint):
+        return lambda value: True
+    if hint is float:  # a program that is not Python may write 1 for 1.0
+        return lambda value: type(value) is float or type(value) is int
+    if hint in (str, int, bool, NoneType):
+        return lambda value: type(value) is hint
+    if origin is Literal:
+        return lambda value: isinstance(value, str) and value in args
+    inner = [_check(one) for one in args if one is not Ellipsis]
+    if origin in (Union, UnionType):
+        return lambda value: any(fits(value) for fits in inner)
+    if origin is tuple and args[1:] == (Ellipsis,):
+        each = inner[0]
+        return lambda value: type(value) is tuple and all(map(each, value))
+    if origin is tuple:
+        return lambda value: (
+            type(value) is tuple
+            and len(value) == len(inner)
+            and all(fits(one) for fits, one in zip(inner, value, strict=True))
+        )
+    if origin is Pair:
+        side = inner[0]
+        return lambda value: type(value) is Pair and side(value.base) and side(value.tuned)
+    assert isinstance(hint, type), f"no check for {hint}"
+    return lambda value: isinstance(value, hint)
 
 
 def _array(plain: dict[str, Any]) -> np.ndarray:

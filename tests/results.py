@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from model_utils.analyses import ANALYSES
 from model_utils.contracts.ablation import Ablation
 from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
@@ -17,20 +19,25 @@ from model_utils.contracts.common import (
     AttentionKind,
     Encoded,
     ModelFacts,
+    ModelSpec,
     Relation,
+    Request,
     StopReason,
+    ask,
     queries_and_keys,
 )
 from model_utils.contracts.density import DIFFERENCE, Density, Measured, Use
 from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.generation import Answer, Generation
-from model_utils.contracts.load_report import Ability, Identity, LoadReport, Opening
+from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
+from model_utils.contracts.records import Difference, Record, Rerun
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import Pair, Side
 from model_utils.prompts import join
+from model_utils.records import recording
 
 PROMPT = ("<|begin|>", "What", " is", " the", " capital", "?")
 ANSWER = ("Par", "is", "<|end|>")
@@ -584,3 +591,37 @@ def survey(*items: Surveyed, whole: bool = True) -> Survey:
         for name, values in known.items()
     )
     return Survey(models(), kept, intervals)
+
+
+def record(result: Any = None, request: Request | None = None) -> Record:
+    """Of any analysis, made on this machine a moment ago; as small as a report of what was loaded where none is given."""
+    result, request = result or load_report(), request or LoadReportRequest()
+    kind = next(name for name, one in ANALYSES.items() if one.result is type(result))
+    return recording.make(kind, models().map(lambda one: ModelSpec(id=one.id)), request, result, load_report(), 0.5)
+
+
+def rerun(*differences: Difference, floor: tuple[Difference, ...] | None = None) -> Rerun:
+    """A record computed once more on the same models."""
+    opened = load_report()
+    return Rerun(opened.identities, opened.openings, recording.environment(), 0.5, (), differences, floor)
+
+
+def requests() -> dict[str, Request]:
+    """analysis -> a request of it"""
+    asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
+    given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
+    return {
+        kind: one.request(**{name: value for name, value in given.items() if name in one.request.model_fields})
+        for kind, one in ANALYSES.items()
+    }
+
+
+def every() -> dict[str, tuple[Request, Any]]:
+    """analysis -> a request of it and a result"""
+    asked = requests()
+    found = {
+        "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
+        "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
+        "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
+    }  # fmt: skip
+    return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

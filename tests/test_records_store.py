@@ -8,13 +8,17 @@ import random
 import signal
 import sqlite3
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from model_utils.contracts.records import Closed, Erased, Judgement, Note, Opened, Tags
+from model_utils.contracts.common import ask
+from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.records import Closed, EntryKind, Erased, Judgement, Note, Opened, Tags
 from model_utils.errors import Refused
-from model_utils.records import store
+from model_utils.records import chain, store
 from model_utils.records.schema import metadata
 from model_utils.records.store import Store
 from tests import record_writers, results
@@ -36,13 +40,13 @@ def kept(url: str) -> Store:
 def test_what_goes_into_the_store_comes_out(kept: Store, url: str):
     session = kept.open(Opened("Loans", "who gets one", "finance", ("Ada", "Béla")))
     contents = [
-        results.attribution(),
+        results.record(),
         Note("Ada", "漢字 🎉"),
         Tags("Ada", ("a", "b")),
         Judgement("Ada", "fail", "by name"),
     ]
     for kind, content in zip(("record", "note", "tags", "verdict"), contents, strict=True):
-        kept.append(session, kind, content, about=None if kind == "record" else 1, labels={"kind": [kind]})
+        kept.append(session, kind, content, about=None if kind == "record" else 1)
     again = Store(url)  # another process would see the same
     assert again.sessions() == [session]
     assert again.content(session, 0) == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))
@@ -52,7 +56,9 @@ def test_what_goes_into_the_store_comes_out(kept: Store, url: str):
     assert [one.about for one in listed] == [None, None, 1, 1, 1] and not any(one.erased for one in listed)
     assert [one.kind for one in listed] == ["opened", "record", "note", "tags", "verdict"]
     assert [(one.number, one.time) for one in listed] == [(one.number, one.time) for one in again.entries(session)]
-    assert listed[0].labels == {"title": ("Loans",), "field": ("finance",)} and listed[2].labels == {"kind": ("note",)}
+    assert listed[0].labels == {"title": ("Loans",), "field": ("finance",)} and listed[2].labels == {}
+    assert listed[1].labels["analysis"] == ("load_report",) and listed[1].labels["tuned"] == ("demo/tuned",)
+    assert listed[3].labels == {"tag": ("a", "b")} and listed[4].labels == {"verdict": ("fail",)}
     assert not again.verify(session).problem
 
 
@@ -76,10 +82,80 @@ def test_what_cannot_follow_is_refused(kept: Store):
     assert kept.verify(session).erased == (0,)
 
 
+KINDS = {
+    "tags": Tags("Ada", ("a",)),
+    "verdict": Judgement("Ada", "fail"),
+    "floor": results.rerun(),
+    "replay": results.rerun(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_said_of_a_record_is_about_a_record(kept: Store, kind: EntryKind):
+    session = kept.open(Opened("One"))
+    record = kept.append(session, "record", results.record()).number
+    for about in (None, 0):
+        with pytest.raises(Refused, match=f"An entry of kind {kind} is about a record, but this one is about"):
+            kept.append(session, kind, KINDS[kind], about=about)
+    assert kept.append(session, kind, KINDS[kind], about=record).about == record
+    for about in (None, 0, record, record + 1):
+        assert kept.append(session, "note", Note("Ada", "anything may have a note"), about=about).about == about
+    for other in ("record", "closed"):
+        with pytest.raises(Refused, match=f"An entry of kind {other} is about no other entry"):
+            kept.append(session, other, results.record() if other == "record" else Closed("Ada"), about=record)
+    with pytest.raises(Refused, match="An entry of kind erased is about an entry"):
+        kept.append(session, "erased", Erased("Ada", "why"))
+    assert not kept.verify(session).problem
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "said"),
+    [
+        ("note", Tags("Ada", ()), "kind note holds Note, but this one holds Tags"),
+        ("record", results.attribution(), "kind record holds Record, but this one holds Attribution"),
+        ("record", replace(results.record(), analysis="guess"), "'guess', an analysis that this Candor does not know"),
+        (
+            "record",
+            replace(results.record(), result=results.shift()),
+            "holds a LoadReportRequest and its LoadReport, but",
+        ),
+        ("tags", Tags("Ada", ("x" * 201,)), "The tag has 201 characters; at most 200"),
+        ("tags", Tags("Ada", ("x",) * 101), "101 tags; at most 100"),
+    ],
+)
+def test_what_an_entry_cannot_hold_is_refused(kept: Store, kind: EntryKind, content: Any, said: str):
+    session = kept.open(Opened("One"))
+    record = kept.append(session, "record", results.record()).number
+    with pytest.raises(Refused, match=said):
+        kept.append(session, kind, content, about=record if kind == "tags" else None)
+    with pytest.raises(Refused, match="The title has 201 characters"):
+        kept.open(Opened("x" * 201))
+    assert len(kept.sessions()) == 1 and len(kept.listed(session)) == 2
+
+
+@pytest.mark.parametrize("text", ["\0", "half \ud800 of one", "'; DROP TABLE entry; --", "漢字 🎉", "%s %(x)s :x ?"])
+def test_any_text_can_be_a_title(kept: Store, text: str):
+    """What no database keeps in a text is replaced where it is listed; the content keeps it."""
+    session = kept.open(Opened(text))
+    assert kept.content(session, 0) == Opened(text)
+    assert kept.listed(session)[0].labels["title"][0].encode() and not kept.verify(session).problem
+
+
+def test_what_could_not_be_read_again_is_not_kept(kept: Store, monkeypatch: pytest.MonkeyPatch):
+    session = kept.open(Opened("One"))
+    monkeypatch.setattr(chain, "MAX_CONTENT", 1 << 20)
+    with pytest.raises(Refused, match=r"This takes 1 MiB, and at most 1 are kept"):
+        kept.append(session, "note", Note("Ada", "x" * (1 << 20)))
+    assert len(kept.listed(session)) == 1
+
+
 def test_erased_words_are_in_no_file_of_the_database_and_the_chain_still_verifies(kept: Store, tmp_path: Path):
     session = kept.open(Opened("One"))
     secret = "Mrs Eleanor Vance, 14 Hill House Lane"
-    number = kept.append(session, "note", Note("Ada", secret), labels={"name": [secret]}).number
+    number = kept.append(
+        session, "record", results.record(results.generation(), GenerationRequest(messages=ask(secret)))
+    ).number
+    assert kept.listed(session)[number].labels["instruction"] == (secret,)
     head = kept.append(session, "note", Note("Ada", "stays")).hash
     packed = next(one.content for one in kept.entries(session) if one.number == number)
     files = lambda: b"".join(one.read_bytes() for one in (tmp_path / "new").iterdir())  # noqa: E731

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import click
@@ -304,6 +305,63 @@ def test_a_database_that_cannot_be_opened_is_one_sentence(monkeypatch: pytest.Mo
     monkeypatch.setenv("CANDOR_DATABASE_URL", f"sqlite:///{tmp_path}")
     assert "cannot be opened" in call("sessions", "list", code=1).stderr
     assert "cannot be opened" in call("shift", "--instruction", "a", "--record", "x", code=2).stderr
+
+
+# Handing on
+
+
+def test_a_bundle_brings_a_session_to_another_machine(session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    call("sessions", "judge", session, 1, "fail", "--author", "Ada", "--reason", "by name")
+    file = tmp_path / "loans.candor"
+    head = call("sessions", "export", "Loans", file).stdout.strip()
+    assert head == said("verify", session)[0]["head"] and [one.name for one in tmp_path.glob(".candor-*")] == []
+    here = [call("sessions", "show", session, *number).stdout for number in ([], [1])], said("list")
+    monkeypatch.setenv("CANDOR_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    done = call("sessions", "import", file)
+    assert done.stdout.strip() == session and f"5 entries verified, 5 of them new here; head {head}" in done.stderr
+    assert "got another way" in done.stderr
+    assert ([call("sessions", "show", session, *number).stdout for number in ([], [1])], said("list")) == here
+    assert said("verify", session, "--head", head)[0]["problem"] == ""
+    assert "0 of them new here" in call("sessions", "import", file).stderr
+
+
+def test_an_altered_bundle_is_refused_and_nothing_of_it_shown(
+    session: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    file = tmp_path / "loans.candor"
+    call("sessions", "export", session, file)
+    whole = file.read_bytes()
+    monkeypatch.setenv("CANDOR_DATABASE_URL", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    for altered in (whole[:-100], whole.replace(b'"number":2', b'"number":3'), b"nonsense \x1b[2J", b""):
+        file.write_bytes(altered)
+        done = call("sessions", "import", file, code=1)
+        assert done.stdout == "" and done.stderr.count("\n") == 1 and "\x1b" not in done.stderr
+    assert said("list") == []
+
+
+def test_no_file_is_left_of_an_export_that_failed(session: str, database: str, tmp_path: Path):
+    raw = sqlite3.connect(database.removeprefix("sqlite:///"))
+    raw.execute("UPDATE entry SET content = ? WHERE number = 2", (b"another result",))
+    raw.commit()
+    file = tmp_path / "files" / "loans.candor"
+    assert "No such file" in call("sessions", "export", session, file, code=1).stderr
+    file.parent.mkdir()
+    file.write_text("an earlier one")
+    assert "no file was made of it" in call("sessions", "export", session, file, code=1).stderr
+    assert [one.read_text() for one in file.parent.iterdir()] == ["an earlier one"]
+
+
+@pytest.mark.parametrize("ending", [".html", ".json", ".csv", ".md", ".HTML"])
+def test_a_report_is_what_the_dashboard_writes(
+    session: str, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Each ending has its writer."""
+    written = lambda name: lambda store, id: f"{name} of {id} 漢字"  # noqa: E731
+    stub = SimpleNamespace(**{name: written(name) for name in ("html", "as_json", "csv", "card")})
+    monkeypatch.setitem(sys.modules, "dashboard.report", stub)
+    call("sessions", "report", session[:10], tmp_path / f"report{ending}")
+    name = {".html": "html", ".json": "as_json", ".csv": "csv", ".md": "card"}[ending.lower()]
+    assert (tmp_path / f"report{ending}").read_text() == f"{name} of {session} 漢字"
 
 
 # Recording, and going on after an interruption

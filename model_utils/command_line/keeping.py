@@ -9,7 +9,7 @@ from model_utils import analyses
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.errors import Refused
-from model_utils.records import recording, rerun, sessions
+from model_utils.records import contents, recording, rerun, sessions
 from model_utils.records.store import Store
 
 
@@ -39,8 +39,8 @@ class Keeper:
 
     def find(self, kind: str, specs: Specs, request: Request) -> int | None:
         """The entry that holds this request of these very weights; None: there is none."""
-        key = recording.key(kind, specs, request, self.opened(specs).identities)
-        return next(iter(self.store.labelled(self.session, recording.KEY, key)), None)
+        key = contents.key(kind, specs, request, self.opened(specs).identities)
+        return next(iter(self.store.labelled(self.session, contents.KEY, key)), None)
 
     def result(self, number: int) -> Any:
         return sessions.record_of(self.store, self.session, number).result

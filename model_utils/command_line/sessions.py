@@ -431,8 +431,10 @@ def import_bundle(file: Path) -> None:
     with store_of() as store, file.open("rb") as stream:
         found = bundle.read(store, stream)
     click.echo(found.session)
-    said = "which was here already" if found.already else "all verified"
-    say(f"{found.entries} entries, {said}; head {found.head}", err=True)
+    say(f"{found.entries} entries verified, {found.added} of them new here; head {found.head}", err=True)
+    say(
+        "Compare the head with one that you got another way: only that shows a session that was written anew.", err=True
+    )
 
 
 @main.command()

@@ -26,8 +26,13 @@ NOT_HASHED = ("hash", "salt", "content")
 
 
 def pack(value: Any) -> bytes:
-    """`value`, a result or a content of `contracts.records`, as it is stored."""
-    return zlib.compress(codec.encode(value).encode("utf-8", "surrogatepass"), LEVEL)
+    """`value`, a result or a content of `contracts.records`, as it is stored; Refused where `unpack` would not read it."""
+    text = codec.encode(value).encode("utf-8", "surrogatepass")
+    if len(text) > MAX_CONTENT:
+        raise Refused(
+            f"This takes {len(text) >> 20:,} MiB, and at most {MAX_CONTENT >> 20} are kept; ask for less at once."
+        )
+    return zlib.compress(text, LEVEL)
 
 
 def unpack(stored: bytes) -> Any:

@@ -19,7 +19,7 @@ from model_utils import analyses
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.records import Difference, Record, Rerun
 from model_utils.errors import Refused
-from model_utils.records import chain, comparing, recording
+from model_utils.records import chain, comparing, contents, recording
 from model_utils.reporting import Part, Report
 
 OTHER_INSTRUCTIONS = {
@@ -56,7 +56,7 @@ def measure_floor(record: Record, report: Report | None = None) -> Rerun:
 
 
 def _run(record: Record, variables: dict[str, str], floor: tuple[Difference, ...] | None, report: Report) -> Rerun:
-    recording.check(record)
+    contents.check_record(record)
     paths = (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", ""))
     process = subprocess.Popen(
         [sys.executable, "-m", "model_utils.records.rerun"],
@@ -147,10 +147,11 @@ def main() -> int:
         start = time.monotonic()
         result = analyses.execute(kind, specs, request, Part(report, 0.3, 0.7))
         seconds = time.monotonic() - start
+        found = chain.pack((opened, result, seconds))
     except Refused as refused:
         _tell(1.0, "refused", str(refused))
         return 1
-    sys.stdout.buffer.write(chain.pack((opened, result, seconds)))
+    sys.stdout.buffer.write(found)
     return 0
 
 

@@ -20,7 +20,7 @@ from model_utils.contracts.records import (
     Verdict,
 )
 from model_utils.errors import Refused
-from model_utils.records import recording
+from model_utils.records import contents
 from model_utils.records.store import Store
 
 
@@ -156,13 +156,13 @@ def note(store: Store, session: str, about: int | None, author: str, text: str) 
 def tag(store: Store, session: str, about: int, author: str, tags: Iterable[str]) -> Entry:
     """The tags of a record from now on; none: it has none."""
     kept = tuple(dict.fromkeys(_said(one, "tag") for one in tags))
-    return store.append(session, "tags", Tags(_named(author), kept), about, {"tag": kept})
+    return store.append(session, "tags", Tags(_named(author), kept), about)
 
 
 def judge(store: Store, session: str, about: int, author: str, verdict: Verdict, reason: str = "") -> Entry:
     """A verdict on a record, from now on."""
     content = Judgement(_named(author), verdict, _valid(reason, "reason").strip())
-    return store.append(session, "verdict", content, about, {"verdict": [verdict]})
+    return store.append(session, "verdict", content, about)
 
 
 def close(store: Store, session: str, author: str) -> Entry:
@@ -194,8 +194,7 @@ def start(store: Store, title: str, purpose: str = "", field: str = "", people: 
 def add_rerun(store: Store, session: str, about: int, found: Rerun, kind: str) -> Entry:
     """What computing a record again has found: a 'replay', or its noise 'floor'."""
     assert kind in ("replay", "floor"), kind
-    labels = {"outcome": [found.outcome]} if kind == "replay" else {}
-    return store.append(session, "replay" if kind == "replay" else "floor", found, about, labels)
+    return store.append(session, "replay" if kind == "replay" else "floor", found, about)
 
 
 def record_of(store: Store, session: str, number: int) -> Record:
@@ -203,7 +202,7 @@ def record_of(store: Store, session: str, number: int) -> Record:
     content = store.content(session, number)
     if content is None:
         raise Refused(f"The content of entry {number} was erased; who did it and why stands in a later entry.")
-    return recording.check(content)
+    return contents.check_record(content)
 
 
 def find(store: Store, begin: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from model_utils.contracts.records import Closed, Entry, EntryKind, Erased, Listed, Opened, Verified
 from model_utils.errors import Refused
-from model_utils.records import chain, schema
+from model_utils.records import chain, contents, schema
+from model_utils.records.contents import Labels
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ADDRESS = "CANDOR_DATABASE_URL"
@@ -27,8 +28,8 @@ BUSY_SECONDS = 30
 TRIES = 50
 """How often an append begins anew because another writer took its number; on SQLite each waits for its turn instead."""
 
-Labels = Mapping[str, Sequence[str]]
-"""name -> values that an entry is listed and found by"""
+ABOUT_RECORDS = ("tags", "verdict", "floor", "replay")
+"""Kinds of entries that are about a record; a note may be about any entry or none, an erasure is about any."""
 
 
 def address() -> str:
@@ -93,37 +94,70 @@ class Store:
     def open(self, opened: Opened) -> str:
         """A new session; its id."""
         session = secrets.token_hex(16)
-        self.append(session, "opened", opened, labels={"title": [opened.title], "field": [opened.field]})
+        self.append(session, "opened", opened)
         return session
 
-    def append(
-        self, session: str, kind: EntryKind, content: Any, about: int | None = None, labels: Labels | None = None
-    ) -> Entry:
-        """One more entry, on the disk when this returns; Refused where the session is closed, or the entry it is about is not there."""
-        stored = chain.pack(content)
+    def append(self, session: str, kind: EntryKind, content: Any, about: int | None = None) -> Entry:
+        """One more entry, on the disk when this returns.
+
+        Refused where the session is closed, where `content` is not what such an entry holds, and where what it is `about` is not there,
+        or is nothing that such an entry can be about.
+        """
+        contents.check(kind, content)
+        stored, labels = chain.pack(content), contents.labels_of(kind, content)
         for _ in range(TRIES):
             try:
                 with _said("The entry could not be written"), self._writing() as connection:
-                    return self._append(connection, session, kind, stored, about, labels or {})
+                    return self._append(connection, session, kind, stored, about, labels)
             except IntegrityError:
                 continue  # another writer was quicker
         raise Refused(f"The entry could not be written: {TRIES} other writers were quicker; try again.")
 
     def _append(
-        self, connection: Connection, session: str, kind: EntryKind, stored: bytes, about: int | None, given: Labels
+        self, connection: Connection, session: str, kind: EntryKind, stored: bytes, about: int | None, labels: Labels
     ) -> Entry:
         last = _last(connection, session)
         _check(connection, last, session, kind, about)
         entry = chain.follow(last, session, kind, stored, about)
-        connection.execute(insert(schema.entry), vars(entry))
-        rows = [
-            {"session": session, "number": entry.number, "name": name, "value": value}
-            for name, values in given.items()
-            for value in values
-        ]
-        if rows:
-            connection.execute(insert(schema.label), rows)
+        _insert(connection, entry, labels)
         return entry
+
+    @contextmanager
+    def receiving(self, session: str) -> Iterator[Callable[[Entry, Labels], bool]]:
+        """A function that takes the entries of a session from elsewhere, in order, each with its labels, and says whether it was new here.
+
+        All of them in one transaction: when the block is left by an exception, none was taken. Refused for an entry that parts from the
+        session that is here, or cannot follow the one before. What is erased here stays erased, whatever is given; an erasure that
+        is new here is carried out here. Other writers wait meanwhile. Nothing of the chain is verified: see `chain.verify`.
+        """
+        erased = False
+        with _said("The session could not be written"):
+            try:
+                with self._writing() as connection:
+                    last: Entry | None = None
+
+                    def take(entry: Entry, labels: Labels) -> bool:
+                        nonlocal last, erased
+                        here = _hash(connection, session, entry.number)
+                        if here not in (None, entry.hash):
+                            raise Refused(
+                                f"This session is here too, and the two part at entry {entry.number}; nothing was taken over."
+                            )
+                        if here is None:
+                            _check(connection, last, session, entry.kind, entry.about)
+                            _insert(connection, entry, labels)
+                            if entry.kind == "erased" and entry.about is not None:
+                                erased |= _take_away(connection, session, entry.about)
+                        last = entry
+                        return here is None
+
+                    yield take
+            except IntegrityError as error:
+                raise Refused(
+                    "Somebody else wrote this session meanwhile, and nothing was taken over; try again."
+                ) from error
+            if erased:
+                self._forget()
 
     def close_session(self, session: str, closed: Closed) -> Entry:
         """Nothing but erasures may follow."""
@@ -134,15 +168,12 @@ class Store:
 
         Exports that were made before are out of reach.
         """
+        contents.check("erased", erased)
         stored = chain.pack(erased)
-        here = (schema.entry.c.session == session) & (schema.entry.c.number == number)
         with _said("The content could not be erased"):
             with self._writing() as connection:
                 made = self._append(connection, session, "erased", stored, number, {})
-                connection.execute(update(schema.entry).where(here).values(salt=None, content=None))
-                connection.execute(
-                    delete(schema.label).where((schema.label.c.session == session) & (schema.label.c.number == number))
-                )
+                _take_away(connection, session, number)
             self._forget()
         return made
 
@@ -159,16 +190,22 @@ class Store:
 
     # --- reading --------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def snapshot(self, session: str) -> Iterator[tuple[Entry, Iterator[Entry]]]:
+        """The last entry, and all in the order of their numbers, as they are at one moment; Refused for a session that is not there."""
+        how = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
+        chosen = select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number)
+        with _said("The session could not be read"), self.engine.connect().execution_options(**how) as connection:
+            last = _last(connection, session)
+            if last is None:
+                raise self._no_session(session)
+            rows = connection.execution_options(yield_per=64).execute(chosen)
+            yield last, (Entry(**row._mapping) for row in rows)
+
     def entries(self, session: str) -> Iterator[Entry]:
         """In the order of their numbers; Refused for a session that is not there."""
-        chosen = select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number)
-        none = True
-        with _said("The session could not be read"), self.engine.connect() as connection:
-            for row in connection.execution_options(yield_per=64).execute(chosen):
-                none = False
-                yield Entry(**row._mapping)
-        if none:
-            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
+        with self.snapshot(session) as (_, entries):
+            yield from entries
 
     def content(self, session: str, number: int) -> Any:
         """What an entry holds; None: it was erased. Refused where it is not there, or not as it was written."""
@@ -201,7 +238,7 @@ class Store:
                 mine = found.setdefault(row.number, {})
                 mine[row.name] = (*mine.get(row.name, ()), row.value)
         if not rows:
-            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
+            raise self._no_session(session)
         return [
             Listed(number, kind, time, about, erased, found.get(number, {}))
             for number, kind, time, about, erased in (tuple(row) for row in rows)
@@ -214,9 +251,38 @@ class Store:
         with _said("The session could not be read"), self.engine.connect() as connection:
             return list(connection.execute(chosen.order_by(label.number)).scalars())
 
+    def _no_session(self, session: str) -> Refused:
+        return Refused(f"There is no session {session[:40]!r} in {self._name}.")
+
     def verify(self, session: str, head: str | None = None) -> Verified:
         """The session's chain, followed from its first entry."""
         return chain.verify(self.entries(session), head)
+
+
+def _insert(connection: Connection, entry: Entry, labels: Labels) -> None:
+    connection.execute(insert(schema.entry), vars(entry))
+    rows = [
+        {"session": entry.session, "number": entry.number, "name": name, "value": value}
+        for name, values in labels.items()
+        for value in values
+    ]
+    if rows:
+        connection.execute(insert(schema.label), rows)
+
+
+def _take_away(connection: Connection, session: str, number: int) -> bool:
+    """The content of an entry, with its salt and its labels; False: it was gone already."""
+    here = (schema.entry.c.session == session) & (schema.entry.c.number == number) & schema.entry.c.content.is_not(None)
+    gone = connection.execute(update(schema.entry).where(here).values(salt=None, content=None)).rowcount
+    labels = (schema.label.c.session == session) & (schema.label.c.number == number)
+    connection.execute(delete(schema.label).where(labels))
+    return bool(gone)
+
+
+def _hash(connection: Connection, session: str, number: int) -> str | None:
+    """Of an entry; None: it is not there."""
+    chosen = select(schema.entry.c.hash).where((schema.entry.c.session == session) & (schema.entry.c.number == number))
+    return connection.execute(chosen).scalar_one_or_none()
 
 
 def _last(connection: Connection, session: str) -> Entry | None:
@@ -233,6 +299,17 @@ def _check(connection: Connection, last: Entry | None, session: str, kind: Entry
         raise Refused(f"There is no session {session[:40]!r}." if last is None else "A session is opened once.")
     if about is not None and (last is None or not 0 <= about <= last.number):
         raise Refused(f"The session {session[:40]!r} has no entry {about}.")
+    if kind in ABOUT_RECORDS:
+        chosen = select(schema.entry.c.kind).where(
+            (schema.entry.c.session == session) & (schema.entry.c.number == about)
+        )
+        found = None if about is None else connection.execute(chosen).scalar_one()
+        if found != "record":
+            raise Refused(
+                f"An entry of kind {kind} is about a record, but this one is about {f'entry {about} ({found})' if found else 'none'}."
+            )
+    elif kind != "note" and (about is None) == (kind == "erased"):
+        raise Refused(f"An entry of kind {kind} is about {'an entry' if kind == 'erased' else 'no other entry'}.")
     if kind in ("opened", "erased"):
         return
     chosen = select(schema.entry.c.number).where(
