@@ -379,11 +379,14 @@ def requests(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ANALYSES)
-def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_pair: Pair[Path]):
+def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
     id = call("sessions", "new", "One").stdout.strip()
-    asked = [] if kind == "load_report" else ["--instruction", "Hello 漢字", "--max-new-tokens", 3]
+    asked: list[object] = []
+    if kind != "load_report":
+        asked += ["--instruction", "Hello 漢字", "--max-new-tokens", 3]
     if kind == "faithfulness":
-        asked += ["--orders", 20]
+        (tmp_path / "scores.jsonl").write_text(call("attribution", *asked, pair=tiny_pair).stdout)
+        asked += ["--scores", tmp_path / "scores.jsonl"]
     done = call(kind, *asked, "--record", id[:6], pair=tiny_pair)
     assert done.stderr.splitlines()[-1] == f"recorded as entry 1 of session {id}"
     record = sessions.record_of(Store(), id, 1)
@@ -393,38 +396,51 @@ def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_p
 
 
 @pytest.mark.slow
-def test_a_run_that_was_killed_goes_on_and_computes_nothing_twice(tiny_pair: Pair[Path], requests: Path):
-    """Killed twice in the middle of a line."""
+def test_a_run_that_was_killed_goes_on_and_computes_nothing_twice(tiny_pair: Pair[Path], tmp_path: Path):
+    """Killed twice, each time as it computes the third line or one soon after it; the last line is the first once more."""
+    asked = [f"Say {number}." for number in range(20)]
+    file = tmp_path / "long.jsonl"
+    file.write_text(
+        "".join(json.dumps({"instruction": one, "max_new_tokens": 60}) + "\n" for one in [*asked, asked[0]])
+    )
     id = call("sessions", "new", "Killed").stdout.strip()
-    arguments = ["generation", "--requests", requests, "--record", id]
+    arguments = ["generation", "--requests", file, "--record", id]
     command = [sys.executable, "-m", "model_utils", *arguments, "--base", tiny_pair.base, "--tuned", tiny_pair.tuned]
-    printed = []
-    for recorded_before in (0, 2):
-        process = subprocess.Popen(
-            [str(one) for one in command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-        )
-        assert process.stderr is not None
-        told = [next(process.stderr) for _ in range(recorded_before + 2)]
-        os.kill(process.pid, signal.SIGKILL)
-        printed.append(process.communicate()[0].splitlines(keepends=True))
-        assert sum("recorded before" in line for line in told) == recorded_before
+    printed, kept = [], []
+    for _ in range(2):
+        with (tmp_path / "printed").open("w") as out:
+            process = subprocess.Popen(
+                [str(one) for one in command],
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=Path(__file__).parents[1],
+            )
+            assert process.stderr is not None
+            told = [next(process.stderr) for _ in range(len(kept) + 2)]
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
         assert process.returncode == -signal.SIGKILL
-    before = said("list")[0]["records"]
+        assert [line.rsplit(maxsplit=1)[1] for line in told[: len(kept)]] == [str(one["number"]) for one in kept]
+        assert all("recorded as" in line for line in told[len(kept) :])
+        printed.append(
+            [line for line in (tmp_path / "printed").read_text().splitlines(keepends=True) if line[-1] == "\n"]
+        )
+        before, kept = kept, said("list")[0]["records"]
+        assert kept[: len(before)] == before and len(before) + 2 <= len(kept) < len(asked)
     done = call(*arguments, pair=tiny_pair)
-    assert len(done.stdout.splitlines()) == len(ASKED)
-    for lines in printed:
-        whole = [line for line in lines if line.endswith("\n")]
-        assert done.stdout.startswith("".join(whole)) and len(whole) >= 2
+    lines = done.stdout.splitlines(keepends=True)
+    assert len(lines) == len(asked) + 1 and lines[-1] == lines[0]
+    for earlier in printed:
+        assert len(earlier) >= 2 and earlier[:-1] == lines[: len(earlier) - 1], (
+            "but for the last, which nobody recorded"
+        )
     records = said("list")[0]["records"]
-    assert [one["instruction"] for one in records] == [*ASKED[:3], *ASKED[4:]], "each once, and no other"
-    assert records[: len(before)] == before and len(before) >= 4
+    assert [one["instruction"] for one in records] == asked, "each once"
+    assert records[: len(kept)] == kept
     again = call(*arguments, pair=tiny_pair)
     assert again.stdout == done.stdout
-    entries = [1, 2, 3, 1, 4, 5]
+    entries = [*range(1, 21), 1]
     assert again.stderr.splitlines() == [f"Line {n}: recorded before as entry {e}" for n, e in enumerate(entries, 1)]
     assert not said("verify", id)[0]["problem"]
 
@@ -470,10 +486,13 @@ def test_no_word_of_a_prompt_is_told_beside_the_results(tiny_pair: Pair[Path], t
     run = ["attribution", "--requests", file, "--record", id, "--fail-on", "attribution.tuned_top_share > -1"]
     told = [call(*run, pair=tiny_pair, code=3).stderr for _ in range(2)]
     raw = sqlite3.connect(database.removeprefix("sqlite:///"))
-    raw.execute("DROP TABLE label")
+    raw.execute("ALTER TABLE entry RENAME COLUMN parent TO other")
     raw.commit()
+    told.append(call(*run[:-2], "--system", "Eleanor", pair=tiny_pair, code=1).stderr)
+    assert "The entry could not be written" in told[-1]
+    file.write_text('{"instructoin": "Eleanor Vance"}\n{"messages": "Eleanor Vance"}\nEleanor Vance\n')
     told.append(call(*run, pair=tiny_pair, code=1).stderr)
-    assert "could not be read" in told[-1]
+    assert "Field required" in told[-1] and "is not JSON" in told[-1]
     assert all("Eleanor" not in one and "Vance" not in one for one in told)
 
 
