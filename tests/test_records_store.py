@@ -8,21 +8,25 @@ import random
 import signal
 import sqlite3
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
+from model_utils import codec
 from model_utils.contracts.common import ask
 from model_utils.contracts.generation import GenerationRequest
-from model_utils.contracts.records import Closed, EntryKind, Erased, Judgement, Note, Opened, Tags
+from model_utils.contracts.records import Closed, Difference, EntryKind, Erased, Judgement, Note, Opened, Tags
 from model_utils.errors import Refused
-from model_utils.records import chain, store
+from model_utils.records import chain, schema, sessions, store
 from model_utils.records.schema import metadata
 from model_utils.records.store import Store
 from tests import record_writers, results
 
+DATA = Path(__file__).with_name("data")
 CHILDREN = multiprocessing.get_context("forkserver")
 CHILDREN.set_forkserver_preload(["tests.record_writers"])
 
@@ -259,6 +263,51 @@ def test_the_migrations_lead_to_the_tables_of_the_schema(kept: Store, tmp_path: 
 
     with kept.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+FIRST_HEAD = "09fa5de0cb110dca006b2b653a83a284e5c288b6c70ad2e816f58c6f869a8fdf"
+"""Of the session in records-0001.db, which `tests.record_writers` wrote when that schema was the newest."""
+
+
+def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
+    """Whatever the schema is now: nothing is lost, and the head of then is met."""
+    file = tmp_path / "records.db"
+    file.write_bytes((DATA / "records-0001.db").read_bytes())
+    here = Store(f"sqlite:///{file}")
+    (session,) = here.sessions()
+    verified = here.verify(session, FIRST_HEAD)
+    assert (verified.problem, verified.entries, verified.head, verified.erased) == ("", 10, FIRST_HEAD, (3,))
+    contents = [here.content(session, number) for number in range(10)]
+    record, floor, replay = contents[1], contents[6], contents[7]
+    assert contents[0] == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))
+    assert contents[2:6] == [Note("Ada", "漢字 🎉"), None, Tags("Ada", ("first", "second")), Judgement("Béla", "concern", "look again")]  # fmt: skip
+    assert contents[8:] == [Erased("Ada", "asked to"), Closed("Ada")]
+    assert codec.digest(record.result) == codec.digest(results.load_report()), "every number of then"
+    apart = Difference("tensor_norms", 0.5, 2.0)
+    assert floor.differences == replay.differences == replay.floor == (apart,) and floor.floor is None
+    overview = sessions.overview(session, here.listed(session))
+    assert (overview.title, overview.field, bool(overview.closed)) == ("Loans", "finance", True)
+    (kept,) = overview.records
+    assert (kept.analysis, kept.base, kept.tuned, kept.instruction) == ("load_report", "demo/base", "demo/tuned", "")
+    assert (kept.verdict, kept.tags, kept.notes, kept.replay, kept.floor) == ("concern", ("first", "second"), 0, "within the noise floor", 6)  # fmt: skip
+    with pytest.raises(Refused, match="closed"):
+        sessions.note(here, session, None, "Ada", "x")
+    here.erase(session, 1, Erased("Ada", "later"))
+    assert here.verify(session, FIRST_HEAD).erased == (1, 3)
+
+
+def test_a_content_that_this_version_does_not_read_is_told_and_the_chain_still_holds(kept: Store):
+    """As a newer Candor would leave it: a contract with one more field."""
+    session = kept.open(Opened("One"))
+    kept.append(session, "note", Note("Ada", "x"))
+    newer = zlib.compress(b'{"fields":{"author":"Ada","mood":"fine","text":"x"},"type":"Note"}')
+    last = list(kept.entries(session))[-1]
+    with kept.engine.begin() as connection:
+        connection.execute(insert(schema.entry), vars(chain.follow(last, session, "note", newer)))
+    with pytest.raises(Refused, match=r"not a request or result that Candor wrote: .*mood"):
+        kept.content(session, 2)
+    assert kept.content(session, 1) == Note("Ada", "x")
+    assert kept.verify(session).entries == 3 and not kept.verify(session).problem and len(kept.listed(session)) == 3
 
 
 def test_a_newer_database_is_refused_and_not_touched(kept: Store, url: str, tmp_path: Path):

@@ -249,6 +249,18 @@ def test_no_pickle():
             assert not unsafe, f"{name} calls torch.load; weights are safetensors"
 
 
+def test_no_text_becomes_a_program():
+    """What somebody sends is read as data; only what lies here is run."""
+    for name in modules("model_utils", "dashboard"):
+        for node in ast.walk(parsed(name)):
+            called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+            assert called not in ("eval", "exec", "compile", "__import__"), f"{name} calls {called}"
+        assert "yaml" not in packages(name), f"{name} imports yaml, which can build any object"
+    for name in tracked():
+        if name.startswith("dashboard/") and name.endswith(".js"):
+            assert not re.search(r"(?<![\w.])eval\(|new Function\(", (ROOT / name).read_text(encoding="utf-8")), name
+
+
 def test_only_ci_names_the_folder_beside_the_repository():
     folder = "../" + "shared"
     naming = [name for name in tracked() if folder.encode() in (ROOT / name).read_bytes()]

@@ -199,7 +199,7 @@ class Store:
             last = _last(connection, session)
             if last is None:
                 raise self._no_session(session)
-            rows = connection.execution_options(yield_per=64).execute(chosen)
+            rows = connection.execution_options(yield_per=8).execute(chosen)
             yield last, (Entry(**row._mapping) for row in rows)
 
     def entries(self, session: str) -> Iterator[Entry]:
