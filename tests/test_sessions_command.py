@@ -352,16 +352,16 @@ def test_no_file_is_left_of_an_export_that_failed(session: str, database: str, t
 
 
 @pytest.mark.parametrize("ending", [".html", ".json", ".csv", ".md", ".HTML"])
-def test_a_report_is_what_the_dashboard_writes(
+def test_the_ending_of_a_reports_file_says_who_writes_it(
     session: str, tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ):
-    """Each ending has its writer."""
-    written = lambda name: lambda store, id: f"{name} of {id} 漢字"  # noqa: E731
-    stub = SimpleNamespace(**{name: written(name) for name in ("html", "as_json", "csv", "card")})
-    monkeypatch.setitem(sys.modules, "dashboard.report", stub)
-    call("sessions", "report", session[:10], tmp_path / f"report{ending}")
+    written = {
+        name: lambda store, id, name=name: f"{name} of {id} 漢字\r\n" for name in ("html", "as_json", "csv", "card")
+    }
+    monkeypatch.setitem(sys.modules, "dashboard.report", SimpleNamespace(**written))
+    call("sessions", "report", session[:10], tmp_path / f"loans{ending}")
     name = {".html": "html", ".json": "as_json", ".csv": "csv", ".md": "card"}[ending.lower()]
-    assert (tmp_path / f"report{ending}").read_text() == f"{name} of {session} 漢字"
+    assert (tmp_path / f"loans{ending}").read_bytes().decode() == f"{name} of {session} 漢字\r\n"
 
 
 # Recording, and going on after an interruption

@@ -220,9 +220,12 @@ def _show_entries(store: Store, session: str, listed: Sequence[Listed]) -> None:
             )
             continue
         about = "" if one.about is None else f" about entry {one.about}"
-        say(f"{one.number:>4}  {one.time[:19]}  {one.kind}{about}: {cell(_said(one, content))}")
+        said = cell(_said(one, content))
         if isinstance(content, Rerun) and len(listed) == 1:
-            _show_rerun(content)
+            say(f"{one.number:>4}  {one.time[:19]}  {one.kind}{about}")
+            _show_rerun(content, said)
+        else:
+            say(f"{one.number:>4}  {one.time[:19]}  {one.kind}{about}: {said}")
 
 
 def _said(one: Listed, content: Any) -> str:
@@ -241,9 +244,9 @@ def _said(one: Listed, content: Any) -> str:
     return f"{author}: {'; '.join(said)}" if said else author
 
 
-def _show_rerun(found: Rerun) -> None:
-    """What is not as it was, the first thing to look at, and what differs."""
-    for sentence in found.changed:
+def _show_rerun(found: Rerun, said: str) -> None:
+    """What is not as it was, the first thing to look at; then what came out, and what differs."""
+    for sentence in (*found.changed, said):
         say(sentence)
     if found.differences:
         say(text_of(found.table()))
@@ -343,8 +346,8 @@ def _each(records: Sequence[Kept], once: Callable[[Kept], bool]) -> None:
 
 def _tell_rerun(one: Kept, found: Rerun, said: str, entry: int | None) -> None:
     if showing.at_terminal():
-        say(f"entry {one.number}, {cell(one.analysis)}: {said}")
-        _show_rerun(found)
+        say(f"entry {one.number}, {cell(one.analysis)}")
+        _show_rerun(found, said)
         return
     table = found.table().to_dict("records")
     differences = [{name: None if value != value else value for name, value in row.items()} for row in table]
