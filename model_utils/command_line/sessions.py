@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from datetime import datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +19,7 @@ import pandas as pd
 from model_utils import analyses, codec
 from model_utils.command_line import showing
 from model_utils.command_line.running import FAILED
-from model_utils.command_line.showing import cell, printable, say, text_of
+from model_utils.command_line.showing import cell, printable, say, say_json, text_of
 from model_utils.contracts.records import VERDICTS, Difference, Entry, Listed, Rerun, Verdict
 from model_utils.errors import Refused
 from model_utils.records import bundle, rerun, sessions
@@ -43,6 +44,8 @@ class Said(click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except BrokenPipeError:
+            raise  # whoever read what is printed left, and click knows what to do
         except (Refused, OSError) as error:
             say(error, err=True)
             context.exit(FAILED)
@@ -59,6 +62,7 @@ def main() -> None:
 SESSION = click.argument("session", metavar="SESSION")
 NUMBER = click.argument("number", type=int)
 NUMBERS = click.argument("numbers", type=int, nargs=-1, metavar="[NUMBER]...")
+DAY = click.DateTime(["%Y-%m-%d"])
 AUTHOR = click.option("--author", required=True, metavar="NAME", help="who says so")
 
 
@@ -114,18 +118,19 @@ def close(session: str, author: str) -> None:
 @click.option("--model", "models", multiple=True, metavar="ID", help="base or tuned; may be repeated")
 @click.option("--verdict", "verdicts", multiple=True, type=click.Choice(VERDICTS), help="the latest; may be repeated")
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="may be repeated: any of them")
-@click.option("--since", default="", metavar="DAY", help="the first day of the records, such as 2026-11-01 (UTC)")
-@click.option("--until", default="", metavar="DAY", help="the last day, included")
+@click.option("--since", type=DAY, metavar="DAY", help="the first day of the records, such as 2026-11-01 (UTC)")
+@click.option("--until", type=DAY, metavar="DAY", help="the last day, included")
 def list_sessions(
     kinds: tuple[str, ...],
     models: tuple[str, ...],
     verdicts: tuple[Verdict, ...],
     tags: tuple[str, ...],
-    since: str,
-    until: str,
+    since: datetime | None,
+    until: datetime | None,
 ) -> None:
     """Every session, or those with such records, the latest first."""
-    wanted = Wanted(kinds, models, verdicts, tags, since, until)
+    days = ("" if day is None else f"{day:%Y-%m-%d}" for day in (since, until))
+    wanted = Wanted(kinds, models, verdicts, tags, *days)
     with store_of() as store:
         every = sessions.overviews(store)
     found = [replace(one, records=tuple(record for record in one.records if wanted.holds(record))) for one in every]
@@ -133,7 +138,7 @@ def list_sessions(
         found = [one for one in found if one.records]
     if not showing.at_terminal():
         for one in found:
-            click.echo(_json(asdict(one)))
+            _tell(asdict(one))
         return
     if not found:
         say("No session holds such records." if every else "There is no session yet; `sessions new TITLE` opens one.")
@@ -215,9 +220,7 @@ def _show_entries(store: Store, session: str, listed: Sequence[Listed]) -> None:
     for one in listed:
         content = None if one.kind == "record" or one.erased else store.content(session, one.number)
         if not showing.at_terminal():
-            click.echo(
-                _json({**asdict(one), "content": None if content is None else json.loads(codec.encode(content))})
-            )
+            _tell({**asdict(one), "content": None if content is None else json.loads(codec.encode(content))})
             continue
         about = "" if one.about is None else f" about entry {one.about}"
         said = cell(_said(one, content))
@@ -270,7 +273,7 @@ def verify(session: str, head: str | None) -> None:
             say(f"erased  {', '.join(map(str, found.erased))}")
         say(found.problem or "Every entry is as it was written.")
     else:
-        click.echo(_json({"session": id, **asdict(found)}))
+        _tell({"session": id, **asdict(found)})
         if found.problem:
             say(found.problem, err=True)
     say(HELD, err=True)
@@ -335,6 +338,8 @@ def _each(records: Sequence[Kept], once: Callable[[Kept], bool]) -> None:
     if not records:
         say("There is no such record.", err=True)
     for one in records:
+        if showing.at_terminal():
+            say(f"entry {one.number}, {cell(one.analysis)}")
         try:
             good = once(one) and good
         except Refused as refused:
@@ -346,13 +351,12 @@ def _each(records: Sequence[Kept], once: Callable[[Kept], bool]) -> None:
 
 def _tell_rerun(one: Kept, found: Rerun, said: str, entry: int | None) -> None:
     if showing.at_terminal():
-        say(f"entry {one.number}, {cell(one.analysis)}")
         _show_rerun(found, said)
         return
     table = found.table().to_dict("records")
     differences = [{name: None if value != value else value for name, value in row.items()} for row in table]
     told = {"number": one.number, "analysis": one.analysis, "said": said, "changed": found.changed, "entry": entry}
-    click.echo(_json({**told, "differences": differences, "seconds": found.seconds}))
+    _tell({**told, "differences": differences, "seconds": found.seconds})
 
 
 # --- what people say -------------------------------------------------------------------------------------------------
@@ -467,5 +471,5 @@ def _written(file: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _tell(value: Any) -> None:
+    say_json(json.dumps(value, ensure_ascii=False))

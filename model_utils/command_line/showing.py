@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
@@ -33,7 +34,7 @@ def at_terminal() -> bool:
 def show(kind: str, specs: Specs, result: Any) -> None:
     """A table for a person at a terminal, one line of canonical JSON for a program."""
     if not at_terminal():
-        click.echo(codec.encode(result))
+        say_json(codec.encode(result))
         return
     say(f"{kind}: base {cell(specs.base.name)}, tuned {cell(specs.tuned.name)}")
     if isinstance(result, LoadReport):
@@ -196,6 +197,11 @@ def _how(answer: Answer) -> str:
 def say(text: object, err: bool = False) -> None:
     """One more line for people, which may quote what models and strangers wrote."""
     click.echo(printable(text), err=err)
+
+
+def say_json(text: str) -> None:
+    """One more line for programs; halves of characters, which no stream takes, become the escapes of JSON."""
+    click.echo(re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text))
 
 
 def printable(text: object) -> str:

@@ -161,7 +161,7 @@ def tag(store: Store, session: str, about: int, author: str, tags: Iterable[str]
 
 def judge(store: Store, session: str, about: int, author: str, verdict: Verdict, reason: str = "") -> Entry:
     """A verdict on a record, from now on."""
-    content = Judgement(_named(author), verdict, _valid(reason, "reason").strip())
+    content = Judgement(_named(author), verdict, reason.strip())
     return store.append(session, "verdict", content, about)
 
 
@@ -186,9 +186,8 @@ def erase(store: Store, session: str, number: int, author: str, reason: str) -> 
 
 def start(store: Store, title: str, purpose: str = "", field: str = "", people: Iterable[str] = ()) -> str:
     """A new session; its id."""
-    names = tuple(_valid(name, "name").strip() for name in people if name.strip())
-    said = _said(title, "title"), _valid(purpose, "purpose").strip(), _valid(field, "field").strip()
-    return store.open(Opened(*said, names))
+    names = tuple(name.strip() for name in people if name.strip())
+    return store.open(Opened(_said(title, "title"), purpose.strip(), field.strip(), names))
 
 
 def add_rerun(store: Store, session: str, about: int, found: Rerun, kind: str) -> Entry:
@@ -227,13 +226,4 @@ def _named(author: str) -> str:
 def _said(text: str, what: str) -> str:
     if not text.strip():
         raise Refused(f"The {what} is empty; type one.")
-    return _valid(text, what).strip()
-
-
-def _valid(text: str, what: str) -> str:
-    """A terminal may hand over bytes that are no text, which no database takes."""
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise Refused(f"The {what} is not valid Unicode; type it again.") from error
-    return text
+    return text.strip()
