@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,13 +45,13 @@ class Slopes:
         _check_memory(self.model, self.length)
         with self.model.running() as module:
             ids = anatomy.parts(self.model.ids(self.sequence.ids[: self.length]), self.sequence.encoder_length)
-            self.embeddings = tuple(part.detach() for part in anatomy.embed(module, ids))
+            self.by_hand = llama.follows(module)
+            found = (part.detach() for part in anatomy.embed(module, ids))
+            self.embeddings = tuple(part.float() if self.by_hand else part for part in found)
 
     def at(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
         """(values (row,), rows of a group, their gradients (row of the group, token, hidden) a part): one forward serves all rows."""
-        with self.model.running() as module:
-            by_hand = llama.follows(module)
-        yield from (self._by_hand if by_hand else self._by_autograd)(embeddings)
+        yield from (self._by_hand if self.by_hand else self._by_autograd)(embeddings)
 
     def _by_hand(self, embeddings: anatomy.Parts) -> Iterator[tuple[np.ndarray, slice, anatomy.Parts]]:
         """Gives way between layers, forward and back, so a group may be as large as memory allows."""
@@ -177,7 +178,8 @@ def _baseline(slopes: Slopes, baseline: Baseline | int, open_: anatomy.Parts) ->
 def _values(slopes: Slopes, embeddings: anatomy.Parts) -> np.ndarray:
     """(row,) the quantity at these embeddings."""
     rows = torch.as_tensor(slopes.target.places - 1 - slopes.sequence.encoder_length)
-    with slopes.model.running(slopes.report.poll, kernel="eager") as module:
+    own = llama.in_float32 if slopes.by_hand else nullcontext
+    with slopes.model.running(slopes.report.poll, kernel="eager") as module, own(module):
         found = slopes.target.read(anatomy.every_logits(module, embeddings, rows))[0].cpu().numpy()
     if not np.isfinite(found).all():
         raise Refused(

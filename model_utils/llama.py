@@ -1,13 +1,16 @@
 """The way back through a model of the Llama family, by hand: gradients of many targets at once, several times as fast as autograd.
 
-The forward is the module's own, with hooks that keep what the way back needs. Layout of gradients: (token, target, ...), so that
+The forward is the module's own, with hooks that keep what the way back needs. Of a model in bfloat16 each weight is made float32 when it
+is met, and let go again: the scores are those of its weights, without the rounding of every step between. Layout of gradients: (token, target, ...), so that
 everything that is the same for all targets of a token broadcasts, and each weight is met in one large product.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,7 @@ FAMILY = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 
 
 def follows(module: PreTrainedModel) -> bool:
-    """Whether the way back by hand is this model's: of the family, with plain weights (no adapter, no few bits) in float32 on one device."""
+    """Whether the way back by hand is this model's: of the family, with plain weights (no adapter, no few bits) in float32 or bfloat16 on one device."""
     known = type(module).__name__ in FAMILY and module.config.hidden_act == "silu"
     here = {part.device for part in module.parameters()}
     return known and len(here) == 1 and torch.device("meta") not in here and all(_plain(part) for layer in module.model.layers for part in _projections(layer))  # fmt: skip
@@ -34,7 +37,7 @@ def _projections(layer: Any) -> list[nn.Module]:
 
 
 def _plain(part: nn.Module) -> bool:
-    return type(part) is nn.Linear and part.weight.dtype == torch.float32
+    return type(part) is nn.Linear and part.weight.dtype in (torch.float32, torch.bfloat16)
 
 
 @dataclass(eq=False)
@@ -105,7 +108,7 @@ class Trace:
     """One forward of the module under eager attention, and any number of ways back."""
 
     def __init__(self, module: PreTrainedModel, embeddings: torch.Tensor, target: Target, listening: Listening) -> None:
-        """`embeddings` (1, token, hidden); call it inside `running(listening, kernel="eager")`, without gradients."""
+        """`embeddings` (1, token, hidden) float32; call it inside `running(listening, kernel="eager")`, without gradients."""
         kept, keep = listening.kept, listening.keep
         handles = [
             handle for number, layer in enumerate(module.model.layers) for handle in _hooks(layer, number, listening)
@@ -118,7 +121,8 @@ class Trace:
         handles.append(module.model.rotary_emb.register_forward_hook(angles))
         handles.append(module.model.norm.register_forward_pre_hook(lambda part, args: keep(-1, "last", args[0])))
         try:
-            module.model(inputs_embeds=embeddings, use_cache=False)
+            with in_float32(module):
+                module.model(inputs_embeds=embeddings, use_cache=False)
         finally:
             for handle in handles:
                 handle.remove()
@@ -127,8 +131,8 @@ class Trace:
         self.places = torch.as_tensor(target.places - 1, device=embeddings.device)
         self.target = target
         rows = kept[-1, "last"][self.places].requires_grad_()
-        with torch.enable_grad():
-            values = target.read(module.lm_head(module.model.norm(rows[None])).float())[0]
+        with torch.enable_grad(), in_float32(module):
+            values = target.read(module.lm_head(module.model.norm(rows[None])))[0]
             (self.seeds,) = torch.autograd.grad(values.sum(), rows)  # each row of the head knows its own place only
         self.values = values.detach()
 
@@ -179,14 +183,14 @@ class Trace:
         """(token, target, hidden) at a layer's input, from the same at its output: at all tokens, or (place, target, hidden) at `places` only."""
         at = slice(0, length) if places is None else places
         mlp, attention = kept.module.mlp, kept.module.self_attn
-        inner = flow @ mlp.down_proj.weight
-        both = torch.mul(inner, _picked(kept.gate_share, at)) @ mlp.gate_proj.weight
-        both += inner.mul_(_picked(kept.up_share, at)) @ mlp.up_proj.weight
+        inner = flow @ mlp.down_proj.weight.float()
+        both = torch.mul(inner, _picked(kept.gate_share, at)) @ mlp.gate_proj.weight.float()
+        both += inner.mul_(_picked(kept.up_share, at)) @ mlp.up_proj.weight.float()
         flow = flow + kept.second.back(at, both)
 
         heads, width = len(kept.queries), attention.head_dim
         count, targets = flow.shape[:2]
-        mixed = flow @ attention.o_proj.weight  # (token, target, head x width)
+        mixed = flow @ attention.o_proj.weight.float()  # (token, target, head x width)
         drawn = (mixed * _picked(kept.attended, at)).unflatten(-1, (heads, width)).sum(-1).movedim(-1, 0)[..., None]
         mixed = mixed.unflatten(-1, (heads, width)).movedim(2, 0)  # (head, token, target, width)
         group = heads // len(kept.keys)
@@ -208,9 +212,9 @@ class Trace:
             to_keys = torch.einsum("hqrk,hqrd->hkrd", scores, queries)
         if group > 1:
             to_keys, to_values = (part.unflatten(0, (-1, group)).sum(1) for part in (to_keys, to_values))
-        read = self._merged(to_keys, slice(0, length)) @ attention.k_proj.weight
-        read += to_values.movedim(0, 2).flatten(2) @ attention.v_proj.weight
-        asked = self._merged(to_queries, at) @ attention.q_proj.weight
+        read = self._merged(to_keys, slice(0, length)) @ attention.k_proj.weight.float()
+        read += to_values.movedim(0, 2).flatten(2) @ attention.v_proj.weight.float()
+        asked = self._merged(to_queries, at) @ attention.q_proj.weight.float()
         if places is None:
             read += asked
             return flow.add_(kept.first.back(at, read))
@@ -254,9 +258,28 @@ def _hooks(layer: Any, number: int, listening: Listening) -> list[Any]:
     ]
 
 
+@contextmanager
+def in_float32(module: PreTrainedModel) -> Iterator[None]:
+    """Products of float32 states with weights in fewer bits are float32 too; another job's pass inside, in the model's own format, is as ever."""
+    parts = [module.lm_head, *(part for layer in module.model.layers for part in _projections(layer))]
+    rough = [part for part in parts if part.weight.dtype != torch.float32]
+    for part in rough:
+        part.forward = partial(_linear, part)
+    try:
+        yield
+    finally:
+        for part in rough:
+            del part.forward
+
+
+def _linear(part: nn.Linear, states: torch.Tensor) -> torch.Tensor:
+    bias = None if part.bias is None else part.bias.to(states.dtype)
+    return nn.functional.linear(states, part.weight.to(states.dtype), bias)
+
+
 def _norm(norm: Any, states: torch.Tensor) -> Norm:
     scale = torch.rsqrt(states.square().mean(-1, keepdim=True) + norm.variance_epsilon)
-    direction, weighted = states * scale, norm.weight * scale
+    direction, weighted = states * scale, norm.weight.float() * scale
     return Norm(weighted, direction, weighted * direction / states.shape[-1])
 
 

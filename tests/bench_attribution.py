@@ -98,7 +98,7 @@ def _figures(specs: Specs, small: bool, smoke: bool, report: Polled) -> list[Fig
 
 
 def _in_bfloat16(specs: Specs, texts: Texts, exact: Callable[[], Any], peer: Callable[[], Any], report: Polled) -> list[Figure]:  # fmt: skip
-    """The model in bfloat16, which goes back through autograd, against the peer in float32: the speed is printed, and how alike the scores are held."""
+    """The model in bfloat16, whose weights are met in float32 one by one, against the peer in float32: the speed is printed, and how alike the scores are held."""
     half = specs.map(lambda spec: spec.model_copy(update={"dtype": "bfloat16"}))
     with analyses.using(half, report) as pair:
         rough = lambda: _one_side(pair.tuned, texts.request(), report)  # noqa: E731

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from dashboard import link
+from dashboard import link, spreadsheets
 from dashboard.figures import shift as drawn
-from dashboard.widgets import download, movement
+from dashboard.widgets import movement
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.common import Request
 from model_utils.contracts.shift import MEASURES, Floor, Shift
@@ -123,7 +123,7 @@ def test_the_file_holds_every_number_of_the_page(app: AppTest, engine: FakeEngin
     ask(app)
     (button,) = app.get("download_button")
     assert movement.FILE_HELP in button.proto.help
-    table = pd.read_csv(io.BytesIO(download.csv_file(result.table())))
+    table = pd.read_csv(io.BytesIO(spreadsheets.csv_file(result.table())))
     measures = {column for measure in drawn.MEASURES.values() for column in measure.columns}
     assert measures | {"weights", "format", "interaction", "beyond", "wording_floor", "numerical_floor"} <= set(table)
     tuned = table[table["answer"] == "tuned"]

@@ -103,9 +103,33 @@ def test_other_architectures_and_adapters_go_back_by_autograd(tmp_path: Path):
             assert not llama.follows(module), architecture
     plain = builders.tiny_llama(tmp_path / "plain")
     adapter = builders.tiny_adapter(tmp_path / "adapter", plain)
-    for dtype, laid in (("float32", str(adapter)), ("bfloat16", None)):
+    for dtype, laid in (("float32", str(adapter)), ("float16", None)):
         with opened(ModelSpec(id=str(plain), adapter=laid, dtype=dtype)).running() as module:
             assert not llama.follows(module)
+
+
+@pytest.mark.parametrize("quantity", QUANTITIES)
+@pytest.mark.parametrize("architecture", FAMILY)
+def test_of_a_model_in_bfloat16_it_is_the_exact_gradient_of_its_weights(
+    tmp_path: Path, architecture: str, quantity: Quantity
+):
+    """Autograd over the same weights in float32 is the oracle; the module is as before afterwards."""
+    folder = architectures.tiny(tmp_path / architecture, architecture)
+    rough, exact = (opened(ModelSpec(id=str(folder), dtype=dtype)) for dtype in ("bfloat16", "float32"))
+    with rough.running() as module, exact.running() as other:
+        before = {name: (part.dtype, part.clone()) for name, part in module.state_dict().items()}
+        other.load_state_dict(module.state_dict())
+    one, twin = slopes(rough, quantity), slopes(exact, quantity)
+    values, mine = gathered(one._by_hand, one.embeddings)
+    expected, slow = gathered(twin._by_autograd, twin.embeddings)
+    assert one.by_hand and (one.embeddings[0] == twin.embeddings[0]).all()
+    np.testing.assert_allclose(values, expected, rtol=1e-5, atol=1e-6)
+    assert mine.dtype == torch.float32 and (mine - slow).abs().max() <= 1e-5 * slow.abs().max()
+    np.testing.assert_allclose(gradients._values(one, one.embeddings), values, rtol=1e-5, atol=1e-6)
+    with rough.running() as module:
+        assert not any("forward" in vars(part) for part in module.modules())
+        for name, (dtype, part) in before.items():
+            assert module.state_dict()[name].dtype == dtype and torch.equal(module.state_dict()[name], part)
 
 
 def test_weights_that_are_elsewhere_go_back_by_autograd(tmp_path: Path):

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from dashboard import spreadsheets
 from dashboard.session import compute, editor, listing
-from dashboard.widgets import download, instruction_list
+from dashboard.widgets import instruction_list
 from dashboard.widgets import survey as widget
 from dashboard.widgets.text import plain
 from model_utils import demo, items
@@ -484,7 +485,7 @@ def test_what_people_and_models_write_is_literal(page: AppTest, engine: FakeEngi
 
 
 def lines(result: Survey) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(download.csv_file(result.table()).decode("utf-8"), newline="")))
+    return list(csv.DictReader(io.StringIO(spreadsheets.csv_file(result.table()).decode("utf-8"), newline="")))
 
 
 @pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "＝"])
@@ -492,7 +493,9 @@ def test_no_text_in_the_file_can_be_run_by_a_spreadsheet(begin: str):
     formula = f"{begin}cmd|' /C calc'!A0"
     rows = (replace(results.surveyed(formula), texts=Pair(formula, formula)), results.refused("x", formula))
     for line in lines(results.survey(*rows)):
-        assert not [name for name, value in line.items() if value.startswith(download.FORMULAS) and name != "log_ratio"]
+        assert not [
+            name for name, value in line.items() if value.startswith(spreadsheets.FORMULAS) and name != "log_ratio"
+        ]
     first = lines(results.survey(*rows))[0]
     assert [first[name] for name in ("instruction", "answer_base", "answer_tuned")] == [f"'{formula}"] * 3
 
@@ -500,7 +503,9 @@ def test_no_text_in_the_file_can_be_run_by_a_spreadsheet(begin: str):
 @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1), min_size=1, max_size=4))
 def test_the_file_holds_every_instruction_whole_and_in_the_order_of_the_table(instructions: list[str]):
     result = results.survey(*(results.surveyed(one, log_ratio=float(n)) for n, one in enumerate(instructions)))
-    assert [line["instruction"] for line in lines(result)] == [download.guard(one) for one in reversed(instructions)]
+    assert [line["instruction"] for line in lines(result)] == [
+        spreadsheets.guard(one) for one in reversed(instructions)
+    ]
 
 
 # The real engine

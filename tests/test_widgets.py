@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from plotly.colors import sequential
 from streamlit.testing.v1 import AppTest
 
+from dashboard import spreadsheets
 from dashboard.figures import shift as figures
 from dashboard.figures import theme
-from dashboard.widgets import component, download, heads, shift_strips, token_strip
+from dashboard.widgets import component, heads, shift_strips, token_strip
 from dashboard.widgets import head_grid as grid
 from dashboard.widgets import map_canvas as canvas
 from dashboard.widgets.component import BIDI_CONTROLS, QUIET, Deflated, deflated, pack, settle, unpack, visible
@@ -800,5 +801,5 @@ def test_a_text_that_is_missing_is_empty_in_the_file_and_the_others_are_guarded(
     table = pd.DataFrame(
         {"word": ["=1+1", None, "plain"], "other": ["-", float("nan"), ""], "number": [-1.5, 2.0, 3.0]}
     )
-    lines = download.csv_file(table).decode().splitlines()
+    lines = spreadsheets.csv_file(table).decode().splitlines()
     assert lines == ['"word","other","number"', '"\'=1+1","\'-",-1.5', '"","",2.0', '"plain","",3.0']

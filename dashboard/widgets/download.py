@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 
 import pandas as pd
 import streamlit as st
 
-FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+from dashboard.spreadsheets import csv_file
+
 OWN_DOWNLOAD = (
     "<style>[data-testid='stElementToolbar'] button[aria-label^='Download as CSV'] { display: none; }</style>"
 )
@@ -30,17 +30,3 @@ def heading_with_csv(title: str, table: Callable[[], pd.DataFrame], file_name: s
             on_click="ignore",
             help=f"{help} {GUARDED}",
         )
-
-
-def csv_file(table: pd.DataFrame) -> bytes:
-    """The whole table. Texts are in quotation marks, and none of them can be run by a spreadsheet."""
-    safe = table.copy()
-    for name in safe:
-        if not pd.api.types.is_numeric_dtype(safe[name]):
-            safe[name] = safe[name].map(guard, na_action="ignore")
-    return safe.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC).encode("utf-8", "replace")
-
-
-def guard(text: str) -> str:
-    """With an apostrophe before what a spreadsheet would take for a formula."""
-    return f"'{text}" if text.startswith(FORMULAS) else text

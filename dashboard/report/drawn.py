@@ -1,0 +1,190 @@
+"""The figures of a record as compact JSON for plotly.js, drawn light; the page gives them their dark colours."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from dashboard.figures import (
+    ablation,
+    agreement,
+    atlas,
+    attention,
+    attribution,
+    density,
+    faithfulness,
+    generation,
+    load_report,
+    randomisation,
+    shift,
+    survey,
+    theme,
+)
+from model_utils.contracts.attention import Attention
+from model_utils.contracts.shift import Shift
+from model_utils.pair import SIDES, Side
+
+MOST_HEADS = 3
+"""Heads of one layer whose maps are drawn: those that tuning changed most."""
+DIGITS = 5
+"""Significant digits of a number that is drawn."""
+SCALES: tuple[theme.Scale, ...] = ("sequential-base", "sequential-tuned", "diverging")
+"""Those that differ between light and dark."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure, and what it shows in words."""
+
+    title: str
+    light: str
+    """JSON of its data and layout"""
+    dark: str
+    """the same for a dark page; empty: it is `light` with the colours of `recolouring`"""
+
+
+Draw = Callable[[bool], go.Figure]
+
+
+def drawn(kind: str, result: Any) -> list[Drawn]:
+    """The figures of a result, as the page would draw them."""
+    twice = (
+        kind == "agreement"
+    )  # numbers stand on colours there, black or white, so that colours alone are not exchanged
+    return [
+        Drawn(title, compact(draw(False)), compact(draw(True)) if twice else "") for title, draw in OF[kind](result)
+    ]
+
+
+def _one(title: str, figure: Callable[..., go.Figure]) -> Callable[[Any], Iterator[tuple[str, Draw]]]:
+    def found(result: Any) -> Iterator[tuple[str, Draw]]:
+        yield title, lambda dark: figure(result, dark=dark)
+
+    return found
+
+
+def _shift(result: Shift) -> Iterator[tuple[str, Draw]]:
+    for side in reversed(SIDES):
+        forced = result.answers[side]
+        if len(forced.log_ratios):
+            yield (
+                f"Log-ratio of each {'token' if forced.alike else 'piece'} of the {side} answer",
+                partial(_along, result, side),
+            )
+    forced = result.answers.tuned
+    if forced.split is not None and len(forced.log_ratios):
+        yield "Weights and format, tuned answer", partial(shift.split_figure, forced, forced.split)
+
+
+def _along(result: Shift, side: Side, dark: bool) -> go.Figure:
+    return shift.figure(result, dark, side)
+
+
+def _attention(result: Attention) -> Iterator[tuple[str, Draw]]:
+    counts = [len(weights) for weights in result.weights.sides]
+    chosen = np.arange(min(counts))
+    if result.shared:
+        base, tuned = result.weights.map(lambda weights: weights[: min(counts)]).sides
+        chosen = np.argsort(-np.abs(tuned - base).mean(axis=(1, 2)), kind="stable")
+    for head in chosen[:MOST_HEADS].tolist():
+        which = f", of {min(counts)} those that changed most" if result.shared and min(counts) > MOST_HEADS else ""
+        name = attention.title(result, head if result.reduction == "heads" else None)
+        yield f"{name}{which}", partial(_maps, result, head)
+
+
+def _maps(result: Attention, head: int, dark: bool) -> go.Figure:
+    """As wide as the page, on its ground."""
+    fig = attention.figure(result, head, dark)
+    return fig.update_layout(width=None, paper_bgcolor="rgba(0,0,0,0)", height=480)
+
+
+def _attribution(result: Any) -> Iterator[tuple[str, Draw]]:
+    yield "The parts of the text with the largest scores", lambda dark: attribution.figure(result, dark)
+    if len(result.scores.tuned) > 1:
+        yield "Scores of every answer token", lambda dark: attribution.matrix(result, dark)
+
+
+def _density(result: Any) -> Iterator[tuple[str, Draw]]:
+    if len(result.items) > 1:
+        yield "Mean density over the list", lambda dark: density.means(result, dark)
+    if result.items:
+        yield "Density of each word of the first instruction", lambda dark: density.figure(result, 0, dark)
+
+
+OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
+    "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
+    "generation": _one("How sure each model was of every token it wrote", generation.figure),
+    "shift": _shift,
+    "survey": _one("Means over the list, with 95 % intervals", survey.figure),
+    "attention": _attention,
+    "atlas": _one("How far tuning moved the look of each head", atlas.figure),
+    "ablation": _one("What the answer loses without a head", ablation.figure),
+    "attribution": _attribution,
+    "faithfulness": _one("Deletion and insertion, against random orders", faithfulness.figure),
+    "density": _density,
+    "agreement": _one("Kendall's tau of each two methods", agreement.figure),
+    "randomisation": _one("Likeness of the scores as layers are shuffled", randomisation.figure),
+}
+"""Analysis -> its figures: a title, and what draws it."""
+
+
+def compact(fig: go.Figure) -> str:
+    """JSON of its data and layout; numbers in arrays as float32 in base64, which plotly.js reads; without plotly's default template."""
+    plain = {"data": [one.to_plotly_json() for one in fig.data], "layout": fig.layout.to_plotly_json()}
+    plain["layout"].pop("template", None)
+    return json.dumps(_plain(plain), separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiu" and value.size and value.ndim < 3:
+        return _packed(value)
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if np.isfinite(value) else None
+    return None if value is None or value != value else value  # pandas' missing values are not equal to themselves
+
+
+def _packed(values: np.ndarray) -> dict[str, str]:
+    """What plotly.js calls a typed array."""
+    kind = np.dtype("<f4") if values.dtype.kind == "f" else np.dtype("<i4")
+    found = {"dtype": kind.str[1:], "bdata": base64.b64encode(values.astype(kind).tobytes()).decode()}
+    return found | ({"shape": ", ".join(map(str, values.shape))} if values.ndim > 1 else {})
+
+
+@cache
+def recolouring() -> dict[str, str]:
+    """Colour of a light figure -> of a dark one."""
+    light, dark = theme.LIGHT, theme.DARK
+    found = {
+        getattr(light, name): getattr(dark, name)
+        for name in ("background", "surface", "text", "muted", "line", "noise")
+    }
+    found |= dict(zip(light.sides.sides, dark.sides.sides, strict=True))
+    for scale in SCALES:
+        stops = zip(theme.colour_scale(scale, False), theme.colour_scale(scale, True), strict=True)
+        found |= {before: after for (_, before), (_, after) in stops}
+    return found
+
+
+@cache
+def template() -> str:
+    """Plotly's default template, which every figure stands on; once for all."""
+    return compact_layout(go.Figure(layout={"template": "plotly"}).layout.template.to_plotly_json())
+
+
+def compact_layout(value: Any) -> str:
+    return json.dumps(_plain(value), separators=(",", ":"))

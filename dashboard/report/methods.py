@@ -1,0 +1,104 @@
+"""How each analysis measures, where that comes from, and what it cannot show; in words, for a report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Method:
+    """An analysis in words."""
+
+    title: str
+    """its name for people"""
+    how: str
+    limits: str
+    leads: tuple[str, ...]
+    """the names of its measures that the findings show"""
+    sources: str = ""
+
+
+METHODS = {
+    "load_report": Method(
+        "Load report",
+        "Every weight of both models is compared, number by number: the share that differs, and the norm of the difference over the norm of base, by layer. Weights, tokenizers and chat templates are identified by SHA-256.",
+        "How far weights moved does not say what the model does differently: a small change may matter much, and a large one little.",
+        ("changed_share", "relative_change"),
+    ),
+    "generation": Method(
+        "Both answers",
+        "Both models answer the same messages, each in its own prompt format, greedily or with a stated seed. Log-probabilities are of the full vocabulary, before temperature and cuts.",
+        "One answer to one instruction is one example. With sampling another seed gives another answer. How sure a model is does not say whether it is right.",
+        ("shared_words", "tuned_answer_tokens", "base_answer_tokens"),
+    ),
+    "shift": Method(
+        "Token distribution shift",
+        "One answer is read, by ids, by both models, each after its own prompt. A token is unshifted where it is the other model's own first choice, marginal at ranks 2 to 3, shifted beyond. Noise floors: what batches, kernels and threads (99th percentile) and neutral rewordings of the instruction (90th percentile) change in one and the same model. Format and weights are parted by the two-factor Shapley value.",
+        "A shift says that the models differ here, not whether that is better or why. Ranks depend on the prompt format. What lies within the noise floor says nothing about tuning.",
+        ("shifted_share", "beyond_noise_share", "mean_log_ratio"),
+        "Lin et al. 2024, The Unlocking Spell on Base LLMs (arXiv 2312.01552), section 2.",
+    ),
+    "survey": Method(
+        "Many instructions",
+        "Each instruction is asked by itself; the tuned answer is read by both models as in the token distribution shift. Means have 95 % bootstrap intervals over the instructions (BCa). Checks count what an instruction verifiably asks for.",
+        "The intervals are for instructions like those on the list; of others they say nothing. Checks hold only what can be counted, not whether an answer is good or true.",
+        ("shifted_share", "log_ratio", "checks_passed_difference"),
+        "Lin et al. 2024 (arXiv 2312.01552); Efron 1987; Zhou et al. 2023, IFEval (arXiv 2311.07911).",
+    ),
+    "attention": Method(
+        "Attention maps",
+        "What every head of a layer looks at while both models read the same prompt and answer; each row adds up to 1.",
+        "Where a head looks is not what the answer relied on: what is looked at may be passed on weakly, or not used. The first token often gathers the look that goes nowhere else.",
+        ("mean_row_change", "largest_weight_change"),
+        "Vaswani et al. 2017; Jain and Wallace 2019, Attention is not Explanation; Abnar and Zuidema 2020 (rollout); Kobayashi et al. 2020 (weighted by values).",
+    ),
+    "atlas": Method(
+        "All heads at a glance",
+        "The change of a head is the Jensen-Shannon divergence between the two models' rows, mean over the answer's tokens: 0 is the same look, 0.69 nats nothing in common.",
+        "A changed look is not a changed answer: whether a head matters shows only when it is switched off.",
+        ("largest_head_change", "mean_head_change"),
+        "Olsson et al. 2022 (induction and previous-token scores).",
+    ),
+    "ablation": Method(
+        "Causal check",
+        "One head at a time is switched off, and the same answer is read again: the change of its log-probability.",
+        "Heads can stand in for one another, so that switching one off may show nothing. A head that is off is a model that was never trained.",
+        ("tuned_largest_drop", "base_largest_drop"),
+        "Michel et al. 2019, Are Sixteen Heads Really Better than One?",
+    ),
+    "attribution": Method(
+        "Attribution scores",
+        "How much each part of the text raised or lowered the explained quantity of chosen answer tokens, by the method that the request names.",
+        "Methods disagree, and a score is no proof of a cause. Read it together with faithfulness, agreement and randomisation, where these were measured.",
+        ("tuned_top_share", "base_top_share", "largest_score_change"),
+        "Simonyan et al. 2014; Sundararajan et al. 2017 (integrated gradients); Lundberg and Lee 2017 (Shapley values); Cohen-Wang et al. 2024 (sparse surrogate).",
+    ),
+    "faithfulness": Method(
+        "Faithfulness",
+        "The highest scored parts are taken away, or alone kept, and the change of the explained quantity is held against random orders of the same parts on the same model.",
+        "Texts with parts taken away are unlike those that the model was trained on. Better than chance does not mean complete.",
+        ("tuned_p", "base_p"),
+        "DeYoung et al. 2020, ERASER (comprehensiveness, sufficiency); Edin et al. 2024 (normalised area).",
+    ),
+    "density": Method(
+        "Importance density",
+        "How densely the answer's tokens depend on the instruction's words: slopes of each answer token's probability, cut into ten levels of which the upper three count; norms over the answer.",
+        "Each model is measured on its own prompt and answer, so that a difference holds what format and length of the answer do, too.",
+        ("tuned_density", "base_density", "density_difference"),
+        "Wu et al. 2024, From Language Modeling to Instruction Following (arXiv 2310.00492).",
+    ),
+    "agreement": Method(
+        "Agreement of methods",
+        "Kendall's tau-b between the orders in which each two methods put the same parts.",
+        "Methods may agree and all be wrong; where they disagree, at least one of them misleads.",
+        ("tuned_mean_tau", "base_mean_tau"),
+        "Kendall 1938; Krishna et al. 2022, The Disagreement Problem in Explainable Machine Learning.",
+    ),
+    "randomisation": Method(
+        "Randomised layers",
+        "The weights of more and more layers are shuffled, from the last one down, and the scores are made again: Spearman's rho with the original ones.",
+        "To pass is necessary, not sufficient: scores that depend on the weights may still point at the wrong parts.",
+        ("tuned_likeness", "base_likeness"),
+        "Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3.1.",
+    ),
+}
