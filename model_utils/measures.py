@@ -1,22 +1,6 @@
 """The headline numbers of a result: what a report leads with, and what a threshold may name, as in `shift.shifted_share > 0.2`.
 
-The names, by analysis; a number that is not known (NaN in the result) is left out. SIDE stands for `tuned` and for `base`.
-
-    load_report    changed_share, relative_change, most_changed_layer
-    generation     shared_words, SIDE_answer_tokens, SIDE_mean_log_prob
-    shift          shifted_share, marginal_share, unshifted_share, mean_log_ratio, beyond_noise_share, kl, js, noise_floor, mean_weights,
-                   mean_format; of the base answer the same with base_answer_ before it
-    survey         shifted_share, marginal_share, unshifted_share, log_ratio, kl, js, shared_words, SIDE_checks_passed,
-                   checks_passed_difference, each also with _low and _high (95 % interval); refused
-    attention      mean_row_change, largest_weight_change
-    atlas          largest_head_change, mean_head_change
-    ablation       SIDE_largest_drop
-    attribution    SIDE_instruction_share, SIDE_top_share, SIDE_format_share, largest_score_change
-    faithfulness   SIDE_comprehensiveness, SIDE_sufficiency, SIDE_p
-    density        SIDE_density, density_difference, each also with _low and _high (95 % interval)
-    agreement      SIDE_mean_tau, SIDE_lowest_tau
-    randomisation  SIDE_likeness, SIDE_size_likeness
-
+`NAMES` lists them by analysis; a number that is not known (NaN in the result) is left out.
 Shares are from 0 to 1. The most telling come first. `said` may quote what a person or a model wrote: it is text, never markup.
 """
 
@@ -462,3 +446,41 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "randomisation": _randomisation,
 }
 """Analysis -> its measures, NaN where one is not known."""
+
+
+def _of_sides(*names: str) -> tuple[str, ...]:
+    return tuple(f"{side}_{name}" for name in names for side in ORDER)
+
+
+def _with_ends(*names: str) -> tuple[str, ...]:
+    """With the ends of their 95 % intervals."""
+    return tuple(name + end for name in names for end in ("", "_low", "_high"))
+
+
+MOVED = (
+    "shifted_share",
+    "marginal_share",
+    "unshifted_share",
+    "mean_log_ratio",
+    "beyond_noise_share",
+    "noise_floor",
+    "kl",
+    "js",
+    "mean_weights",
+    "mean_format",
+)
+NAMES: dict[str, tuple[str, ...]] = {
+    "load_report": ("changed_share", "relative_change", "most_changed_layer"),
+    "generation": ("shared_words", *_of_sides("answer_tokens", "mean_log_prob")),
+    "shift": (*MOVED, *(f"base_answer_{name}" for name in MOVED)),
+    "survey": (*_with_ends(*(name for name, *_ in SURVEYED.values())), "refused"),
+    "attention": ("mean_row_change", "largest_weight_change"),
+    "atlas": ("largest_head_change", "mean_head_change"),
+    "ablation": _of_sides("largest_drop"),
+    "attribution": (*_of_sides("instruction_share", "top_share", "format_share"), "largest_score_change"),
+    "faithfulness": _of_sides("comprehensiveness", "sufficiency", "p"),
+    "density": _with_ends(*_of_sides("density"), "density_difference"),
+    "agreement": _of_sides("mean_tau", "lowest_tau"),
+    "randomisation": _of_sides("likeness", "size_likeness"),
+}
+"""Analysis -> the names of all its measures, those of the tuned answer first."""

@@ -306,7 +306,7 @@ def refuse(*given, **more):
     print("asked for", given[:2]); raise OSError("no")
 socket.getaddrinfo = socket.socket.connect = refuse
 from model_utils import analyses
-from model_utils.__main__ import read_specs
+from model_utils.command_line.reading import read_specs
 from model_utils.contracts.load_report import LoadReportRequest
 specs = read_specs(sys.argv[1], None, sys.argv[2], None, "auto", "auto")
 print(analyses.execute("load_report", specs, LoadReportRequest()).adapter_restores_base)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
+from model_utils.command_line import reading, showing
 from model_utils.contracts.attribution import Alignment, OwnText
 from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
@@ -144,7 +145,7 @@ def test_which_two_models_are_meant(given: dict[str, str], names: tuple[str, str
         "placement": "cpu",
         **given,
     }
-    specs = cli.read_specs(**whole)
+    specs = reading.read_specs(**whole)
     assert specs.map(lambda spec: spec.name).sides == names
     assert {(spec.dtype, spec.placement) for _, spec in specs.items()} == {("bfloat16", "cpu")}
 
@@ -177,7 +178,7 @@ def test_a_terminal_gets_a_table_without_control_characters(
 ):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     specs = specs_of(tiny_pair)
-    cli.show(kind, specs, analyses.execute(kind, specs, request_of(kind, "Say \x1b[31m red")))
+    showing.show(kind, specs, analyses.execute(kind, specs, request_of(kind, "Say \x1b[31m red")))
     printed = capsys.readouterr().out
     assert "\x1b" not in printed and "tuned" in printed and len(printed.splitlines()) > 3
 
@@ -192,7 +193,7 @@ def test_a_terminal_gets_means_with_their_intervals_and_refusals_without_control
         results.surveyed("B?", 0.4, 2.0, checks=()),
         results.refused("C?", "No \x1b[31m"),
     )
-    cli.show("survey", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    showing.show("survey", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
     printed = capsys.readouterr().out.splitlines()
     assert "|log-ratio|: 1.5000 [1.4000, 1.6000], 2 instructions" in printed
     assert "checks passed by tuned: 1.0000, 1 instructions" in printed, "one number has no interval"
@@ -206,7 +207,7 @@ def test_a_terminal_gets_the_density_of_a_list_with_its_intervals_and_reasons(
 ):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     result = results.density("Name two.", "Why \x1b[31m?", "Empty?", empty=("Empty?",))
-    cli.show("density", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    showing.show("density", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
     printed = capsys.readouterr().out
     assert "\x1b" not in printed and "instruction 2, base: Its answer is empty" in printed
     one = result.interval("tuned - base")
@@ -217,9 +218,9 @@ def test_pieces_of_text_are_not_called_tokens(monkeypatch: pytest.MonkeyPatch, c
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     result = results.shift()
     specs = Pair(ModelSpec(id="a"), ModelSpec(id="b"))
-    cli.show("shift", specs, result)
+    showing.show("shift", specs, result)
     assert "the tuned answer, 2 tokens that a person reads" in capsys.readouterr().out
-    cli.show("shift", specs, replace(result, answers=result.answers.map(results.unlike)))
+    showing.show("shift", specs, replace(result, answers=result.answers.map(results.unlike)))
     assert "the tuned answer, 1 pieces of text that a person reads" in capsys.readouterr().out
 
 
@@ -228,7 +229,7 @@ def test_maps_of_texts_of_their_own_name_the_tokens_of_both(
 ):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     own = results.sequence(prompt=("<|begin|>", "Hm\x1b"))
-    cli.show("attention", Pair(ModelSpec(id="a"), ModelSpec(id="b")), results.attention(own=own))
+    showing.show("attention", Pair(ModelSpec(id="a"), ModelSpec(id="b")), results.attention(own=own))
     _, base, tuned, *_ = capsys.readouterr().out.splitlines()
     assert base.startswith("base tokens: <|begin|> Hm\\x1b") and tuned.startswith("tuned tokens: <|begin|> What")
 
@@ -239,12 +240,12 @@ def test_scores_of_two_texts_name_the_tokens_of_both(
 ):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     result = replace(results.attribution(alignment=alignment), notes=("What is left out\x1b.",))
-    cli.show("attribution", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    showing.show("attribution", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
     printed = capsys.readouterr().out
     _, base, tuned, note, *_ = printed.splitlines()
     assert "\x1b" not in printed and note == "What is left out\\x1b."
     for side, line in (("base", base), ("tuned", tuned)):
-        assert line == f"{side} tokens: {' '.join(map(cli.cell, result.texts[side].sequence.pieces))}"
+        assert line == f"{side} tokens: {' '.join(map(showing.cell, result.texts[side].sequence.pieces))}"
 
 
 def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
@@ -265,7 +266,7 @@ def test_a_terminal_gets_the_load_report_in_words(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     specs = specs_of(tiny_pair)
     result = analyses.execute("load_report", specs, LoadReportRequest())
-    cli.show("load_report", specs, result)
+    showing.show("load_report", specs, result)
     printed = capsys.readouterr().out
     for said in ("attention: works", result.tokenizers_said, result.identities.tuned.weights, "outside the layers"):
         assert said in printed
@@ -300,7 +301,7 @@ def test_two_ways_to_give_an_instruction_are_one_too_many(other: str):
     """The list in such a line was dropped without a word."""
     line = json.dumps({"instruction": "a", other: ["b", "c"]})
     with pytest.raises(Refused, match=f"Give either `instruction` or `{other}`, not both"):
-        cli.read_request("survey", line, {})
+        reading.read_request("survey", line, {})
 
 
 @pytest.mark.parametrize("own", [[], OWN])

@@ -22,6 +22,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from model_utils import codec
 from model_utils.contracts.records import START, Closed, Difference, Entry, Erased, Judgement, Note, Opened, Tags
 from model_utils.errors import Refused
 from model_utils.records import bundle, chain, recording, schema, sessions
@@ -377,6 +378,7 @@ def test_entries_of_another_session_are_refused(empty: Store):
         ({"version": 2}, "written by a newer Candor"),
         ({"more": 1}, "Line 1 .* it is not a first line that Candor writes"),
         ({"entries": ...}, "Line 1 .* it is not a first line that Candor writes"),
+        ({"about": "x", "head": ..., "entries": 6}, "Line 1 .* it is not a first line that Candor writes"),
         ({"about": ...}, "Line 1 .* it is not a first line that Candor writes"),
         ({"format": "zip"}, "its first line does not say so"),
         ({"format": ...}, "its first line does not say so"),
@@ -384,6 +386,15 @@ def test_entries_of_another_session_are_refused(empty: Store):
 )  # fmt: skip
 def test_a_first_line_that_lies_is_refused(empty: Store, header: dict[str, Any], said: str):
     refused(empty, as_file(ENTRIES, **header), said)
+
+
+def test_a_first_line_has_one_form(empty: Store):
+    """A head that is named twice would be one for the person who looks and another for the program."""
+    first = LINES[0].decode()
+    twice = first.replace('"about"', f'"head": "{ENTRIES[-1].hash}", "about"').replace(ENTRIES[-1].hash, "f" * 64, 1)
+    for line in (twice, first.replace(": ", ":"), first.replace("{", "{ ", 1), first.replace("about", "\\u0061bout")):
+        assert line != first and json.loads(line).keys() == json.loads(first).keys()
+        refused(empty, line.encode() + b"".join(LINES[1:]), "Line 1 .* it is not a first line that Candor writes")
 
 
 # What was written to do harm
@@ -422,6 +433,7 @@ HOSTILE: dict[str, bytes] = {
     "packed pickle": zlib.compress(pickle.dumps(Evil("evil-was-here"))),
     "bomb": bomb(),
     "bomb in a bomb": zlib.compress(bomb()),
+    "many lists": zlib.compress(b"[" + b"[]," * chain.MAX_BRACKETS + b"0]"),
     "empty": b"",
     "broken UTF-8": zlib.compress(b'{"fields":{"author":"\xff","text":"x"},"type":"Note"}'),
     "deep": zlib.compress(deep()),
@@ -456,6 +468,31 @@ def test_a_content_that_candor_would_not_write_is_refused_whole(empty: Store, wh
 
 
 RECORD = results.record()
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5)
+    | st.sampled_from([{"number": "nan"}, {"array": "float32", "data": [], "shape": [0, 10**12]}, {"fields": {"base": 1, "tuned": []}, "type": "Pair"}, "nan", "type"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "fields", "array", "shape", "data", "number", "x"]), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(analysis=st.sampled_from([*results.every()]), other=anything, data=st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_record_with_anything_in_any_place_is_read_or_refused_and_raises_nothing_else(analysis: str, other: Any, data: st.DataObject):  # fmt: skip
+    plain = json.loads(PLAIN[analysis])
+    place, parent, key = plain, {"": plain}, ""
+    while isinstance(place, dict | list) and place and (parent[key] is plain or data.draw(st.integers(0, 9)) > 0):
+        parent, key = place, data.draw(st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place))))
+        place = parent[key]
+    parent[key] = other
+    entry = made(("record", zlib.compress(json.dumps(plain).encode())))[1]
+    try:
+        bundle._labels(entry)
+    except Refused as refused:
+        assert str(refused).endswith(".")
+
+
+PLAIN = {kind: codec.encode(results.record(result, request)) for kind, (request, result) in results.every().items()}
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,10 @@ def test_a_result_comes_out_bit_for_bit():
 BOMB = zlib.compress(b'"' + b"a" * (chain.MAX_CONTENT + 10) + b'"', 9)
 
 
+MANY = zlib.compress(b"[" + b"[]," * chain.MAX_BRACKETS + b"0]")
+"""Small, and gigabytes of lists in memory if there were more of them."""
+
+
 @pytest.mark.parametrize(
     "stored",
     [
@@ -142,8 +146,22 @@ BOMB = zlib.compress(b'"' + b"a" * (chain.MAX_CONTENT + 10) + b'"', 9)
         chain.pack(Note("Ada", "x"))[:-3],
         chain.pack(Note("Ada", "x")) + b"more",
         BOMB,
+        MANY,
     ],
-    ids=["empty", "text", "pickle", "packed pickle", "broken UTF-8", "deep", "program", "short", "cut", "more", "bomb"],
+    ids=[
+        "empty",
+        "text",
+        "pickle",
+        "packed pickle",
+        "broken UTF-8",
+        "deep",
+        "program",
+        "short",
+        "cut",
+        "more",
+        "bomb",
+        "many",
+    ],
 )
 def test_hostile_content_is_refused_with_a_sentence(stored: bytes):
     with pytest.raises(Refused, match=r"is not read\.|is not a request or result that Candor wrote"):

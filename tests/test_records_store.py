@@ -147,9 +147,11 @@ def test_any_text_can_be_a_title(kept: Store, text: str):
 
 def test_what_could_not_be_read_again_is_not_kept(kept: Store, monkeypatch: pytest.MonkeyPatch):
     session = kept.open(Opened("One"))
-    monkeypatch.setattr(chain, "MAX_CONTENT", 1 << 20)
-    with pytest.raises(Refused, match=r"This takes 1 MiB, and at most 1 are kept"):
-        kept.append(session, "note", Note("Ada", "x" * (1 << 20)))
+    for name, limit, text in (("MAX_CONTENT", 1 << 20, "x"), ("MAX_BRACKETS", 1_000, "[")):
+        with monkeypatch.context() as smaller:
+            smaller.setattr(chain, name, limit)
+            with pytest.raises(Refused, match=r"This takes 1 MiB in [\d,]+ parts; at most"):
+                kept.append(session, "note", Note("Ada", text * (1 << 20)))
     assert len(kept.listed(session)) == 1
 
 
@@ -335,6 +337,7 @@ def test_what_is_no_database_is_refused_with_a_sentence(tmp_path: Path, what: st
 
 
 def test_the_address_is_said_by_the_environment_and_else_lies_with_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):  # fmt: skip
+    monkeypatch.delenv("CANDOR_DATABASE_URL")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert store.address() == f"sqlite:///{tmp_path / 'candor' / 'records.db'}"
     monkeypatch.setenv("CANDOR_DATABASE_URL", "postgresql+psycopg://somewhere/candor")

@@ -183,6 +183,7 @@ LAYERS = (
     {"engine", "records"},
     {
         "__main__",
+        "command_line",
         "bench",
         "bench_attention",
         "bench_generation",

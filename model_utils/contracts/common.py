@@ -189,7 +189,7 @@ class Own(Request):
 
 
 def explain(error: ValidationError) -> str:
-    """What a person typed wrong, as one sentence for each mistake."""
+    """What a person typed wrong, as one sentence for each mistake; no other text of theirs than a choice is quoted, for logs keep such sentences."""
     return " ".join(_sentence(one) for one in error.errors(include_url=False))
 
 
@@ -197,8 +197,10 @@ def _sentence(error: Any) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"]) + "."
     place = ".".join(str(part) for part in error["loc"]) or "request"
-    given = repr(error["input"])
-    return f"{place}: {error['msg']}, but {given[:80]}{'...' if len(given) > 80 else ''} was given."
+    given = error["input"]
+    if isinstance(given, int | float) or error["type"] == "literal_error":
+        return f"{place}: {error['msg']}, but {given!r:.80} was given."
+    return f"{place}: {error['msg']}."
 
 
 @dataclass(frozen=True, eq=False)

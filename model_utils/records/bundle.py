@@ -18,11 +18,14 @@ from model_utils.records.store import Store
 
 FORMAT, VERSION = "candor session", 1
 SENTENCE = (
-    "A session of Candor: below, one entry a line, in order, with its content (base64 of zlib of JSON). Erasures made after this file was "
-    "written do not reach it. To verify it, import it into Candor, or follow the hashes by hand, and compare the head with one that you "
-    "got another way: each content_hash is the SHA-256 of salt and content, each hash that of the line without salt, content and hash, "
-    'with "algorithm":"sha256", as JSON with sorted keys, and each parent the hash of the line before.'
+    "A session of Candor, one entry a line, each with its content (base64 of zlib of JSON). Erasures made after this file was written do "
+    "not reach it. To verify it, import it into Candor, or follow the hashes yourself: content_hash is the SHA-256 of salt and content, "
+    'one after the other; hash is that of the line without salt, content and hash and with "algorithm":"sha256", as JSON with sorted '
+    "keys and no spaces; parent is the hash of the line before. Compare the head with one that you got another way: only that shows a "
+    "session that was written anew."
 )
+HEADER = ("format", "version", "session", "entries", "head", "about")
+"""What the first line says, in order; the last is for people."""
 MAX_HEADER = 1 << 14
 """Bytes of the first line."""
 MAX_LINE = 1 << 28
@@ -82,8 +85,8 @@ def write(store: Store, session: str, file: BinaryIO) -> str:
         count = last.number + 1
         if count > MAX_ENTRIES:
             raise Refused(f"The session has {count:,} entries; at most {MAX_ENTRIES:,} fit in one file.")
-        header = {"format": FORMAT, "version": VERSION, "session": session, "entries": count, "head": last.hash}
-        file.write(json.dumps({**header, "about": SENTENCE}).encode() + b"\n")
+        said = (FORMAT, VERSION, session, count, last.hash, SENTENCE)
+        file.write(json.dumps(dict(zip(HEADER, said, strict=True))).encode() + b"\n")
         verified = chain.verify(_written(entries, file), last.hash)
     if verified.problem:
         raise Refused(f"The session is not as it was written, and no file was made of it: {verified.problem}")
@@ -112,40 +115,41 @@ def read(store: Store, file: BinaryIO) -> Imported:
     any entry in the file says was erased is not taken over, even where it is there.
     """
     header = _header(file)
-    here = _Line()
+    progress = _Progress()
     with store.receiving(header.session) as take:
-        verified = chain.verify(_taken(file, header, here, take), header.head)
+        verified = chain.verify(_taken(file, header, progress, take), header.head)
         if verified.problem:
-            raise Refused(f"Line {here.number} of this file: {verified.problem} Nothing was taken over.")
+            raise Refused(f"Line {progress.line} of this file: {verified.problem} Nothing was taken over.")
         if verified.head != header.head:
             raise _refused(1, "the head is not the hash of the last entry")
-    return Imported(header.session, header.entries, header.head, here.added)
+    return Imported(header.session, header.entries, header.head, progress.added)
 
 
-class _Line:
-    """How far a file was read."""
-
-    number = 1
-    """of the line, from 1"""
-    added = 0
+@dataclass
+class _Progress:
+    line: int = 1
+    """that was read last, from 1"""
+    added: int = 0
     """entries that were new here"""
 
 
-def _taken(file: BinaryIO, header: _Header, here: _Line, take: Callable[[Entry, Labels], bool]) -> Iterator[Entry]:
+def _taken(
+    file: BinaryIO, header: _Header, progress: _Progress, take: Callable[[Entry, Labels], bool]
+) -> Iterator[Entry]:
     """Each entry; when the next is asked for, `chain.verify` found this one in order, and it is taken over."""
     for number in range(header.entries):
-        here.number = number + 2
+        progress.line = number + 2
         line = file.readline(MAX_LINE + 1)
         if not line:
-            raise _refused(here.number, f"the file ends after {number} of {header.entries} entries")
-        entry = _entry(line, here.number)
+            raise _refused(progress.line, f"the file ends after {number} of {header.entries} entries")
+        entry = _entry(line, progress.line)
         if entry.session != header.session:
-            raise _refused(here.number, "this entry is of another session")
+            raise _refused(progress.line, "this entry is of another session")
         yield entry
         try:
-            here.added += take(entry, _labels(entry))
+            progress.added += take(entry, _labels(entry))
         except Refused as refused:
-            raise Refused(f"Line {here.number} of this file: {refused}") from refused
+            raise Refused(f"Line {progress.line} of this file: {refused}") from refused
     if file.read(1):
         raise _refused(header.entries + 2, f"there is more than the {header.entries} entries that line 1 names")
 
@@ -179,11 +183,8 @@ def _header(file: BinaryIO) -> _Header:
     version, session, entries, head = (plain.get(name) for name in ("version", "session", "entries", "head"))
     if type(version) is int and version > VERSION:
         raise Refused(f"This file was written by a newer Candor (format {version}); open it with that one.")
-    if (
-        type(version) is not int
-        or version != VERSION
-        or plain.keys() != {"format", "version", "session", "entries", "head", "about"}
-    ):
+    as_written = tuple(plain) == HEADER and json.dumps(plain).encode() + b"\n" == line
+    if type(version) is not int or version != VERSION or not as_written:
         raise _refused(1, "it is not a first line that Candor writes")
     if type(entries) is not int or not 1 <= entries <= MAX_ENTRIES:
         raise _refused(1, f"the number of entries must be from 1 to {MAX_ENTRIES:,}")

@@ -21,6 +21,8 @@ LEVEL = 1
 """Of zlib: results are numbers, which a higher level hardly makes smaller."""
 MAX_CONTENT = 1 << 28
 """Bytes of canonical JSON that a stored content may unfold to."""
+MAX_BRACKETS = 1 << 22
+"""Opening brackets in it, those in texts included: each can become a list or an object, which takes many times its bytes in memory."""
 NOT_HASHED = ("hash", "salt", "content")
 """Fields of an entry that its hash does not cover; the content's own hash covers the last two."""
 
@@ -28,17 +30,20 @@ NOT_HASHED = ("hash", "salt", "content")
 def pack(value: Any) -> bytes:
     """`value`, a result or a content of `contracts.records`, as it is stored; Refused where `unpack` would not read it."""
     text = codec.encode(value).encode("utf-8", "surrogatepass")
-    if len(text) > MAX_CONTENT:
+    if len(text) > MAX_CONTENT or _brackets(text) > MAX_BRACKETS:
         raise Refused(
-            f"This takes {len(text) >> 20:,} MiB, and at most {MAX_CONTENT >> 20} are kept; ask for less at once."
+            f"This takes {len(text) >> 20:,} MiB in {_brackets(text):,} parts; at most {MAX_CONTENT >> 20} MiB and {MAX_BRACKETS:,} parts are kept: ask for less at once."
         )
     return zlib.compress(text, LEVEL)
 
 
 def unpack(stored: bytes) -> Any:
-    """What `pack` was given; Refused for anything else, and for what would unfold beyond `MAX_CONTENT`."""
+    """What `pack` was given; Refused for anything else, and for what would unfold beyond `MAX_CONTENT` or `MAX_BRACKETS`."""
+    text = unfold(stored)
+    if _brackets(text) > MAX_BRACKETS:
+        raise Refused(f"This content has more than {MAX_BRACKETS:,} parts; it is not read.")
     try:
-        return codec.decode(unfold(stored).decode("utf-8", "surrogatepass"))
+        return codec.decode(text.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError as error:
         raise Refused(f"This content is not what Candor stored ({error}); it is not read.") from error
 
@@ -55,6 +60,10 @@ def unfold(stored: bytes) -> bytes:
             f"This content is cut off, longer than it says, or more than {MAX_CONTENT >> 20} MiB; it is not read."
         )
     return text
+
+
+def _brackets(text: bytes) -> int:
+    return text.count(b"[") + text.count(b"{")
 
 
 def hash_content(salt: bytes, stored: bytes) -> str:

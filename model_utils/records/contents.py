@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model_utils import analyses
-from model_utils.contracts.common import Message, Request
+from model_utils import analyses, codec
+from model_utils.contracts.common import Message, Request, Specs
+from model_utils.contracts.load_report import Identity
 from model_utils.contracts.records import (
     Closed,
     EntryKind,
@@ -19,6 +20,7 @@ from model_utils.contracts.records import (
     Tags,
 )
 from model_utils.errors import Refused
+from model_utils.pair import Pair
 
 Labels = Mapping[str, Sequence[str]]
 """name -> values that an entry is listed and found by"""
@@ -37,6 +39,8 @@ CONTENTS: Mapping[EntryKind, type] = {
 LABEL_CHARACTERS = 200
 """Of a title, a field, a tag, and of what is listed of an instruction."""
 MOST_TAGS = 100
+KEY = "request"
+"""Name of the label that says what was asked of which weights."""
 
 
 def check(kind: EntryKind, content: Any) -> None:
@@ -88,6 +92,7 @@ def _labels(kind: EntryKind, content: Any) -> Labels:
                 "base": [content.specs.base.name],
                 "tuned": [content.specs.tuned.name],
                 "instruction": [instruction(content.request)[:LABEL_CHARACTERS]],
+                KEY: [key(content.analysis, content.specs, content.request, content.identities)],
             }
         case Tags():
             return {"tag": content.tags}
@@ -96,6 +101,11 @@ def _labels(kind: EntryKind, content: Any) -> Labels:
         case Rerun() if kind == "replay":
             return {"outcome": [content.outcome]}
     return {}
+
+
+def key(kind: str, specs: Specs, request: Request, identities: Pair[Identity]) -> str:
+    """SHA-256 of what was asked of which weights, hexadecimal. Without a salt, so that it is found again; like every label it is erased with the record."""
+    return codec.digest((kind, specs, request, identities))
 
 
 def instruction(request: Request) -> str:

@@ -87,6 +87,8 @@ def _run(record: Record, variables: dict[str, str], floor: tuple[Difference, ...
         process.wait()
         for thread in threads:
             thread.join()
+        process.stdout.close()
+        process.stderr.close()
     if process.returncode:
         raise Refused(
             news.refused or f"The process that computed it again ended with {process.returncode}: {news.last[:300]}"

@@ -10,6 +10,7 @@ from model_utils.contracts.records import (
     Closed,
     Difference,
     Entry,
+    Erased,
     Judgement,
     Listed,
     Note,
@@ -62,6 +63,16 @@ class Overview:
     records: tuple[Kept, ...]
     """in the order in which they were made"""
     entries: int
+
+    def record(self, number: int) -> Kept:
+        """The record at this entry; Refused where there is none."""
+        for one in self.records:
+            if one.number == number:
+                return one
+        held = ", ".join(str(one.number) for one in self.records[:20]) + (", ..." if len(self.records) > 20 else "")
+        raise Refused(
+            f"Entry {number} is not a record; " + (f"the records are {held}." if held else "this session has none yet.")
+        )
 
 
 def overview(session: str, listed: Iterable[Listed]) -> Overview:
@@ -160,6 +171,20 @@ def close(store: Store, session: str, author: str) -> Entry:
     return store.append(session, "closed", Closed(_named(author)))
 
 
+def erase(store: Store, session: str, number: int, author: str, reason: str) -> list[Entry]:
+    """Takes the content of an entry away, for good; of a record also that of its replays and noise floors, which may quote it.
+
+    What people wrote about it stays, and so do exports that were made before. The last erasure is that of the entry itself.
+    """
+    content = Erased(_named(author), _said(reason, "reason"))
+    about = [
+        one.number
+        for one in store.listed(session)
+        if one.about == number and one.kind in ("floor", "replay") and not one.erased
+    ]
+    return [store.erase(session, one, content) for one in (*about, number)]
+
+
 def start(store: Store, title: str, purpose: str = "", field: str = "", people: Iterable[str] = ()) -> str:
     """A new session; its id."""
     names = tuple(name.strip() for name in people if name.strip())
@@ -198,7 +223,9 @@ def find(store: Store, begin: str) -> str:
         raise Refused(
             f"{len(found)} sessions are called {begin[:60]!r}; give more digits of the id: {', '.join(id[:12] for id in found[:5])}."
         )
-    raise Refused(f"There is no session {begin[:60]!r}; `sessions list` shows those that there are.")
+    raise Refused(
+        f"There is no session {begin[:60]!r}; `sessions list` shows those that there are, `sessions new TITLE` opens one."
+    )
 
 
 def _named(author: str) -> str:

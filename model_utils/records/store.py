@@ -53,12 +53,13 @@ class Store:
         return self.url.render_as_string(hide_password=True)
 
     def _engine(self) -> Engine:
+        """Its errors and logs hold no values: those are what people asked."""
         if self.url.get_backend_name() != "sqlite":
-            return create_engine(self.url)
+            return create_engine(self.url, hide_parameters=True)
         file = self.url.database
         if file and not file.startswith("file:"):
             Path(file).parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(self.url, connect_args={"timeout": BUSY_SECONDS})
+        engine = create_engine(self.url, hide_parameters=True, connect_args={"timeout": BUSY_SECONDS})
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
         return engine
@@ -250,6 +251,13 @@ class Store:
             Listed(number, kind, time, about, erased, found.get(number, {}))
             for number, kind, time, about, erased in (tuple(row) for row in rows)
         ]
+
+    def labelled(self, session: str, name: str, value: str) -> list[int]:
+        """Numbers of the session's entries that have this label, the first first; one look into an index, however long the session is."""
+        label = schema.label.c
+        chosen = select(label.number).where((label.name == name) & (label.value == value) & (label.session == session))
+        with _said("The session could not be read"), self.engine.connect() as connection:
+            return list(connection.execute(chosen.order_by(label.number)).scalars())
 
     def _no_session(self, session: str) -> Refused:
         return Refused(f"There is no session {session[:40]!r} in {self._name}.")
