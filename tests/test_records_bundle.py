@@ -596,6 +596,14 @@ def test_base64_has_one_form(empty: Store):
     refused(empty, FILE.replace(content.encode(), other.encode()), "^Line 3 of this file: ")
 
 
+@pytest.mark.parametrize("salt", [b"", b"short", b"x" * 17])
+def test_a_salt_has_its_length_even_where_the_hashes_fit(empty: Store, salt: bytes):
+    (first,) = made()
+    salted = replace(first, salt=salt, content_hash=chain.hash_content(salt, first.content or b""))
+    refused(empty, as_file([salted := replace(salted, hash=chain.hash_entry(salted))]), "^Line 2 of this file: ")
+    assert not chain.verify([salted]).problem
+
+
 class Endless(io.BytesIO):
     """A line without an end."""
 
