@@ -10,7 +10,7 @@ from dashboard.session import inputs, keeping, rerunning
 from dashboard.widgets.progress import POLL_SECONDS
 from dashboard.widgets.session_view import MARKS, View, in_words, moment
 from dashboard.widgets.text import escaped, plain
-from model_utils.contracts.records import VERDICTS, Erased, Record, Rerun
+from model_utils.contracts.records import VERDICTS, Record, Rerun
 from model_utils.errors import Refused
 from model_utils.measures import measures
 from model_utils.pair import SIDES
@@ -178,15 +178,16 @@ def _erase(view: View, kept: Kept) -> None:
     key = f"{view.session}-{kept.number}"
     with st.expander("Erase this record's content"):
         st.caption(
-            "For good: the request, the result and what it is found by. That something was here, its time, your name and the reason stay, and the chain still verifies. Files that were exported before are out of reach."
+            "For good: the request, the result, what it is found by, and its replays and noise floors, which may quote it. What people wrote about it stays; erase that too where it must go. That something was here, its time, your name and the reason stay, and the chain still verifies. Files that were exported before are out of reach."
         )
         name = st.text_input("Who erases it", value=keeping.author(), key=f"eraser-{key}")
         reason = st.text_input("Reason for erasing", key=f"erased-{key}")
         if st.button("Erase it", key=f"erase-{key}"):
-            if not name.strip() or not reason.strip():
-                st.error("Type your name and the reason: both stay in the session.")
+            try:
+                sessions.erase(keeping.records(), view.session, kept.number, name, reason)
+            except Refused as refused:
+                st.error(plain(f"{refused} Both stay in the session."))
                 return
-            keeping.records().erase(view.session, kept.number, Erased(name.strip(), reason.strip()))
             st.rerun()
 
 
