@@ -128,10 +128,6 @@ def test_a_result_comes_out_bit_for_bit():
 BOMB = zlib.compress(b'"' + b"a" * (chain.MAX_CONTENT + 10) + b'"', 9)
 
 
-MANY = zlib.compress(b"[" + b"[]," * chain.MAX_BRACKETS + b"0]")
-"""Small, and gigabytes of lists in memory if there were more of them."""
-
-
 @pytest.mark.parametrize(
     "stored",
     [
@@ -146,23 +142,15 @@ MANY = zlib.compress(b"[" + b"[]," * chain.MAX_BRACKETS + b"0]")
         chain.pack(Note("Ada", "x"))[:-3],
         chain.pack(Note("Ada", "x")) + b"more",
         BOMB,
-        MANY,
     ],
-    ids=[
-        "empty",
-        "text",
-        "pickle",
-        "packed pickle",
-        "broken UTF-8",
-        "deep",
-        "program",
-        "short",
-        "cut",
-        "more",
-        "bomb",
-        "many",
-    ],
+    ids=["empty", "text", "pickle", "packed pickle", "broken UTF-8", "deep", "program", "short", "cut", "more", "bomb"],
 )
 def test_hostile_content_is_refused_with_a_sentence(stored: bytes):
     with pytest.raises(Refused, match=r"is not read\.|is not a request or result that Candor wrote"):
         chain.unpack(stored)
+
+
+def test_what_would_become_gigabytes_of_lists_is_refused_before_it_is_read():
+    many = b"[" + b"[]," * chain.MAX_BRACKETS + b"0]"
+    with pytest.raises(Refused, match=r"more than 4,194,304 parts; it is not read\."):
+        chain.unpack(zlib.compress(many))
