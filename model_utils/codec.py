@@ -8,8 +8,8 @@ annotations say; the sizes of arrays are not looked at.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -17,6 +17,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
+import orjson
 from pydantic import BaseModel
 
 from model_utils.contracts import (
@@ -101,25 +102,32 @@ TYPES: dict[str, type] = {
     )
 }
 DTYPES = ("bool", "uint8", "int64", "float32", "float64")
+HALF = re.compile("[\ud800-\udfff]")
+"""A lone surrogate, which UTF-8 cannot say: such a text is written as its UTF-16 in hexadecimal."""
 NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def encode(value: Any) -> str:
     """Canonical JSON: equal values give equal text (sorted keys, no spaces, plain Unicode)."""
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return encode_bytes(value).decode()
 
 
-def decode(text: str) -> Any:
+def encode_bytes(value: Any) -> bytes:
+    """The same in UTF-8."""
+    return orjson.dumps(_plain(value), option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY)
+
+
+def decode(text: str | bytes) -> Any:
     """The value that `encode` wrote; Refused for anything else. Lists come back as tuples."""
     try:
-        return _value(json.loads(text, parse_constant=_no_constant))
+        return _value(orjson.loads(text))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
         raise Refused(f"This is not a request or result that Candor wrote: {str(error)[:200]}.") from error
 
 
 def digest(value: Any) -> str:
     """SHA-256 of the canonical JSON, hexadecimal."""
-    return hashlib.sha256(encode(value).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(encode_bytes(value)).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -136,18 +144,20 @@ def _plain(value: Any) -> Any:
         return [_plain(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return {"number": str(value)}
+    if isinstance(value, str) and not value.isascii() and HALF.search(value):
+        return {"utf-16": value.encode("utf-16-be", "surrogatepass").hex()}
     assert value is None or isinstance(value, str | bool | int | float), f"no canonical form for {type(value)}"
     return value
 
 
 def _plain_array(array: np.ndarray) -> dict[str, Any]:
-    flat = array.ravel()
     assert array.dtype.name in DTYPES, f"no canonical form for an array of {array.dtype}"
-    if array.dtype == np.float32:
-        flat = flat.astype("U").astype(np.float64)  # numpy prints the shortest decimal that gives the same float32 back
-    data = flat.tolist()
-    if array.dtype.kind == "f" and not np.isfinite(flat).all():
-        data = [one if math.isfinite(one) else str(one) for one in data]
+    flat = np.ascontiguousarray(array).ravel()
+    data: Any = flat
+    if array.dtype.kind == "f" and not (finite := np.isfinite(flat)).all():
+        data = orjson.loads(orjson.dumps(np.where(finite, flat, flat.dtype.type(0)), option=orjson.OPT_SERIALIZE_NUMPY))
+        for place in np.flatnonzero(~finite).tolist():
+            data[place] = str(flat[place].item())
     return {"array": array.dtype.name, "shape": list(array.shape), "data": data}
 
 
@@ -160,6 +170,8 @@ def _value(plain: Any) -> Any:
         return _array(plain)
     if "number" in plain:
         return NOT_FINITE[plain["number"]]
+    if "utf-16" in plain:
+        return bytes.fromhex(plain["utf-16"]).decode("utf-16-be", "surrogatepass")
     kind = TYPES[plain["type"]]
     given = {name: _value(one) for name, one in plain["fields"].items()}
     made = kind(**given)
@@ -226,7 +238,3 @@ def _array(plain: dict[str, Any]) -> np.ndarray:
     if not all(type(one) in kinds for one in data):
         raise ValueError(f"the values do not fit an array of {name}")
     return np.array(data, dtype=name).reshape(shape)
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is written in quotes here")

@@ -323,7 +323,7 @@ def _plain_record(one: Recorded) -> dict[str, Any]:
         "replays": [_plain(said) for said in one.replays],
         "floors": [_plain(said) for said in one.floors],
         "measures": [dataclasses.asdict(measure) for measure in one.measures],
-        "record": json.loads(one.stored.decode("utf-8", "surrogatepass")) if one.stored else None,
+        "record": json.loads(one.stored) if one.stored else None,
     }
 
 

@@ -29,7 +29,7 @@ NOT_HASHED = ("hash", "salt", "content")
 
 def pack(value: Any) -> bytes:
     """`value`, a result or a content of `contracts.records`, as it is stored; Refused where `unpack` would not read it."""
-    text = codec.encode(value).encode("utf-8", "surrogatepass")
+    text = codec.encode_bytes(value)
     if len(text) > MAX_CONTENT or _brackets(text) > MAX_BRACKETS:
         raise Refused(
             f"This takes {len(text) >> 20:,} MiB in {_brackets(text):,} parts; at most {MAX_CONTENT >> 20} MiB and {MAX_BRACKETS:,} parts are kept: ask for less at once."
@@ -42,10 +42,7 @@ def unpack(stored: bytes) -> Any:
     text = unfold(stored)
     if _brackets(text) > MAX_BRACKETS:
         raise Refused(f"This content has more than {MAX_BRACKETS:,} parts; it is not read.")
-    try:
-        return codec.decode(text.decode("utf-8", "surrogatepass"))
-    except UnicodeDecodeError as error:
-        raise Refused(f"This content is not what Candor stored ({error}); it is not read.") from error
+    return codec.decode(text)
 
 
 def unfold(stored: bytes) -> bytes:
