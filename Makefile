@@ -22,9 +22,10 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m "not slow and not browser"; tests=$$?; \
 	wait $$lint && exit $$tests
 
-# The browser tests are a run of their own: they measure times, and their Python process should not hold torch.
+# Two processes on a core each: torch's threads in both would wait for each other. The browser tests are a run of their own: they measure
+# times, and their Python process should not hold torch.
 test: .venv/.installed-dev browser lint
-	@$(BIN)/python -m pytest -q -m "not browser"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
 	@$(BIN)/python -m pytest -q -m browser
 
 lint:

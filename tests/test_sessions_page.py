@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard import report
+from dashboard.report.gathered import UNFIT_SAID
 from dashboard.session import keeping
 from dashboard.widgets import record_button, record_view, session_view
 from model_utils import catalogue
@@ -190,6 +193,23 @@ def test_a_record_is_drawn_from_the_store_alone(app: AppTest, engine: FakeEngine
     assert f"Entry 1: {kind.replace('_', ' ')}" in [one.value.replace("\\", "") for one in app.subheader]
     assert app.get("plotly_chart"), "its figures are drawn"
     assert len(engine.submitted) == asked, "no model was asked"
+
+
+def test_numbers_that_do_not_fit_together_are_one_sentence(app: AppTest, engine: FakeEngine, kept: Store):
+    """As a file that somebody else wrote may hold them; everything about the record but its picture is there."""
+    record = attribution_record()
+    broken = replace(record.result, scores=record.result.scores.map(lambda rows: rows[:, :1]))
+    session = sessions.start(kept, "Broken")
+    recording.keep(kept, session, replace(record, result=broken))
+    recording.keep(kept, session, attribution_record())
+    go(app, "sessions")
+    choose(app, 1)
+    assert [one.value for one in app.error] == [UNFIT_SAID] and "Your name" in [one.label for one in app.text_input]
+    choose(app, 0, 1)
+    assert not app.exception
+    page = report.html(kept, session)
+    assert UNFIT_SAID in page and "Broken" in page
+    assert UNFIT_SAID in report.csv(kept, session)
 
 
 def test_hostile_words_are_shown_as_they_are(app: AppTest, engine: FakeEngine, kept: Store):

@@ -19,7 +19,7 @@ from jinja2 import Environment, StrictUndefined
 
 from dashboard import spreadsheets
 from dashboard.report import drawn
-from dashboard.report.gathered import Gathered, Recorded, Said, gather
+from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
 from model_utils.contracts.common import Encoded, Request
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
@@ -134,26 +134,33 @@ def cell(value: object) -> str:
 
 def _shown(one: Recorded, figures: list[drawn.Drawn]) -> dict[str, Any]:
     """A record for the template; its figures go to the end of `figures`."""
-    record = one.record
     shown: dict[str, Any] = {"one": one, "kind": "", "name": "Record", "figures": [], "reruns": []}
-    if record is None:
+    if one.record is None:
         return shown
-    shown |= {
+    try:
+        more, mine = _told(one, one.record), drawn.drawn(one.record.analysis, one.record.result)
+    except UNFIT:
+        one.record, one.why = None, UNFIT_SAID
+        return shown
+    titles = [(len(figures) + number, figure.title) for number, figure in enumerate(mine)]
+    figures += mine
+    return shown | more | {"figures": titles}
+
+
+def _told(one: Recorded, record: Record) -> dict[str, Any]:
+    """What the page says of it beside its figures."""
+    return {
         "kind": record.analysis,
         "name": METHODS[record.analysis].title,
         "instruction": contents.instruction(record.request),
         "leading": _leading(one, record),
         "request": list(_request(record.request)),
-        "prompts": _prompts(record.result),
-        "answers": _answers(record.result),
+        "prompts": prompts(record.result),
+        "answers": answers(record.result),
         "notes": _notes(record.result),
         "table": _table(record.result.table()),
         "reruns": [_rerun(said) for said in (*one.replays, *one.floors)],
     }
-    for figure in drawn.drawn(record.analysis, record.result):
-        shown["figures"].append((len(figures), figure.title))
-        figures.append(figure)
-    return shown
 
 
 def _leading(one: Recorded, record: Record) -> list[str]:
@@ -192,7 +199,7 @@ def _request(request: Request) -> Iterator[Text]:
             yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _prompts(result: Any) -> list[Text]:
+def prompts(result: Any) -> list[Text]:
     """Exactly what each model read, control tokens included; of what both read alike, once."""
     found: dict[str, list[str]] = {}
     for side in SIDES:
@@ -216,7 +223,7 @@ def _read(result: Any, side: Any) -> Iterator[Encoded]:
         yield result.texts[side].sequence
 
 
-def _answers(result: Any) -> list[tuple[str, Text]]:
+def answers(result: Any) -> list[tuple[str, Text]]:
     """(side, (title, text)) of what was written."""
     if hasattr(result, "samples"):
         many = len(result.samples) > 1

@@ -26,6 +26,9 @@ from model_utils.records import chain, contents
 from model_utils.records.store import Store
 
 T = TypeVar("T")
+UNFIT = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
+"""What drawing raises where the arrays of a stored result do not fit together: Candor writes none such, but an import may hold one."""
+UNFIT_SAID = "Its numbers do not fit together, so that it cannot be shown; Candor did not write it."
 UNREADABLE = "Its content is not as it was written, so it is not shown."
 
 
@@ -163,9 +166,11 @@ def _recorded(entry: Entry, content: object) -> Recorded:
         record = contents.check_record(content)
     except Refused as refused:
         return Recorded(entry, None, str(refused))
-    return Recorded(
-        entry, record, stored=chain.unfold(entry.content or b""), measures=measures(record.analysis, record.result)
-    )
+    try:
+        found = measures(record.analysis, record.result)
+    except UNFIT:
+        return Recorded(entry, None, UNFIT_SAID)
+    return Recorded(entry, record, stored=chain.unfold(entry.content or b""), measures=found)
 
 
 def _place(

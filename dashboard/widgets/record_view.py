@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import pandas as pd
 import streamlit as st
 
+from dashboard.report import build
 from dashboard.report.drawn import OF
+from dashboard.report.gathered import UNFIT, UNFIT_SAID
 from dashboard.session import inputs, keeping, rerunning
 from dashboard.widgets.progress import POLL_SECONDS
 from dashboard.widgets.session_view import MARKS, View, in_words, moment
@@ -48,14 +53,26 @@ def _one(view: View, kept: Kept) -> None:
     said = contents.instruction(record.request)
     if said:
         st.html(f'<div class="written" dir="auto">{escaped(said)}</div>')
-    st.markdown("\n".join(f"- {plain(one.said)}" for one in measures(record.analysis, record.result)))
-    _draw(record, f"{view.session}-{kept.number}")
+    with _fitting():
+        st.markdown("\n".join(f"- {plain(one.said)}" for one in measures(record.analysis, record.result)))
+        _read(record)
+        _draw(record, f"{view.session}-{kept.number}")
     _said(view, kept)
     _made(record)
     if not view.overview.closed:
         _judge(view, kept)
     _again(view, kept)
     _erase(view, kept)
+
+
+def _read(record: Record) -> None:
+    """Exactly what each model read and wrote."""
+    texts = [*build.prompts(record.result), *(text for _, text in build.answers(record.result))]
+    if texts:
+        with st.expander("Exactly what the models read and wrote"):
+            for title, text in texts:
+                st.markdown(f"**{plain(title)}**")
+                st.html(f'<div class="written" dir="auto">{escaped(text)}</div>')
 
 
 def _draw(record: Record, key: str) -> None:
@@ -202,19 +219,34 @@ def _two(view: View, chosen: list[Kept]) -> None:
         st.info("The content of one of them was erased.")
         return
     records = [sessions.record_of(keeping.records(), view.session, one.number) for one in chosen]
-    st.dataframe(beside(records, chosen), hide_index=True)
-    differences = comparing.compare(records[0].result, records[1].result)
-    if not differences:
+    with _fitting():
+        st.dataframe(beside(records, chosen), hide_index=True)
+        _differences(records)
+        for number, (record, column) in enumerate(zip(records, st.columns(2, gap="medium"), strict=True)):
+            with column:
+                st.markdown(f"**Entry {chosen[number].number}**")
+                _draw(record, f"{view.session}-{chosen[number].number}")
+
+
+@contextmanager
+def _fitting() -> Iterator[None]:
+    """What was drawn stays, and where the stored arrays do not fit together the rest is one sentence."""
+    try:
+        yield
+    except UNFIT:
+        st.error(UNFIT_SAID)
+
+
+def _differences(records: list[Record]) -> None:
+    """How far two results are apart, field by field."""
+    found = comparing.compare(records[0].result, records[1].result)
+    if not found:
         st.success("Both results are the same, bit for bit.")
         return
     st.markdown("**Fields that differ**")
     names = ("field", "largest difference", "largest value in the first", "where they cannot be subtracted")
-    rows = [(one.field, one.largest, one.size, one.unlike) for one in differences]
+    rows = [(one.field, one.largest, one.size, one.unlike) for one in found]
     st.dataframe(pd.DataFrame(rows, columns=list(names)), hide_index=True)
-    for number, (record, column) in enumerate(zip(records, st.columns(2, gap="medium"), strict=True)):
-        with column:
-            st.markdown(f"**Entry {chosen[number].number}**")
-            _draw(record, f"{view.session}-{chosen[number].number}")
 
 
 def beside(records: list[Record], chosen: list[Kept]) -> pd.DataFrame:

@@ -79,7 +79,7 @@ def _begin() -> None:
 
 def _import() -> None:
     st.caption("A file that Candor exported. It is verified as a whole before anything of it is kept or shown.")
-    file = st.file_uploader("Exported session", ["jsonl"], max_upload_size=MEGABYTES, key="imported")
+    file = st.file_uploader("Exported session", ["jsonl", "candor"], max_upload_size=MEGABYTES, key="imported")
     if file is None:
         return
     try:

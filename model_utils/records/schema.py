@@ -19,6 +19,7 @@ entry = Table(
     Column("hash", String(64), nullable=False),
     Column("salt", LargeBinary),
     Column("content", LargeBinary),
+    Index("entry_by_kind", "kind", "session"),
 )
 """`contracts.records.Entry`, field by field."""
 

@@ -231,7 +231,9 @@ class Store:
 
     def sessions(self) -> list[str]:
         """Ids, the latest first."""
-        chosen = select(schema.entry.c.session).where(schema.entry.c.number == 0).order_by(schema.entry.c.time.desc())
+        chosen = (
+            select(schema.entry.c.session).where(schema.entry.c.kind == "opened").order_by(schema.entry.c.time.desc())
+        )
         with _said("The sessions could not be read"), self.engine.connect() as connection:
             return list(connection.execute(chosen).scalars())
 
