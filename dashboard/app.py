@@ -26,8 +26,7 @@ def main() -> None:
     chosen = st.navigation(pages, position="top")
     place = header.draw()
     chosen.run()
-    if PAGES[chosen.url_path or "compare"]:
-        record_button(place, chosen.url_path or "compare")
+    record_button(place, chosen.url_path or "compare")
     compute.load_ahead()
 
 

@@ -28,7 +28,7 @@ def follows(module: PreTrainedModel) -> bool:
     """Whether the way back by hand is this model's: of the family, with plain weights (no adapter, no few bits) in float32 or bfloat16 on one device."""
     known = type(module).__name__ in FAMILY and module.config.hidden_act == "silu"
     here = {part.device for part in module.parameters()}
-    return known and len(here) == 1 and torch.device("meta") not in here and all(_plain(part) for layer in module.model.layers for part in _projections(layer))  # fmt: skip
+    return known and len(here) == 1 and torch.device("meta") not in here and _plain(module.lm_head) and all(_plain(part) for layer in module.model.layers for part in _projections(layer))  # fmt: skip
 
 
 def _projections(layer: Any) -> list[nn.Module]:
@@ -262,7 +262,8 @@ def _hooks(layer: Any, number: int, listening: Listening) -> list[Any]:
 def in_float32(module: PreTrainedModel) -> Iterator[None]:
     """Products of float32 states with weights in fewer bits are float32 too; another job's pass inside, in the model's own format, is as ever."""
     parts = [module.lm_head, *(part for layer in module.model.layers for part in _projections(layer))]
-    rough = [part for part in parts if part.weight.dtype != torch.float32]
+    # Another explanation of this model may run inside the pass and come here too: who put the products there takes them away.
+    rough = [part for part in parts if part.weight.dtype != torch.float32 and "forward" not in vars(part)]
     for part in rough:
         part.forward = partial(_linear, part)
     try:

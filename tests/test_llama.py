@@ -132,6 +132,27 @@ def test_of_a_model_in_bfloat16_it_is_the_exact_gradient_of_its_weights(
             assert module.state_dict()[name].dtype == dtype and torch.equal(module.state_dict()[name], part)
 
 
+def test_another_explanation_inside_the_pass_changes_nothing(tmp_path: Path):
+    """A background job gives way inside its forward, to one about the same model in bfloat16."""
+    model = opened(ModelSpec(id=str(builders.tiny_llama(tmp_path / "one")), dtype="bfloat16"))
+    alone = gathered(slopes(model)._by_hand, slopes(model).embeddings)[1]
+    inside: list[torch.Tensor] = []
+
+    class Letting(Report):
+        def breathe(self, same_models: bool = True) -> None:
+            if not inside:
+                inside.append(torch.zeros(0))
+                one = slopes(model)
+                inside.append(gathered(one._by_hand, one.embeddings)[1])
+
+    outer = slopes(model, report=Letting())
+    inside.clear()
+    found = gathered(outer._by_hand, outer.embeddings)[1]
+    assert torch.equal(found, alone) and torch.equal(inside[1], alone)
+    with model.running() as module:
+        assert not any("forward" in vars(part) for part in module.modules())
+
+
 def test_weights_that_are_elsewhere_go_back_by_autograd(tmp_path: Path):
     from accelerate import cpu_offload
 

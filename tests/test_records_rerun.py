@@ -109,6 +109,9 @@ def test_the_prompts_hash_is_of_the_texts_and_its_salt():
     one = results.generation()
     first = recording.hash_prompts("a" * 32, one)
     assert first == recording.hash_prompts("a" * 32, one) != recording.hash_prompts("b" * 32, one)
+    longer = replace(one, samples=tuple(p.map(lambda a: replace(a, answer=replace(a.answer, text="Hm"))) for p in one.samples))  # fmt: skip
+    assert recording.hash_prompts("a" * 32, longer) == first, "answers are no prompts"
+    assert recording.hash_prompts("a" * 32, results.survey()) == "", "it holds none"
     moved = replace(one, samples=tuple(p.map(lambda a: replace(a, prompt=replace(a.prompt, text="Hm"))) for p in one.samples))  # fmt: skip
     assert recording.hash_prompts("a" * 32, moved) != first
 

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -27,6 +28,7 @@ from model_utils.pair import SIDES, Pair
 from model_utils.records import contents
 from model_utils.records.store import Store
 
+log = logging.getLogger(__name__)
 HERE = Path(__file__).parent
 ROWS = 60
 """Rows of a table on the page; all of them are in the JSON."""
@@ -140,6 +142,7 @@ def _shown(one: Recorded, figures: list[drawn.Drawn]) -> dict[str, Any]:
     try:
         more, mine = _told(one, one.record), drawn.drawn(one.record.analysis, one.record.result)
     except UNFIT:
+        log.warning("a record could not be drawn", exc_info=True)
         one.record, one.why = None, UNFIT_SAID
         return shown
     titles = [(len(figures) + number, figure.title) for number, figure in enumerate(mine)]

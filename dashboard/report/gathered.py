@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -25,10 +26,13 @@ from model_utils.measures import Measure, measures
 from model_utils.records import chain, contents
 from model_utils.records.store import Store
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 UNFIT = (ArithmeticError, AssertionError, LookupError, TypeError, ValueError)
 """What drawing raises where the arrays of a stored result do not fit together: Candor writes none such, but an import may hold one."""
-UNFIT_SAID = "Its numbers do not fit together, so that it cannot be shown; Candor did not write it."
+UNFIT_SAID = (
+    "This record cannot be drawn, because its numbers do not fit together; what is stored stands in the export."
+)
 UNREADABLE = "Its content is not as it was written, so it is not shown."
 
 
@@ -169,6 +173,7 @@ def _recorded(entry: Entry, content: object) -> Recorded:
     try:
         found = measures(record.analysis, record.result)
     except UNFIT:
+        log.warning("a record could not be measured", exc_info=True)
         return Recorded(entry, None, UNFIT_SAID)
     return Recorded(entry, record, stored=chain.unfold(entry.content or b""), measures=found)
 

@@ -9,15 +9,21 @@ import streamlit as st
 
 from dashboard.pages import PAGES
 from dashboard.session import compute, listing, visits
+from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.load_report import LoadReportRequest
-from model_utils.contracts.records import Opened
 from model_utils.errors import Refused
 from model_utils.records import recording, sessions, store
 from model_utils.records.sessions import Overview
 from model_utils.records.store import Store
 
+AT_ONCE_SECONDS = 0.2
+"""A load report that is at hand within this time is not waited for on the screen."""
 NEW = ""
 """In place of a session's id: a new one."""
+
+
+Same = tuple[str, Specs, tuple[str, str], Request]
+"""(analysis, models, signatures of their files, request): what is the same result, also when it was computed twice"""
 
 
 @dataclass(frozen=True)
@@ -29,23 +35,35 @@ class Wish:
     """its id, or NEW"""
     title: str
     """of the new one"""
+    author: str
     note: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a wish."""
+
+    jobs: tuple[Same, ...]
+    session: str
+    said: str
+    """a sentence"""
 
 
 @dataclass
 class Keeping:
     """One visitor's."""
 
+    name: str = ""
+    """under what was said of a record last"""
     session: str = NEW
     """id of the session that is recorded into, and looked at"""
     wish: Wish | None = None
     opened: list[compute.Held] = field(default_factory=list)
     """load reports that the wish waits for: they say which weights these are"""
-    kept: dict[str, list[tuple[compute.Job, int]]] = field(default_factory=dict)
-    """session -> (job, its entry), so that nobody records the same twice without seeing it"""
+    kept: dict[tuple[str, Same], int] = field(default_factory=dict)
+    """(session, result) -> its entry, so that nobody records the same twice without seeing it"""
     problem: str | None = None
-    done: str = ""
-    """what the last wish did, as a sentence"""
+    done: Done | None = None
 
 
 def keeping() -> Keeping:
@@ -66,7 +84,7 @@ def _store(address: str) -> Store:
 
 def author() -> str:
     """Whose name stands under what is recorded; as typed, perhaps empty."""
-    return str(st.session_state.get("author") or "").strip()
+    return str(st.session_state.get("author") or "").strip() or keeping().name
 
 
 def open_sessions() -> list[Overview]:
@@ -83,15 +101,19 @@ def finished(page: str) -> list[compute.Job]:
     return [one.job for one in mine if one.result is not None]
 
 
+def same(job: compute.Job) -> Same:
+    return (job.kind, job.specs, job.signatures, job.request)
+
+
 def entry_of(job: compute.Job, session: str) -> int | None:
-    """Where this very result was recorded before; None: it was not."""
-    return next((number for one, number in keeping().kept.get(session, ()) if one is job), None)
+    """Where this visitor recorded this result before; None: nowhere."""
+    return keeping().kept.get((session, same(job)))
 
 
 def wish(jobs: Sequence[compute.Job], session: str, title: str, note: str) -> None:
     """Record these, as soon as it is known of which weights they are."""
     here = keeping()
-    here.done, here.problem = "", None
+    here.done, here.problem = None, None
     if not author():
         here.problem = "Type your name: whoever reads the record has to know who made it."
     elif session == NEW and not title.strip():
@@ -99,18 +121,18 @@ def wish(jobs: Sequence[compute.Job], session: str, title: str, note: str) -> No
     elif not jobs:
         here.problem = "Choose at least one result to record."
     else:
-        here.wish = Wish(tuple(jobs), session, title, note)
+        here.wish = Wish(tuple(jobs), session, title, author(), note)
         specs = list(dict.fromkeys(job.specs for job in jobs))
         here.opened = [compute.hold("load_report", one, LoadReportRequest(), background=True) for one in specs]
 
 
 def go_on() -> bool:
-    """Writes what was wished as soon as all is known; True while that is still on its way."""
+    """Writes what was wished as soon as all is known, on whichever page; True while that is still on its way."""
     here = keeping()
     if here.wish is None:
         return False
     for held in here.opened:
-        held.job.wait(0.2)
+        held.job.wait(AT_ONCE_SECONDS)
     if not all(held.over for held in here.opened):
         return True
     try:
@@ -127,14 +149,15 @@ def progress() -> compute.Held | None:
 
 
 def stop() -> None:
-    """What is waited for is not recorded after all."""
-    here = keeping()
+    """What is waited for is not recorded after all; the pair's own load report goes on."""
+    here, report = keeping(), visits.visit().report
     for held in here.opened:
-        compute.let_go(held)
+        if report is None or held.job is not report.job:
+            compute.let_go(held)
     here.wish, here.opened = None, []
 
 
-def _write(wish: Wish) -> str:
+def _write(wish: Wish) -> Done:
     here, kept = keeping(), records()
     made = []
     for job in wish.jobs:
@@ -143,29 +166,17 @@ def _write(wish: Wish) -> str:
             raise Refused(f"It could not be found out which weights these are: {opened.error or 'that was stopped'}")
         if opened.signatures != job.signatures:
             raise Refused("The models' files changed since this was computed, so that it cannot be said of which weights it is; run it again.")  # fmt: skip
-        made.append(recording.make(job.kind, job.specs, job.request, job.result, opened.result, job.seconds))
-    if wish.session == NEW:
-        here.session = sessions.start(kept, wish.title, people=[author()])
-    else:
-        here.session = wish.session
+        made.append(recording.make(job.kind, job.specs, job.request, job.result, opened.result, job.seconds, wish.author))  # fmt: skip
+    here.session = wish.session or sessions.start(kept, wish.title, people=[wish.author])
     numbers = []
     for job, record in zip(wish.jobs, made, strict=True):
-        number = recording.keep(kept, here.session, record).number
-        here.kept.setdefault(here.session, []).append((job, number))
-        numbers.append(number)
+        numbers.append(recording.keep(kept, here.session, record).number)
+        here.kept[here.session, same(job)] = numbers[-1]
         if wish.note.strip():
-            sessions.note(kept, here.session, number, author(), wish.note)
-    return f"Recorded as {_entries(numbers)} of this session."
+            sessions.note(kept, here.session, numbers[-1], wish.author, wish.note)
+    return Done(tuple(map(same, wish.jobs)), here.session, f"Recorded as {_entries(numbers)}.")
 
 
 def _entries(numbers: Sequence[int]) -> str:
     *most, last = map(str, numbers)
     return f"entries {', '.join(most)} and {last}" if most else f"entry {last}"
-
-
-def opened_of(session: str) -> Opened | None:
-    """How the session was opened; None: that was erased."""
-    content = records().content(session, 0)
-    if content is not None and not isinstance(content, Opened):
-        raise Refused("The first entry of this session does not say how it was opened; verify the session.")
-    return content

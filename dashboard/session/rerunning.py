@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -13,16 +13,21 @@ from model_utils.errors import Cancelled, Refused
 from model_utils.records import rerun, sessions
 from model_utils.reporting import Report
 
+Kind = Literal["replay", "floor"]
+
 
 class Running(Report):
     """One record on its way through another process; what was found is an entry of the session when it is over."""
 
-    def __init__(self, session: str, number: int, kind: str) -> None:
+    def __init__(self, session: str, number: int, kind: Kind) -> None:
         """`kind`: 'replay', or 'floor' for the noise floor."""
-        self.session, self.number, self.kind = session, number, kind
+        self.session, self.number = session, number
+        self.kind: Kind = kind
         self.fraction, self.note = 0.0, "starting a process of its own"
         self.found: Rerun | None = None
         self.problem: str | None = None
+        self.added = False
+        """whether what was found is an entry of the session"""
         self.stopped = threading.Event()
         self._store = keeping.records()
         self._thread = threading.Thread(target=self._work, name="candor-rerun", daemon=True)
@@ -50,12 +55,13 @@ class Running(Report):
             else:
                 found = rerun.replay(record, sessions.floor_of(self._store, self.session, self.number), self)
             self.found = found
-            if sessions.overview(self.session, self._store.listed(self.session)).closed:
-                self.note = "The session is closed, so that this was not added to it."
-            else:
+            if not sessions.overview(self.session, self._store.listed(self.session)).closed:
                 sessions.add_rerun(self._store, self.session, self.number, found, self.kind)
+                self.added = True
         except Refused as refused:
             self.problem = str(refused)
+        except OSError as error:
+            self.problem = f"The other process could not be started ({error}); see whether memory is left."
         except Cancelled:
             self.problem = "Stopped before the end; nothing was added to the session."
 
@@ -65,7 +71,7 @@ def running() -> Running | None:
     return st.session_state.get("rerunning")
 
 
-def start(session: str, number: int, kind: str) -> None:
+def start(session: str, number: int, kind: Kind) -> None:
     """One at a time: while one is on its way no other begins."""
     before = running()
     if before is None or before.over:

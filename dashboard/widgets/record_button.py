@@ -5,9 +5,12 @@ from __future__ import annotations
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from dashboard.pages import PAGES
 from dashboard.session import compute, inputs, keeping
 from dashboard.widgets.progress import POLL_SECONDS, status
 from dashboard.widgets.text import plain
+from model_utils.contracts.attention import AttentionRequest
+from model_utils.contracts.common import Request
 from model_utils.errors import Refused
 from model_utils.records import contents
 
@@ -15,24 +18,38 @@ PANEL = "record-panel"
 
 
 def record_button(place: DeltaGenerator, page: str) -> None:
-    """Draws the button at `place`, when the page is drawn and it is known what it shows."""
+    """Draws the button at `place`, when the page is drawn and it is known what it shows; on any page what is still to be written, until it is."""
     with place:
-        panel = st.popover("Record", key=PANEL, on_change="rerun")
-        if panel.open:
-            with panel, st.container(key="record"):
-                try:
-                    _panel(keeping.finished(page))
-                except Refused as refused:
-                    st.error(plain(str(refused)))
+        if _go_on():
+            st.fragment(_waiting, run_every=POLL_SECONDS)()
+        elif PAGES[page]:
+            panel = st.popover("Record", key=PANEL, on_change="rerun")
+            if panel.open:
+                with panel, st.container(key="record"):
+                    try:
+                        _panel(keeping.finished(page))
+                    except Refused as refused:
+                        st.error(plain(str(refused)))
+
+
+def _go_on() -> bool:
+    """Whether what was wished is still on its way; what became of it is told on whichever page the visitor is by now."""
+    here = keeping.keeping()
+    before = here.done, here.problem
+    if keeping.go_on():
+        return True
+    if here.done is not None and here.done is not before[0]:
+        st.session_state["record-into"], st.session_state["record-note"] = here.done.session, ""
+        st.toast(plain(here.done.said))
+    elif here.problem is not None and here.problem != before[1]:
+        st.toast(plain(here.problem))
+    return False
 
 
 def _panel(jobs: list[compute.Job]) -> None:
-    if keeping.go_on():
-        st.fragment(_waiting, run_every=POLL_SECONDS)()
-        return
     here = keeping.keeping()
-    if here.done:
-        st.success(plain(here.done))
+    if here.done is not None and set(here.done.jobs) & {keeping.same(job) for job in jobs}:
+        st.success(plain(here.done.said))
         st.page_link("screens/sessions.py", label="Open the session")
     if not jobs:
         st.caption("What this page shows can be recorded once it is whole. So far there is nothing.")
@@ -63,18 +80,22 @@ def _panel(jobs: list[compute.Job]) -> None:
 def _chosen(job: compute.Job, session: str) -> bool:
     """A line of what can be recorded; off where it is in this session already."""
     entry = keeping.entry_of(job, session)
-    said = contents.instruction(job.request)
-    name = job.kind.replace("_", " ") + (f": {said[:60]}" if said else "")
+    name = _name(job.kind, job.request)
     label = f"{name} (recorded as entry {entry})" if entry is not None else name
     return st.checkbox(plain(label), value=entry is None, key=f"record-{job.kind}-{session}-{entry}")
+
+
+def _name(kind: str, request: Request) -> str:
+    """An analysis, how it was asked where that can differ, and of what."""
+    asked = [str(getattr(request, name)) for name in ("method", "quantity") if hasattr(request, name)]
+    asked += [f"layer {request.layer}"] if isinstance(request, AttentionRequest) else []
+    said = contents.instruction(request)
+    return kind.replace("_", " ") + (f" ({', '.join(asked)})" if asked else "") + (f": {said[:60]}" if said else "")
 
 
 def _wish(jobs: list[compute.Job], session: str) -> None:
     title = st.session_state.get("record-title", "") if session == keeping.NEW else ""
     keeping.wish(jobs, session, title, inputs.value("record-note"))
-    if keeping.keeping().problem is None:
-        st.session_state["record-note"] = ""
-        st.session_state.pop("record-into", None)
 
 
 def _waiting() -> None:

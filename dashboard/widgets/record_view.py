@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,7 +15,7 @@ from dashboard.report.drawn import OF
 from dashboard.report.gathered import UNFIT, UNFIT_SAID
 from dashboard.session import inputs, keeping, rerunning
 from dashboard.widgets.progress import POLL_SECONDS
-from dashboard.widgets.session_view import MARKS, View, in_words, moment
+from dashboard.widgets.session_view import MARKS, View, in_words, moment, read
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.records import VERDICTS, Record, Rerun
 from model_utils.errors import Refused
@@ -22,9 +24,11 @@ from model_utils.pair import SIDES
 from model_utils.records import comparing, contents, sessions
 from model_utils.records.sessions import Kept
 
-SAID = ("verdict", "tags", "note")
-"""Entries in which a person says something of a record."""
-AGAIN = {
+log = logging.getLogger(__name__)
+
+IDENTITY = ("weights", "tokenizer", "template", "adapter")
+OPENING = ("dtype", "device", "kernel", "threads", "instructions")
+AGAIN: dict[rerunning.Kind, tuple[str, str]] = {
     "replay": ("Run it again", "On the models that are here now, in a process of its own, with an empty cache."),
     "floor": ("Measure its noise floor", "How far its numbers move by rounding alone: the same request, computed with the processor's older instructions."),
 }  # fmt: skip
@@ -91,7 +95,7 @@ def _said(view: View, kept: Kept) -> None:
         return
     st.markdown("**What was said of it**")
     for one in about:
-        content = keeping.records().content(view.session, one.number)
+        content = read(view.session, one.number)
         st.markdown(plain(f"{moment(one.time)}, {one.kind}: {in_words(one.kind, content)}"))
         if isinstance(content, Rerun):
             _found(content, f"{view.session}-{one.number}")
@@ -101,14 +105,14 @@ def _made(record: Record) -> None:
     """Of exactly which weights, asked how, computed with what."""
     with st.expander("Which models, asked how, and what computed it"):
         rows: dict[str, list[str]] = {"model": [record.specs[side].name for side in SIDES]}
-        for name in ("weights", "tokenizer", "template", "adapter"):
+        for name in IDENTITY:
             rows[f"{name} SHA-256"] = [getattr(record.identities[side], name) or "none" for side in SIDES]
-        for name in ("dtype", "device", "kernel", "threads", "instructions"):
+        for name in OPENING:
             rows[name] = [str(getattr(record.openings[side], name)) for side in SIDES]
         st.dataframe(pd.DataFrame.from_dict(rows, orient="index", columns=list(SIDES)))
         versions = ", ".join(f"{name} {version}" for name, version in record.environment.versions)
         st.markdown(plain(f"{record.environment.system}; {versions}; {record.seconds:.2f} s."))
-        st.markdown(plain(f"Prompts (salted SHA-256): {record.prompt_hash}"))
+        st.markdown(plain(f"Recorded by {record.author or 'nobody who said so'}. Prompts (SHA-256 with a salt): {record.prompt_hash or 'none in the result'}"))  # fmt: skip
         st.code(record.request.model_dump_json(indent=1), language="json")
 
 
@@ -125,8 +129,8 @@ def _found(found: Rerun, key: str) -> None:
 
 def _judge(view: View, kept: Kept) -> None:
     """A verdict, a note, tags: each is an entry of its own."""
-    said = sum(one.about == kept.number and one.kind in SAID for one in view.listed)
-    key = f"{view.session}-{kept.number}-{said}"  # an empty form once something was said
+    forms = st.session_state.setdefault("forms", Counter())
+    key = f"{view.session}-{kept.number}-{forms[kept.number]}"  # an empty form after something was added from here
     with st.form(f"judge-{key}", border=True):
         left, right = st.columns([2, 1], vertical_alignment="bottom")
         with left:
@@ -135,28 +139,30 @@ def _judge(view: View, kept: Kept) -> None:
             )
         name = right.text_input("Your name", value=keeping.author(), key=f"name-{key}")
         reason = st.text_input("Why", key=f"reason-{key}", placeholder="what the verdict rests on")
-        tags = st.text_input("Tags", value=", ".join(kept.tags), key=f"tags-{key}", help="With commas between them.")
+        before = ", ".join(kept.tags)
+        tags = st.text_input("Tags", value=before, key=f"tags-{key}", help="With commas between them.")
         note = st.text_area("Note", key=f"note-{key}", height=72)
         if not st.form_submit_button("Add to the session", type="primary"):
             return
-    wanted = tuple(dict.fromkeys(one.strip() for one in tags.split(",") if one.strip()))
-    store, added = keeping.records(), 0
     try:
-        if verdict is not None and (verdict != kept.verdict or reason.strip()):
-            sessions.judge(store, view.session, kept.number, name, verdict, reason)
-            added += 1
-        if wanted != kept.tags:
-            sessions.tag(store, view.session, kept.number, name, wanted)
-            added += 1
-        if note.strip():
-            sessions.note(store, view.session, kept.number, name, note)
-            added += 1
+        added = sessions.say(
+            keeping.records(),
+            view.session,
+            kept.number,
+            name,
+            verdict=verdict if verdict is not None and (verdict != kept.verdict or reason.strip()) else None,
+            reason=reason,
+            tags=tags.split(",") if tags != before else None,
+            note=note,
+        )
     except Refused as refused:
         st.error(plain(str(refused)))
         return
     if not added:
         st.caption("Nothing was changed, so that nothing was added.")
         return
+    forms[kept.number] += 1
+    keeping.keeping().name = name.strip()
     st.rerun()
 
 
@@ -177,8 +183,8 @@ def _again(view: View, kept: Kept) -> None:
         st.fragment(_waiting, run_every=POLL_SECONDS)()
     elif now.problem is not None:
         st.error(plain(now.problem))
-    elif now.found is not None and view.overview.closed:
-        st.markdown(plain(f"{in_words('replay', now.found)}. {now.note}"))
+    elif now.found is not None and not now.added:
+        st.markdown(plain(f"{in_words(now.kind, now.found)}. The session is closed, so that this was not added to it."))
         _found(now.found, "now")
 
 
@@ -203,7 +209,7 @@ def _erase(view: View, kept: Kept) -> None:
             try:
                 sessions.erase(keeping.records(), view.session, kept.number, name, reason)
             except Refused as refused:
-                st.error(plain(f"{refused} Both stay in the session."))
+                st.error(plain(str(refused)))
                 return
             st.rerun()
 
@@ -234,6 +240,7 @@ def _fitting() -> Iterator[None]:
     try:
         yield
     except UNFIT:
+        log.warning("a record could not be drawn", exc_info=True)
         st.error(UNFIT_SAID)
 
 
@@ -255,9 +262,14 @@ def beside(records: list[Record], chosen: list[Kept]) -> pd.DataFrame:
     columns = [f"entry {one.number}" for one in chosen]
     rows: list[dict[str, object]] = []
     asked = [{**one.request.model_dump(mode="json"), "base": one.specs.base.name, "tuned": one.specs.tuned.name} for one in records]  # fmt: skip
-    for name in asked[0].keys() | asked[1].keys():
+    for name in dict.fromkeys([*asked[0], *asked[1]]):
         if asked[0].get(name) != asked[1].get(name):
             said: dict[str, object] = {c: str(one.get(name)) for c, one in zip(columns, asked, strict=True)}
+            rows.append({"what": name, **said})
+    computed = [_computed(one) for one in records]
+    for name in dict.fromkeys([*computed[0], *computed[1]]):
+        if computed[0].get(name) != computed[1].get(name):
+            said = {c: one.get(name, "") for c, one in zip(columns, computed, strict=True)}
             rows.append({"what": name, **said})
     numbers = [{one.name: one for one in measures(record.analysis, record.result)} for record in (first, second)]
     for name in dict.fromkeys([*numbers[0], *numbers[1]]):
@@ -270,3 +282,14 @@ def beside(records: list[Record], chosen: list[Kept]) -> pd.DataFrame:
             row["difference"] = f"{values[1] - values[0]:+.4g}"  # type: ignore[operator]
         rows.append(row)
     return pd.DataFrame(rows, columns=["what", *columns, "difference"]).fillna("")
+
+
+def _computed(record: Record) -> dict[str, str]:
+    """Of which weights, and with what: property -> value."""
+    found = dict(record.environment.versions) | {"system": record.environment.system}
+    for side in SIDES:
+        for name in IDENTITY:
+            found[f"{name} of {side}"] = (getattr(record.identities[side], name) or "none")[:16]
+        for name in OPENING:
+            found[f"{name} of {side}"] = str(getattr(record.openings[side], name))
+    return found

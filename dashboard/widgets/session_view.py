@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from model_utils.records.store import Store
 
 MARKS: dict[Verdict, str] = {verdict: f"{report.SHAPES[verdict]} {verdict}" for verdict in VERDICTS}
 """A verdict as a shape and a word, never as a colour alone."""
+HEAD = re.compile("(?!0{64})[0-9a-f]{64}")
 LATEST = 200
 """Entries of the timeline that are shown."""
 
@@ -59,11 +61,9 @@ def session_view(session: str) -> View:
     store = keeping.records()
     listed = tuple(store.listed(session))
     view = View(sessions.overview(session, listed), listed, store.head(session))
-    whole, opened = view.overview, keeping.opened_of(session)
+    whole = view.overview
     st.subheader(plain(whole.title), anchor=False)
-    if opened is not None:
-        said = [opened.purpose, f"Field: {opened.field}" if opened.field else "", ", ".join(opened.people)]
-        st.markdown("  \n".join(plain(one) for one in said if one))
+    about = st.container()
     counts = Counter(one.verdict for one in whole.records)
     facts = [f"opened {moment(whole.opened)}", f"closed {moment(whole.closed)}" if whole.closed else "open"]
     facts += [f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict]]
@@ -75,7 +75,21 @@ def session_view(session: str) -> View:
         _verify(view)
         _take_away(view)
         _close(view)
+    opened = read(session, 0)  # last: what is not as it was written must not hide the button that says so
+    if isinstance(opened, Opened):
+        said = [opened.purpose, f"Field: {opened.field}" if opened.field else "", ", ".join(opened.people)]
+        about.markdown("  \n".join(plain(one) for one in said if one))
+    elif isinstance(opened, str):
+        about.error(plain(opened))
     return view
+
+
+def read(session: str, number: int) -> object:
+    """What an entry holds; None: it was erased; a sentence where it cannot be read."""
+    try:
+        return keeping.records().content(session, number)
+    except Refused as refused:
+        return str(refused)
 
 
 def moment(time: str) -> str:
@@ -94,17 +108,21 @@ def _verify(view: View) -> None:
             placeholder="64 digits; may stay empty",
             help="With it, entries that were cut off at the end, and a chain that was made anew, are found too.",
         )
-        found = keeping.records().verify(view.session, known.strip().lower() or None)
+        head = known.strip().lower()
+        if head and not HEAD.fullmatch(head):
+            st.error(plain(f"A head is 64 digits from 0 to 9 and a to f; {known.strip()[:80]!r} is none."))
+            return
+        found = sessions.check(keeping.records(), view.session, head or None)
         if found.problem:
-            st.error(plain(f"{found.problem} What stands before it is as it was written."))
+            st.error(plain(found.problem))
             return
         erased = (
             f" The content of {len(found.erased)} of them was erased, as later entries say." if found.erased else ""
         )
-        st.success(plain(f"All {found.entries:,} entries follow one another unaltered.{erased}"))
+        st.success(plain(f"All {found.entries:,} entries follow one another, and lists show what they hold.{erased}"))
         st.caption(
             "The head that you gave is among them."
-            if known.strip()
+            if head
             else "Whether entries were cut off at the end, or the whole chain made anew, shows only against a head that is held elsewhere."
         )
 
@@ -199,7 +217,7 @@ def pick_records(view: View) -> list[Kept]:
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
-        key=f"records-{view.session}-{hash(wanted)}",
+        key=f"records-{view.session}-{hash(tuple(one.number for one in shown))}",  # rows are chosen by their place
         height=min(420, 36 * (len(shown) + 1) + 2),
     )
     chosen = [shown[row] for row in picked["selection"]["rows"] if row < len(shown)]
@@ -272,7 +290,7 @@ def said(session: str, one: Listed) -> str:
         return "(erased)"
     if one.kind == "record":
         return ": ".join(filter(None, (*one.labels.get("analysis", ()), *one.labels.get("instruction", ()))))
-    return in_words(one.kind, keeping.records().content(session, one.number))
+    return in_words(one.kind, read(session, one.number))
 
 
 def in_words(kind: EntryKind, content: object) -> str:
@@ -297,6 +315,8 @@ def in_words(kind: EntryKind, content: object) -> str:
             return f"{content.author}: {content.reason}"
         case Record():
             return content.analysis
+        case str():
+            return content
     return "nothing that Candor knows"
 
 

@@ -110,11 +110,13 @@ class Record:
     prompt_salt: str
     """16 random bytes, hexadecimal, so that an erased prompt cannot be confirmed by guessing it"""
     prompt_hash: str
-    """SHA-256 of the salt and of every text that the models read, hexadecimal"""
+    """SHA-256 of the salt and of every rendered prompt in the result, hexadecimal; empty: it holds none"""
     result: Any
     """with the noise floors that the analysis itself measured"""
     seconds: float
     """from its start to its end; what else the machine did is in it"""
+    author: str = ""
+    """who recorded it; empty: nobody said"""
 
 
 Outcome = Literal["same", "within the noise floor", "different"]

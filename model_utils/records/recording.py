@@ -28,7 +28,9 @@ def environment() -> Environment:
     )
 
 
-def make(kind: str, specs: Specs, request: Request, result: Any, opened: LoadReport, seconds: float) -> Record:
+def make(
+    kind: str, specs: Specs, request: Request, result: Any, opened: LoadReport, seconds: float, author: str = ""
+) -> Record:
     """The record of one analysis; `opened` is the whole load report of the same models."""
     if opened.unfinished:
         raise Refused(f"The models are not identified yet ({', '.join(opened.unfinished)}); record when they are.")
@@ -44,6 +46,7 @@ def make(kind: str, specs: Specs, request: Request, result: Any, opened: LoadRep
         prompt_hash=hash_prompts(salt, result),
         result=result,
         seconds=seconds,
+        author=author,
     )
 
 
@@ -53,20 +56,22 @@ def keep(store: Store, session: str, record: Record) -> Entry:
 
 
 def hash_prompts(salt: str, result: Any) -> str:
-    """SHA-256 of the salt and of every text in the result that a model read, in order and with its length, hexadecimal."""
+    """SHA-256 of the salt and of every rendered prompt in the result, in order and with its length, hexadecimal; empty: there is none."""
+    found = [text.encode("utf-8", "surrogatepass") for text in _prompts(result) if text]
     hashed = hashlib.sha256(salt.encode())
-    for text in _texts(result):
-        data = text.encode("utf-8", "surrogatepass")
-        hashed.update(len(data).to_bytes(8, "big") + data)
-    return hashed.hexdigest()
+    for text in found:
+        hashed.update(len(text).to_bytes(8, "big") + text)
+    return hashed.hexdigest() if found else ""
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _prompts(value: Any) -> Iterator[str]:
+    """Of each text that a model read, what stands before the answer."""
     if isinstance(value, Encoded):
-        yield value.text
+        answer = value.spans[value.positions("answer")]
+        yield value.text[: int(answer[:, 0].min())] if len(answer) else value.text
     elif is_dataclass(value) and not isinstance(value, type):
         for one in fields(value):
-            yield from _texts(getattr(value, one.name))
+            yield from _prompts(getattr(value, one.name))
     elif isinstance(value, tuple | list):
         for item in value:
-            yield from _texts(item)
+            yield from _prompts(item)

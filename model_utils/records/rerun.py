@@ -27,13 +27,15 @@ OTHER_INSTRUCTIONS = {
     "AVX2": {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "ONEDNN_MAX_CPU_ISA": "SSE41"},
 }
 """What a processor's instructions are -> environment variables with which torch and its libraries use older ones."""
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+"""A record may come from elsewhere and name any model: what is not here is not downloaded."""
 POLL_SECONDS = 0.1
 
 
 def replay(record: Record, floor: tuple[Difference, ...] | None = None, report: Report | None = None) -> Rerun:
     """The record's request on the models that are here now, held against its noise floor where one was measured.
 
-    Raises Refused where it cannot be computed here (the models are not here, do not fit, ...), Cancelled when `report.poll` does.
+    Nothing is downloaded. Raises Refused where it cannot be computed here (the models are not here, do not fit, ...), Cancelled when `report.poll` does.
     """
     return _run(record, {}, floor, report or Report())
 
@@ -63,7 +65,7 @@ def _run(record: Record, variables: dict[str, str], floor: tuple[Difference, ...
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, **variables, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env={**os.environ, **variables, **OFFLINE, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     out: list[bytes] = []

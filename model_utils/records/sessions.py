@@ -10,6 +10,7 @@ from model_utils.contracts.records import (
     Closed,
     Difference,
     Entry,
+    EntryKind,
     Erased,
     Judgement,
     Listed,
@@ -164,6 +165,30 @@ def judge(store: Store, session: str, about: int, author: str, verdict: Verdict,
     """A verdict on a record, from now on."""
     content = Judgement(_named(author), verdict, reason.strip())
     return store.append(session, "verdict", content, about)
+
+
+def say(
+    store: Store,
+    session: str,
+    about: int,
+    author: str,
+    verdict: Verdict | None = None,
+    reason: str = "",
+    tags: Iterable[str] | None = None,
+    note: str = "",
+) -> list[Entry]:
+    """A verdict, tags and a note of one person on a record; what is None or empty is not said. Refused as a whole, or added as a whole but for a crash."""
+    name, made = author.strip(), list[tuple[EntryKind, Judgement | Tags | Note]]()
+    if verdict is not None:
+        made.append(("verdict", Judgement(name, verdict, reason.strip())))
+    if tags is not None:
+        made.append(("tags", Tags(name, tuple(dict.fromkeys(one.strip() for one in tags if one.strip())))))
+    if note.strip():
+        made.append(("note", Note(name, note.strip())))
+    for kind, content in made:
+        _named(name)
+        contents.check(kind, content)
+    return [store.append(session, kind, content, about) for kind, content in made]
 
 
 def close(store: Store, session: str, author: str) -> Entry:
