@@ -115,6 +115,8 @@ class Record:
     """with the noise floors that the analysis itself measured"""
     seconds: float
     """from its start to its end; what else the machine did is in it"""
+    author: str = ""
+    """who recorded it; empty: nobody said"""
 
 
 Outcome = Literal["same", "within the noise floor", "different"]

@@ -28,7 +28,9 @@ def environment() -> Environment:
     )
 
 
-def make(kind: str, specs: Specs, request: Request, result: Any, opened: LoadReport, seconds: float) -> Record:
+def make(
+    kind: str, specs: Specs, request: Request, result: Any, opened: LoadReport, seconds: float, author: str = ""
+) -> Record:
     """The record of one analysis; `opened` is the whole load report of the same models."""
     if opened.unfinished:
         raise Refused(f"The models are not identified yet ({', '.join(opened.unfinished)}); record when they are.")
@@ -44,6 +46,7 @@ def make(kind: str, specs: Specs, request: Request, result: Any, opened: LoadRep
         prompt_hash=hash_prompts(salt, result),
         result=result,
         seconds=seconds,
+        author=author,
     )
 
 
