@@ -20,7 +20,7 @@ from model_utils.command_line.options import (
     options,
 )
 from model_utils.command_line.reading import scores_of
-from model_utils.command_line.running import run, run_lines
+from model_utils.command_line.running import run, run_one
 from model_utils.contracts.ablation import FILLS
 from model_utils.contracts.attention import REDUCTIONS
 from model_utils.contracts.attribution import METHODS
@@ -182,10 +182,9 @@ def randomisation(**given: Any) -> None:
 @main.command(name="load_report")
 @options(MODELS, KEPT)
 @click.option("--hash-again", is_flag=True, help="read every weight file again although its hash is known")
-def load_report(hash_again: bool, record: str | None, floor: bool, fail_on: tuple[str, ...], **models: Any) -> None:
+def load_report(hash_again: bool, **given: Any) -> None:
     """What was opened, how the two sides differ, and which analyses will work."""
-    asked = [(1, "{}")], {"hash_again": hash_again}
-    run_lines("load_report", models, *asked, numbered=False, record=record, floor=floor, fail_on=fail_on)
+    run_one("load_report", {"hash_again": hash_again}, **given)
 
 
 if __name__ == "__main__":

@@ -23,14 +23,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_utils import __main__ as cli
-from model_utils import codec
+from model_utils import analyses, checkpoints, codec
 from model_utils.analyses import ANALYSES
-from model_utils.command_line import thresholds
+from model_utils.command_line import running, thresholds
 from model_utils.contracts.records import Difference, Rerun
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.records import recording, rerun, sessions
 from model_utils.records.store import Store
+from model_utils.reporting import Report
 from tests import builders, recorded, results
 
 HOSTILE = "Loans \x1b[2J\u202e<b>\n## title"
@@ -83,7 +84,7 @@ def test_a_session_is_listed_shown_and_verified(session: str):
         "erased": [],
         "problem": "",
     }
-    assert "Changes are detectable against a head id that is held elsewhere." in done.stderr
+    assert "The 4 entries follow one another unaltered." in done.stderr
 
 
 def test_what_is_said_about_a_record_is_shown_with_its_result(session: str):
@@ -142,7 +143,7 @@ def test_a_terminal_is_told_nothing_to_do_by_what_strangers_wrote():
         printed = call("sessions", *arguments).output
         assert "\x1b" not in printed and "\u202e" not in printed and "\\x1b[2J" in printed, arguments
         assert not [line for line in printed.splitlines() if line.startswith("## title")] or arguments[-1] == number
-    assert "Changes are detectable" in call("sessions", "verify", HOSTILE).output
+    assert "follow one another" in call("sessions", "verify", HOSTILE).output
     refused = call("sessions", "verify", HOSTILE + "x", code=2).output
     assert "\x1b" not in refused and "There is no session" in refused
 
@@ -167,7 +168,10 @@ def test_a_terminal_gets_words(session: str):
     assert listed[1].split() == [session[:12], listed[1].split()[1], "open", "3", "4", "Loans", "finance"]
     shown = call("sessions", "show", session, 1).stdout
     assert "weights SHA-256" in shown and "shift: base demo/base, tuned demo/tuned" in shown
-    assert "Every entry is as it was written." in call("sessions", "verify", session).stdout
+    head = Store().verify(session).head
+    without, held = (call("sessions", "verify", session, *flags).stdout for flags in ([], ["--head", head]))
+    assert "follow one another unaltered. An end that was cut off" in without and "give one with --head" in without
+    assert "The head is among the 4 entries, which follow one another unaltered." in held and "cut off" not in held
     assert "No session holds such records." in call("sessions", "list", "--tag", "none").stdout
 
 
@@ -198,7 +202,12 @@ def test_entries_that_were_cut_off_are_found_against_a_head(session: str, databa
     raw.commit()
     assert not said("verify", session)[0]["problem"]
     assert "is not among the 3 entries" in said("verify", session, "--head", head, code=1)[0]["problem"]
-    assert "64 hexadecimal digits" in call("sessions", "verify", session, "--head", head[:12], code=2).stderr
+
+
+@pytest.mark.parametrize("head", ["", "ab12", "0" * 64, "g" * 64, "a" * 65, "\u0661" * 64])
+def test_what_is_no_head_is_told_what_one_is(session: str, head: str):
+    done = call("sessions", "verify", session, "--head", head, code=2)
+    assert "the hash of a session's last entry, 64 hexadecimal digits" in done.stderr and done.stdout == ""
 
 
 # Computing again
@@ -489,6 +498,106 @@ def test_what_is_another_question_is_computed(tiny_pair: Pair[Path], requests: P
     assert next(line for line in done.stderr.splitlines() if "recorded as" in line).startswith("Line 2:")
 
 
+def retrain(tuned: Path, elsewhere: Path) -> str:
+    """Other weights stand in the folder; their hash."""
+    if not elsewhere.exists():
+        builders.tiny_pair(elsewhere, seed=7)
+    (elsewhere / "tuned" / "model.safetensors").replace(tuned / "model.safetensors")
+    return checkpoints.digest(checkpoints.weight_files(tuned), Report())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["between two lines", "while a line is computed"])
+def test_a_folder_that_is_retrained_in_a_run_is_not_recorded_under_old_hashes(
+    when: str, tiny_pair: Pair[Path], tmp_path: Path, requests: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mine = Pair(tiny_pair.base, shutil.copytree(tiny_pair.tuned, tmp_path / "tuned"))
+    hashes = [checkpoints.digest(checkpoints.weight_files(mine.tuned), Report())]
+    execute, show, ran = analyses.execute, running.show, []
+
+    def executed(kind: str, *given: Any) -> Any:
+        result = execute(kind, *given)
+        ran.append(kind)
+        if when == "while a line is computed" and ran.count("generation") == 2 and len(hashes) == 1:
+            hashes.append(retrain(mine.tuned, tmp_path / "other"))
+        return result
+
+    def shown(*given: Any) -> None:
+        show(*given)
+        if when == "between two lines" and len(hashes) == 1:
+            hashes.append(retrain(mine.tuned, tmp_path / "other"))
+
+    monkeypatch.setattr(analyses, "execute", executed)
+    monkeypatch.setattr(running, "show", shown)
+    id = call("sessions", "new", "One").stdout.strip()
+    run = ["generation", "--requests", requests, "--record", id]
+    done = call(*run, pair=mine, code=1)
+    assert [line for line in done.stderr.splitlines() if "recorded as" not in line] == [
+        "Line 2: The models' files changed while this ran, and nothing was recorded of it; run it again."
+    ]
+    assert len(done.stdout.splitlines()) == 5, "nothing is printed of the second"
+    weights = [sessions.record_of(Store(), id, number).identities.tuned.weights for number in range(1, 6)]
+    assert weights == [hashes[0], *[hashes[1]] * 4] and hashes[0] != hashes[1]
+    assert ran.count("load_report") == 2, "once of each"
+    again = call(*run, pair=mine)
+    assert again.stderr.count("recorded as") == 1, "the second; the first is the fourth, of the new weights"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["generation", "load_report"])
+def test_a_single_request_is_held_against_the_files_too(
+    kind: str, tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mine = Pair(tiny_pair.base, shutil.copytree(tiny_pair.tuned, tmp_path / "tuned"))
+    execute = analyses.execute
+
+    def executed(asked: str, *given: Any) -> Any:
+        result = execute(asked, *given)
+        if asked == kind:
+            retrain(mine.tuned, tmp_path / "other")
+        return result
+
+    monkeypatch.setattr(analyses, "execute", executed)
+    id = call("sessions", "new", "One").stdout.strip()
+    asked = [] if kind == "load_report" else ["--instruction", "Hello", "--max-new-tokens", 3]
+    done = call(kind, *asked, "--record", id, pair=mine, code=1)
+    assert done.stderr.startswith("The models' files changed") and done.stdout == ""
+    assert said("list")[0]["records"] == []
+
+
+@pytest.mark.slow
+def test_a_label_that_was_altered_passes_no_other_result_off(tiny_pair: Pair[Path], requests: Path, database: str):
+    """The chain does not cover labels: entry 2 is listed under the first request, which no other entry is listed under."""
+    id = call("sessions", "new", "One").stdout.strip()
+    run = ["generation", "--requests", requests, "--record", id]
+    call(*run, pair=tiny_pair)
+    raw = sqlite3.connect(database.removeprefix("sqlite:///"))
+    ((key,),) = raw.execute("SELECT value FROM label WHERE number = 1 AND name = 'request'").fetchall()
+    raw.execute("DELETE FROM label WHERE number = 1 AND name = 'request'")
+    raw.execute("UPDATE label SET value = ? WHERE number = 2 AND name = 'request'", (key,))
+    raw.commit()
+    done = call(*run, "--fail-on", "generation.shared_words > 2", pair=tiny_pair, code=1)
+    refused = [line for line in done.stderr.splitlines() if "the list was altered" in line]
+    assert [line.partition(":")[0] for line in refused] == ["Line 1", "Line 4"], "which ask the same"
+    assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.slow
+def test_who_recorded_it_stands_in_the_record(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    id = call("sessions", "new", "One").stdout.strip()
+    run = ["generation", "--instruction", "a", "--max-new-tokens", 2]
+    call(*run, "--record", id, "--author", f" {HOSTILE} ", pair=tiny_pair)
+    call(*run, "--record", id, pair=tiny_pair)
+    assert [sessions.record_of(Store(), id, number).author for number in (1, 2)] == [HOSTILE, ""]
+    shown = call("sessions", "show", id, 1)
+    assert shown.stderr.startswith("recorded by Loans \\x1b[2J") and "\n##" not in shown.stderr
+    assert call("sessions", "show", id, 2).stderr == ""
+    monkeypatch.setattr("model_utils.command_line.showing.at_terminal", lambda: True)
+    assert "recorded by Loans \\x1b[2J" in call("sessions", "show", id, 1).stdout
+    for flags in (["--author", "Ada"], ["--record", id, "--author", " "]):
+        assert "who recorded it" in call(*run, *flags, code=2).stderr
+
+
 @pytest.mark.slow
 def test_the_floor_is_measured_where_it_is_missing(
     tiny_pair: Pair[Path], requests: Path, monkeypatch: pytest.MonkeyPatch
@@ -594,5 +703,7 @@ def test_every_example_of_a_threshold_can_be_read():
     context = click.Context(cli.main)
     for kind in ANALYSES:
         command = cli.main.get_command(context, kind)
-        assert command is not None and {"record", "floor", "fail_on"} <= {one.name for one in command.params}, kind
+        assert command is not None and {"record", "floor", "author", "fail_on"} <= {
+            one.name for one in command.params
+        }, kind
     assert thresholds.parse("shift", ["shift.shifted_share > 0.2"])[0].limit == 0.2

@@ -105,6 +105,7 @@ KEPT = [
         metavar="SESSION",
         help="keep every result in this session (see `sessions new`); with --requests, a line that it holds already is not computed again",
     ),
+    click.option("--author", metavar="NAME", help="with --record: who recorded it; it stands in every record"),
     click.option(
         "--floor/--no-floor",
         default=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +36,7 @@ def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Pa
         )
     if listed is not None:
         given["instructions"] = instructions_of(listed)
-    models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
-    kept = {name: given.pop(name) for name in ("record", "floor", "fail_on")}
+    models, kept = _models_and_kept(given)
     drawn = {name: given.pop(name) for name in ("temperature", "top_k", "top_p", "seed")}
     given["sampling"] = {name: value for name, value in drawn.items() if value is not None} or None
     given["own"] = _own(given.pop("own_format", None), given.pop("own_targets", ()))
@@ -46,6 +44,18 @@ def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Pa
     asked = {} if instruction is None else {"instruction": instruction}
     lines = [(1, json.dumps(asked))] if requests is None else list(lines_of(requests))
     run_lines(kind, models, lines, fields, numbered=requests is not None, **kept)
+
+
+def run_one(kind: str, fields: dict[str, Any], **given: Any) -> None:
+    """An analysis that is asked nothing but `fields`."""
+    models, kept = _models_and_kept(given)
+    run_lines(kind, models, [(1, "{}")], fields, numbered=False, **kept)
+
+
+def _models_and_kept(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Takes both groups of options out of what was given."""
+    models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
+    return models, {name: given.pop(name) for name in ("record", "floor", "author", "fail_on")}
 
 
 def _own(format: str | None, targets: tuple[int, ...]) -> dict[str, Any] | None:
@@ -65,6 +75,7 @@ def run_lines(
     numbered: bool,
     record: str | None,
     floor: bool,
+    author: str | None,
     fail_on: tuple[str, ...],
 ) -> None:
     """Exits with 3 where a threshold is met, else with 1 when a line failed, and with 2 when nothing could be tried."""
@@ -72,26 +83,29 @@ def run_lines(
         raise click.UsageError("give either --pair or --base and --tuned.")
     if floor and record is None:
         raise click.UsageError("--floor is kept beside a record; give --record too.")
+    if author is not None and (record is None or not author.strip()):
+        raise click.UsageError("--author names who recorded it; give a name, and --record too.")
     limits = thresholds.parse(kind, fail_on)
     failed = met = 0
-    with _keeping(record, floor) as keeper:
+    with _keeping(record, floor, author) as keeper:
         for number, line in lines:
             place = f"Line {number}: " if numbered else ""
             try:
                 specs = read_specs(**models)
                 request = read_request(kind, line, fields)
                 before = keeper.find(kind, specs, request) if keeper is not None and numbered else None
-                start = time.monotonic()
-                if keeper is not None and before is not None:
-                    say(f"{place}recorded before as entry {before}", err=True)
-                    result = keeper.result(before)
+                seconds = 0.0
+                if before is not None:
+                    say(f"{place}recorded before as entry {before[0]}", err=True)
+                    result = before[1]
+                elif keeper is not None:
+                    result, seconds = keeper.compute(kind, specs, request)
                 else:
                     result = analyses.execute(kind, specs, request)
-                seconds = time.monotonic() - start
                 show(kind, specs, result)
                 met += _tell_met(place, thresholds.met(limits, result))
                 if keeper is not None:
-                    entry = keeper.keep(kind, specs, request, result, seconds) if before is None else before
+                    entry = before[0] if before else keeper.keep(kind, specs, request, result, seconds)
                     if before is None:
                         say(f"{place}recorded as entry {entry} of session {keeper.session}", err=True)
                     keeper.add_floor(entry)
@@ -114,7 +128,7 @@ def _tell_met(place: str, found: Sequence[tuple[thresholds.Threshold, float, boo
 
 
 @contextmanager
-def _keeping(record: str | None, floor: bool) -> Iterator[Keeper | None]:
+def _keeping(record: str | None, floor: bool, author: str | None) -> Iterator[Keeper | None]:
     """Whoever keeps results; None: nobody asked for that."""
     if record is None:
         yield None
@@ -122,7 +136,7 @@ def _keeping(record: str | None, floor: bool) -> Iterator[Keeper | None]:
     from model_utils.command_line.keeping import Keeper  # imports SQLAlchemy: 0.5 s
 
     try:
-        keeper = Keeper(record, floor)
+        keeper = Keeper(record, floor, (author or "").strip())
     except Refused as refused:
         raise click.UsageError(printable(refused)) from refused
     with keeper:

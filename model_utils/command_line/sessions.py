@@ -20,13 +20,17 @@ from model_utils import analyses, codec
 from model_utils.command_line import showing
 from model_utils.command_line.running import FAILED
 from model_utils.command_line.showing import cell, printable, say, say_json, text_of
-from model_utils.contracts.records import VERDICTS, Difference, Entry, Listed, Rerun, Verdict
+from model_utils.contracts.records import START, VERDICTS, Difference, Entry, Listed, Rerun, Verdict, Verified
 from model_utils.errors import Refused
 from model_utils.records import bundle, rerun, sessions
 from model_utils.records.sessions import Kept, Overview, Wanted
 from model_utils.records.store import Store
 
 HELD = "Changes are detectable against a head id that is held elsewhere."
+NO_HEAD = (
+    "a head id is the hash of a session's last entry, 64 hexadecimal digits and not all of them 0, "
+    "as `sessions close`, `export` and `verify` print it; give it whole."
+)
 REPORTS = {
     ".html": "dashboard.report:html",
     ".json": "dashboard.report:as_json",
@@ -201,7 +205,7 @@ def show(session: str, number: int | None) -> None:
 
 
 def _show_record(store: Store, session: str, number: int) -> None:
-    """The result as the analysis printed it; at a terminal also what it was computed with."""
+    """The result as the analysis printed it, and who recorded it; at a terminal also what it was computed with."""
     record = sessions.record_of(store, session, number)
     if showing.at_terminal():
         for side, identity in record.identities.items():
@@ -212,6 +216,8 @@ def _show_record(store: Store, session: str, number: int) -> None:
             )
         versions = ", ".join(f"{cell(name)} {cell(version)}" for name, version in record.environment.versions)
         say(f"{cell(record.environment.system)}; {versions}; {record.seconds:.1f} s")
+    if record.author:
+        say(f"recorded by {cell(record.author)}", err=not showing.at_terminal())
     showing.show(record.analysis, record.specs, record.result)
 
 
@@ -262,23 +268,33 @@ def _show_rerun(found: Rerun, said: str) -> None:
 @SESSION
 @click.option("--head", metavar="HEX", help="a head id that was held elsewhere, all 64 digits")
 def verify(session: str, head: str | None) -> None:
-    """Follow a session's chain of hashes; exits with 1 where an entry is not as it was written."""
-    if head is not None and (len(head) != 64 or set(head.lower()) - set("0123456789abcdef")):
-        raise click.UsageError("a head id has 64 hexadecimal digits; give all of them.")
+    """Follow a session's chain of hashes; exits with 1 where an entry was altered, is missing, or where HEX is not among them.
+
+    An end that was cut off, or a chain that was made anew, shows only against a head id that was held elsewhere.
+    """
+    if head is not None and (len(head) != 64 or set(head.lower()) - set("0123456789abcdef") or head == START):
+        raise click.UsageError(NO_HEAD)
     with session_of(session) as (store, id):
         found = store.verify(id, None if head is None else head.lower())
     if showing.at_terminal():
         say(f"session {id}\nentries {found.entries}\nhead    {found.head}")
         if found.erased:
             say(f"erased  {', '.join(map(str, found.erased))}")
-        say(found.problem or "Every entry is as it was written.")
     else:
         _tell({"session": id, **asdict(found)})
-        if found.problem:
-            say(found.problem, err=True)
-    say(HELD, err=True)
+    say(found.problem or _found_good(found, head), err=not showing.at_terminal())
     if found.problem:
         raise SystemExit(FAILED)
+
+
+def _found_good(found: Verified, head: str | None) -> str:
+    """What following the chain has shown, and what it cannot show."""
+    if head is not None:
+        return f"The head is among the {found.entries} entries, which follow one another unaltered."
+    return (
+        f"The {found.entries} entries follow one another unaltered. An end that was cut off, or a chain that was made anew, "
+        "shows only against a head id that was held elsewhere: give one with --head."
+    )
 
 
 @main.command()
@@ -288,7 +304,8 @@ def verify(session: str, head: str | None) -> None:
 def replay(session: str, numbers: tuple[int, ...], dry_run: bool) -> None:
     """Compute records again, all by default, each in a process of its own, against its noise floor where one was measured.
 
-    The outcome becomes an entry unless the session is closed. Exits with 1 where any is different.
+    It opens the models that are here and downloads nothing. The outcome becomes an entry unless the session is closed. Exits with 1 where
+    any is different.
     """
     with session_of(session) as (store, id):
         overview = sessions.overview(id, store.listed(id))
