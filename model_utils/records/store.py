@@ -299,9 +299,11 @@ class Store:
             labels = _labels(connection, session)
             for entry in entries:
                 found, wanted = labels.pop(entry.number, {}), _labels_of(entry)
-                for name in {*found, *wanted} - ({contents.KEY} - {*found}):
-                    if sorted(found.get(name, ())) != sorted(wanted.get(name, ())):
-                        return entry.number
+                names = found.keys() | wanted.keys()
+                if contents.KEY not in found:
+                    names.discard(contents.KEY)
+                if any(sorted(found.get(name, ())) != sorted(wanted.get(name, ())) for name in names):
+                    return entry.number
         return min(labels, default=None)
 
     def labelled(self, session: str, name: str, value: str) -> list[int]:
