@@ -229,7 +229,7 @@ CHANGED_LABELS = {
         "INSERT INTO label SELECT session, 9, 'verdict', 'pass' FROM label LIMIT 1",
         9,
         "which is not there",
-    ),  # fmt: skip
+    ),
 }
 
 
@@ -259,7 +259,7 @@ def test_a_session_is_found_by_its_title_and_by_the_beginning_of_its_id(kept: St
         assert sessions.find(kept, name) == first
     assert sessions.find(kept, "two \0") == second
     for name in ("", "on", first[:3], first[:8] + "x", first.upper() + "X", f"{first}0", "(erased)"):
-        with pytest.raises(Refused, match="There is no session .* the first digits of the id, at least 4"):
+        with pytest.raises(Refused, match=r"There is no session .* the first digits of the id, at least 4"):
             sessions.find(kept, name)
     both = kept.open(Opened(first[:5]))
     with pytest.raises(Refused, match=f"is the title of the session {both[:12]} and .* of the id of {first[:12]}; give"):  # fmt: skip
@@ -401,7 +401,7 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
     (session,) = here.sessions()
     verified = here.verify(session, FIRST_HEAD)
     assert (verified.problem, verified.entries, verified.head, verified.erased) == ("", 10, FIRST_HEAD, (3,))
-    assert sessions.check(here, session, FIRST_HEAD) == verified
+    assert sessions.check(here, session, FIRST_HEAD) == verified, "there was no label `request` then"
     contents = [here.content(session, number) for number in range(10)]
     record, floor, replay = contents[1], contents[6], contents[7]
     assert contents[0] == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))

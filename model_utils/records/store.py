@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +41,8 @@ BUSY_SECONDS = 30
 """How long a writer waits for its turn."""
 TRIES = 50
 """How often an append begins anew because another writer took its number; on SQLite each waits for its turn instead."""
+FETCHED = 1_000
+"""Rows of labels that are held at once: they are many, and what stays is less."""
 
 ABOUT_RECORDS = ("tags", "verdict", "floor", "replay")
 """Kinds of entries that are about a record; a note may be about any entry or none, an erasure is about any."""
@@ -292,12 +293,16 @@ class Store:
         """The first entry whose labels are not those that its content has; None: all are.
 
         The chain does not cover labels. Every content is read for this. Refused, with its number, for one that this Candor does not read.
+        `contents.KEY` may be missing, as it is of records of the first release: then nothing is found by it.
         """
         with self._reading(session) as (connection, _, entries):
             labels = _labels(connection, session)
             for entry in entries:
-                found = {name: Counter(values) for name, values in labels.pop(entry.number, {}).items()}
-                if found != {name: Counter(values) for name, values in _labels_of(entry).items() if values}:
+                found, wanted = labels.pop(entry.number, {}), _labels_of(entry)
+                names = found.keys() | wanted.keys()
+                if contents.KEY not in found:
+                    names.discard(contents.KEY)
+                if any(sorted(found.get(name, ())) != sorted(wanted.get(name, ())) for name in names):
                     return entry.number
         return min(labels, default=None)
 
@@ -382,14 +387,21 @@ def _labels(connection: Connection, session: str, *which: ColumnElement[bool]) -
     """number of an entry -> name -> values, in the order of the alphabet."""
     label = schema.label.c
     chosen = select(label.number, label.name, label.value).where(label.session == session, *which)
+    chosen = chosen.order_by(label.number, label.name, label.value).execution_options(yield_per=FETCHED)
     found: dict[int, dict[str, tuple[str, ...]]] = {}
     last: int | None = None
     mine: dict[str, tuple[str, ...]] = {}
-    for number, name, value in connection.execute(chosen.order_by(label.number, label.name, label.value)).all():
+    alone: dict[str, tuple[str, ...]] = {}  # most values are those of many entries
+    for number, name, value in connection.execute(chosen):
         if number != last:
             last, mine = number, {}
             found[number] = mine
-        mine[name] = (*mine[name], value) if name in mine else (value,)
+        if name in mine:
+            mine[name] = (*mine[name], value)
+        elif value in alone:
+            mine[name] = alone[value]
+        else:
+            mine[name] = alone[value] = (value,)
     return found
 
 
