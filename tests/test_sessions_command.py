@@ -156,8 +156,11 @@ def test_bytes_that_are_no_text_stop_nothing(session: str):
     assert "\udcff" in result.answers.tuned.text
     recording.keep(Store(), id, recorded.record("generation", result=result))
     call("sessions", "note", id, half, "--about", 1, "--author", half)
-    opened, _, note = said("show", id)
-    assert opened["content"]["fields"]["title"] == half and note["content"]["fields"]["text"] == half
+    opened, _, note = (codec.decode(json.dumps(one["content"])) for one in said("show", id))
+    assert (opened.title, opened.field, opened.people) == (half, half, (half,)) and (note.author, note.text) == (
+        half,
+        half,
+    )
     assert json.loads(call("sessions", "show", id, 1).stdout.splitlines()[0]) == json.loads(codec.encode(result))
     call("sessions", "list")
 
