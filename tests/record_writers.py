@@ -57,7 +57,7 @@ def example(store: Store) -> str:
     sessions.judge(store, session, number, "Béla", "concern", "look again")
     sessions.add_rerun(store, session, number, results.rerun(apart), "floor")
     sessions.add_rerun(store, session, number, results.rerun(apart, floor=(apart,)), "replay")
-    store.erase(session, erased, Erased("Ada", "asked to"))
+    store.erase(session, [erased], Erased("Ada", "asked to"))
     sessions.close(store, session, "Ada")
     return session
 

@@ -116,9 +116,9 @@ def filled(store: Store, text: str = "a note") -> str:
     sessions.judge(store, session, numbers[1], "Béla", "concern", "look again")
     sessions.add_rerun(store, session, numbers[1], results.rerun(APART), "floor")
     sessions.add_rerun(store, session, numbers[1], results.rerun(APART, floor=(APART,)), "replay")
-    store.erase(session, numbers[2], Erased("Ada", "asked to"))
+    store.erase(session, [numbers[2]], Erased("Ada", "asked to"))
     sessions.close(store, session, "Ada")
-    store.erase(session, numbers[3], Erased("Ada", "asked to, later"))
+    store.erase(session, [numbers[3]], Erased("Ada", "asked to, later"))
     return session
 
 
@@ -136,7 +136,7 @@ def test_a_session_with_everything_is_the_same_elsewhere(here: Store, there: Sto
     for number in range(22):
         assert (there.content(session, number) is None) == (number in (3, 4))
     verified = there.verify(session, head)
-    assert not verified.problem and verified.erased == (3, 4)
+    assert not verified.problem and verified.erased == (3, 4) and sessions.check(there, session, head) == verified
     assert exported(there, session) == data
     before = rows(there)
     again = imported(there, data)
@@ -232,8 +232,7 @@ def test_neither_way_keeps_more_than_an_entry(here: Store, there: Store):
 def test_a_file_from_before_an_erasure_brings_nothing_back(here: Store):
     session = filled(here)
     before_erasing = exported(here, session)
-    for number in (0, 1, 13):
-        here.erase(session, number, Erased("Ada", "asked to"))
+    here.erase(session, (0, 1, 13), Erased("Ada", "asked to"))
     kept = rows(here)
     assert imported(here, before_erasing).already and rows(here) == kept
     assert [here.content(session, number) for number in (0, 1, 13)] == [None] * 3
@@ -248,8 +247,8 @@ def test_an_erasure_reaches_whoever_reads_a_later_file(here: Store, there: Store
     files = lambda: b"".join(one.read_bytes() for one in Path(str(there.url.database)).parent.iterdir())  # noqa: E731
     packed = next(one.content for one in there.entries(session) if one.number == number) or b""
     assert packed in files()
-    here.erase(session, number, Erased("Béla", "she asked us to"))
-    here.erase(session, record, Erased("Béla", "that too"))
+    here.erase(session, [number], Erased("Béla", "she asked us to"))
+    here.erase(session, [record], Erased("Béla", "that too"))
     here.append(session, "note", Note("Ada", "after"))
     assert imported(there, exported(here, session)).added == 3
     assert there.content(session, number) is None and packed not in files()
@@ -281,6 +280,18 @@ def test_content_that_is_gone_without_an_erasure_is_refused(empty: Store):
     refused(empty, as_file(entries), "The content of entry 1 is missing, and no later entry says that it was erased")
     half = [entries[0], replace(entries[1], salt=b"0" * 16), entries[2]]
     refused(empty, as_file(half), "Line 3 of this file: .* half of it is gone")
+
+
+def test_a_replay_from_before_an_erasure_is_taken_over(here: Store, there: Store):
+    """Where it is erased too, and where somebody erased nothing but the record."""
+    session = here.open(Opened("One"))
+    record = here.append(session, "record", results.record()).number
+    sessions.add_rerun(here, session, record, results.rerun(APART), "floor")
+    sessions.add_rerun(here, session, record, results.rerun(APART), "replay")
+    here.erase(session, [record], Erased("Ada", "asked to"))
+    assert imported(there, exported(here, session)).added == 5 and rows(there) == rows(here)
+    sessions.erase(here, session, record, "Ada", "all of it")
+    assert imported(there, exported(here, session)).added == 3 and rows(there) == rows(here)
 
 
 # What was changed
@@ -367,7 +378,7 @@ def test_entries_of_another_session_are_refused(empty: Store):
         ({"entries": 5}, "Line 7 of this file: there is more than the 5 entries"),
         ({"entries": 5, "head": ENTRIES[4].hash}, "Line 7 of this file: there is more than the 5 entries"),
         ({"entries": 7}, "Line 8 of this file: the file ends after 6 of 7 entries"),
-        ({"head": START}, "the head is not the hash of the last entry"),
+        ({"head": START}, "The head 0+ is not among the 6 entries"),
         ({"head": ENTRIES[3].hash}, "the head is not the hash of the last entry"),
         ({"head": "f" * 64}, "The head f+ is not among the 6 entries"),
         *(({"entries": value}, "Line 1 .* the number of entries must be from 1 to") for value in (0, -1, True, 6.0, "6", None, [6], 10**9, 10**400)),

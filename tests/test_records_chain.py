@@ -102,7 +102,22 @@ def test_a_cut_off_end_shows_against_a_head_that_was_kept():
     assert "cut off, or the chain was written anew" in chain.verify(found[:-2], head).problem
     longer = [*found, chain.follow(found[-1], SESSION, "closed", chain.pack(Closed("Ada")))]
     assert not chain.verify(longer, head).problem, "what came after the head was known"
-    assert chain.verify(made(), head).problem, "a chain that was written anew"
+    anew = chain.verify(made(), head).problem
+    assert "which of these are as they were, nothing shows" in anew, "a chain that was written anew"
+
+
+@pytest.mark.parametrize("head", [START, "", "f" * 64])
+def test_what_is_the_hash_of_no_entry_is_no_head(head: str):
+    assert f"The head {head} is not among the 6 entries" in chain.verify(made(), head).problem
+    assert chain.verify([], head).problem
+
+
+def test_an_entry_follows_a_link_as_it_follows_the_entry():
+    found = made(2)
+    link = chain.Link(found[0].number, found[0].hash)
+    for last in (link, found[0]):
+        after = chain.follow(last, SESSION, "note", chain.pack(Note("Ada", "x")))
+        assert not chain.verify([found[0], after]).problem
 
 
 def test_erased_content_is_explained_by_a_later_entry_and_by_nothing_else():

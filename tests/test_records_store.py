@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from model_utils import codec
 from model_utils.contracts.common import ask
@@ -62,6 +62,7 @@ def test_what_goes_into_the_store_comes_out(kept: Store, url: str):
     assert [(one.number, one.time) for one in listed] == [(one.number, one.time) for one in again.entries(session)]
     assert listed[0].labels == {"title": ("Loans",), "field": ("finance",)} and listed[2].labels == {}
     assert listed[1].labels["analysis"] == ("load_report",) and listed[1].labels["tuned"] == ("demo/tuned",)
+    assert "request" not in listed[1].labels, "nobody reads it"
     assert listed[3].labels == {"tag": ("a", "b")} and listed[4].labels == {"verdict": ("fail",)}
     assert not again.verify(session).problem
 
@@ -82,7 +83,7 @@ def test_what_cannot_follow_is_refused(kept: Store):
     kept.close_session(session, Closed("Ada"))
     with pytest.raises(Refused, match="closed, and nothing but an erasure may follow"):
         kept.append(session, "note", Note("Ada", "x"))
-    kept.erase(session, 0, Erased("Ada", "asked to"))
+    kept.erase(session, [0], Erased("Ada", "asked to"))
     assert kept.verify(session).erased == (0,)
 
 
@@ -166,13 +167,134 @@ def test_erased_words_are_in_no_file_of_the_database_and_the_chain_still_verifie
     packed = next(one.content for one in kept.entries(session) if one.number == number)
     files = lambda: b"".join(one.read_bytes() for one in (tmp_path / "new").iterdir())  # noqa: E731
     assert secret.encode() in files() and packed and packed in files()
-    kept.erase(session, number, Erased("Béla", "she asked us to"))
+    kept.erase(session, [number], Erased("Béla", "she asked us to"))
     assert secret.encode() not in files() and packed not in files()
     assert kept.content(session, number) is None
     assert [one.labels for one in kept.listed(session) if one.erased] == [{}] and kept.listed(session)[number].erased
     verified = kept.verify(session, head)
     assert not verified.problem and verified.erased == (number,)
     assert kept.content(session, verified.entries - 1) == Erased("Béla", "she asked us to")
+
+
+def test_a_record_is_erased_with_what_was_computed_of_it_at_once_or_not_at_all(kept: Store):
+    session = kept.open(Opened("One"))
+    record, other = (kept.append(session, "record", results.record()).number for _ in range(2))
+    computed = [sessions.add_rerun(kept, session, record, results.rerun(), kind).number for kind in ("floor", "replay", "replay")]  # fmt: skip
+    sessions.add_rerun(kept, session, other, results.rerun(), "replay")
+    with pytest.raises(Refused, match="has no entry 99"):
+        kept.erase(session, [record, 99], Erased("Ada", "asked to"))
+    assert len(kept.listed(session)) == 7 and not any(one.erased for one in kept.listed(session))
+    made = sessions.erase(kept, session, record, "Ada", "asked to")
+    assert [(one.kind, one.about) for one in made] == [("erased", number) for number in (record, *computed)]
+    assert kept.verify(session, made[-1].hash).erased == tuple(sorted((record, *computed)))
+    assert [one.number for one in kept.listed(session) if one.erased] == sorted((record, *computed))
+    assert kept.erase(session, [], Erased("Ada", "asked to")) == []
+
+
+def test_nothing_is_computed_of_what_was_erased(kept: Store):
+    """A replay that ends after the erasure could quote what is gone."""
+    session = kept.open(Opened("One"))
+    record = kept.append(session, "record", results.record()).number
+    kept.erase(session, [record], Erased("Ada", "asked to"))
+    for kind in ("floor", "replay"):
+        with pytest.raises(Refused, match=f"content of entry {record} was erased, so that nothing is computed of it"):
+            sessions.add_rerun(kept, session, record, results.rerun(), kind)
+    sessions.judge(kept, session, record, "Ada", "concern")
+    assert [one.kind for one in kept.listed(session)] == ["opened", "record", "erased", "verdict"]
+
+
+def test_a_replay_that_is_written_while_its_record_is_erased_goes_too(kept: Store, monkeypatch: pytest.MonkeyPatch):
+    session = kept.open(Opened("One"))
+    record = kept.append(session, "record", results.record()).number
+    erase_ = kept.erase
+
+    def late(*arguments: Any) -> Any:
+        if len(kept.listed(session)) == 2:
+            sessions.add_rerun(kept, session, record, results.rerun(), "replay")
+        return erase_(*arguments)
+
+    monkeypatch.setattr(kept, "erase", late)
+    assert [one.about for one in sessions.erase(kept, session, record, "Ada", "asked to")] == [record, record + 1]
+    assert kept.content(session, record + 1) is None
+
+
+CHANGED_LABELS = {
+    "changed": ("UPDATE label SET value = 'pass' WHERE name = 'verdict'", 3, "verdict"),
+    "missing": ("DELETE FROM label WHERE number = 2 AND value = 'b'", 2, "tags"),
+    "added": ("INSERT INTO label SELECT session, 2, 'tag', 'a' FROM label LIMIT 1", 2, "tags"),
+    "of another name": ("UPDATE label SET name = 'tuned' WHERE name = 'base'", 1, "record"),
+    "request": ("UPDATE label SET value = 'x' WHERE name = 'request'", 1, "record"),
+    "of what was erased": ("INSERT INTO label SELECT session, 4, 'verdict', 'pass' FROM label LIMIT 1", 4, "note"),
+    "of no entry": (
+        "INSERT INTO label SELECT session, 9, 'verdict', 'pass' FROM label LIMIT 1",
+        9,
+        "which is not there",
+    ),  # fmt: skip
+}
+
+
+@pytest.mark.parametrize("how", CHANGED_LABELS)
+def test_labels_that_are_not_those_of_the_content_are_found_and_named(kept: Store, how: str):
+    """The chain alone does not see them."""
+    session = kept.open(Opened("half \ud800 of one", field="\0"))
+    kept.append(session, "record", results.record())
+    kept.append(session, "tags", Tags("Ada", ("b", "a", "b")), about=1)
+    kept.append(session, "verdict", Judgement("Ada", "fail"), about=1)
+    kept.append(session, "note", Note("Ada", "to be erased"))
+    kept.erase(session, [4], Erased("Ada", "asked to"))
+    assert kept.mislabelled(session) is None and sessions.check(kept, session) == kept.verify(session)
+    statement, number, kind = CHANGED_LABELS[how]
+    with kept._writing() as connection:
+        connection.exec_driver_sql(statement)
+    assert kept.mislabelled(session) == number and not kept.verify(session).problem
+    found = sessions.check(kept, session, kept.head(session).hash)
+    assert found.problem == f"What lists show of entry {number} ({kind}) is not what it holds: its labels were altered."
+    assert replace(found, problem="") == kept.verify(session)
+    assert "head" in sessions.check(kept, session, "f" * 64).problem, "the chain comes first"
+
+
+def test_a_session_is_found_by_its_title_and_by_the_beginning_of_its_id(kept: Store):
+    first, second = kept.open(Opened("One")), kept.open(Opened("two \0"))
+    for name in ("One", first, first[:16]):
+        assert sessions.find(kept, name) == first
+    assert sessions.find(kept, "two \0") == second
+    for name in ("", "on", first[:3], first[:8] + "x", first.upper() + "X", f"{first}0", "(erased)"):
+        with pytest.raises(Refused, match="There is no session .* the first digits of the id, at least 4"):
+            sessions.find(kept, name)
+    both = kept.open(Opened(first[:5]))
+    with pytest.raises(Refused, match=f"is the title of the session {both[:12]} and .* of the id of {first[:12]}; give"):  # fmt: skip
+        sessions.find(kept, first[:5])
+    assert sessions.find(kept, first[:6]) == first and sessions.find(kept, both) == both
+    kept.open(Opened(first))
+    assert sessions.find(kept, first) == first, "a whole id is that session"
+    third = kept.open(Opened("One"))
+    with pytest.raises(Refused, match="2 sessions are called 'One'; give more digits") as told:
+        sessions.find(kept, "One")
+    assert first[:12] in str(told.value) and third[:12] in str(told.value)
+
+
+def test_what_is_looked_for_is_read_from_indexes(kept: Store):
+    """However many entries and contents there are."""
+    session, said = kept.open(Opened("One")), []
+    kept.append(session, "record", results.record())
+    event.listen(kept.engine, "before_cursor_execute", lambda *given: said.append((given[2], given[3])))
+    kept.listed(session)
+    for work in (lambda: kept.labelled(session, "request", "x"), lambda: kept.titled("One")):
+        work()
+    kept.append(session, "note", Note("Ada", "x"), about=1)
+    asked = [(statement, values) for statement, values in said if statement.startswith("SELECT")]
+    with kept.engine.connect() as connection:
+        plans = [
+            [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+            for statement, values in asked
+        ]
+    listed, erased, labels, labelled, titled, last = plans
+    assert listed == ["SEARCH entry USING COVERING INDEX entry_listed (session=?)"]
+    assert erased == ["SEARCH entry USING INDEX entry_erased (session=?)"]
+    assert labels == ["SEARCH label USING COVERING INDEX label_listed (session=?)"]
+    assert "label_by_value (name=? AND value=? AND session=?)" in labelled[0]
+    assert "label_by_value (name=? AND value=?)" in titled[0]
+    assert any("entry_by_kind (kind=? AND session=?)" in line for line in last), last
 
 
 def test_any_flipped_byte_of_a_stored_entry_is_found(kept: Store, tmp_path: Path):
@@ -279,6 +401,7 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
     (session,) = here.sessions()
     verified = here.verify(session, FIRST_HEAD)
     assert (verified.problem, verified.entries, verified.head, verified.erased) == ("", 10, FIRST_HEAD, (3,))
+    assert sessions.check(here, session, FIRST_HEAD) == verified
     contents = [here.content(session, number) for number in range(10)]
     record, floor, replay = contents[1], contents[6], contents[7]
     assert contents[0] == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))
@@ -294,7 +417,7 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
     assert (kept.verdict, kept.tags, kept.notes, kept.replay, kept.floor) == ("concern", ("first", "second"), 0, "within the noise floor", 6)  # fmt: skip
     with pytest.raises(Refused, match="closed"):
         sessions.note(here, session, None, "Ada", "x")
-    here.erase(session, 1, Erased("Ada", "later"))
+    here.erase(session, [1], Erased("Ada", "later"))
     assert here.verify(session, FIRST_HEAD).erased == (1, 3)
 
 
@@ -308,6 +431,7 @@ def test_a_content_that_this_version_does_not_read_is_told_and_the_chain_still_h
         connection.execute(insert(schema.entry), vars(chain.follow(last, session, "note", newer)))
     with pytest.raises(Refused, match=r"not a request or result that Candor wrote: .*mood"):
         kept.content(session, 2)
+    assert "Entry 2 (note) cannot be held against its labels: " in sessions.check(kept, session).problem
     assert kept.content(session, 1) == Note("Ada", "x")
     assert kept.verify(session).entries == 3 and not kept.verify(session).problem and len(kept.listed(session)) == 3
 

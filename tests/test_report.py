@@ -222,8 +222,8 @@ def test_erased_content_is_nowhere(store: Store, kind: str):
     )
     number = ERASED[kind](store, session)
     if kind != "record":
-        store.erase(session, 1, Erased("Ada", "It was personal."))
-    store.erase(session, number, Erased("Ben", "It was private."))
+        store.erase(session, [1], Erased("Ada", "It was personal."))
+    store.erase(session, [number], Erased("Ben", "It was private."))
     page = report.html(store, session)
     for text in (page, report.as_json(store, session), report.csv(store, session), report.card(store, session)):
         assert "SECRET" not in text

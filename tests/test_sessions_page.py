@@ -256,7 +256,7 @@ def test_a_name_is_asked_for_before_anything_is_said(app: AppTest, engine: FakeE
 def test_an_erased_record_is_said_and_nothing_of_it_is_shown(app: AppTest, engine: FakeEngine, kept: Store):
     session = sessions.start(kept, "Capitals")
     recording.keep(kept, session, generation_record("a secret question"))
-    kept.erase(session, 1, Erased("Ada", "asked to"))
+    kept.erase(session, [1], Erased("Ada", "asked to"))
     go(app, "sessions")
     choose(app, 0)
     open_panel(app, "timeline")

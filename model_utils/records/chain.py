@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from model_utils import codec
 from model_utils.contracts.records import START, Entry, EntryKind, Verified
@@ -25,6 +25,13 @@ MAX_BRACKETS = 1 << 22
 """Opening brackets in it, those in texts included: each can become a list or an object, which takes many times its bytes in memory."""
 NOT_HASHED = ("hash", "salt", "content")
 """Fields of an entry that its hash does not cover; the content's own hash covers the last two."""
+
+
+class Link(NamedTuple):
+    """What the next entry needs of the last one."""
+
+    number: int
+    hash: str
 
 
 def pack(value: Any) -> bytes:
@@ -76,7 +83,7 @@ def hash_entry(entry: Entry) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def follow(last: Entry | None, session: str, kind: EntryKind, content: bytes, about: int | None = None) -> Entry:
+def follow(last: Link | Entry | None, session: str, kind: EntryKind, content: bytes, about: int | None = None) -> Entry:
     """The entry after `last`, None for the first of a session, now."""
     salt = secrets.token_bytes(SALT_BYTES)
     entry = Entry(
@@ -98,9 +105,10 @@ def verify(entries: Iterable[Entry], head: str | None = None) -> Verified:
     """Follows a session's entries in the order of their numbers; with `head`, the hash of an entry that was known before, it must be met.
 
     A changed, missing, added or reordered entry is found by itself. Entries that were cut off at the end are found against a head that
-    somebody kept elsewhere, and so is a whole chain that was written anew: nothing else can show those.
+    somebody kept elsewhere, and so is a whole chain that was written anew: nothing else can show those, and then no entry, the first
+    ones neither, is known to be what it was.
     """
-    count, last, found = 0, START, head in (None, START)
+    count, last, found = 0, START, head is None
     missing: list[int] = []
     erased: set[int] = set()
     for entry in entries:
@@ -118,7 +126,7 @@ def verify(entries: Iterable[Entry], head: str | None = None) -> Verified:
     if unexplained:
         problem = f"The content of entry {unexplained[0]} is missing, and no later entry says that it was erased."
     elif not found:
-        problem = f"The head {head} is not among the {count} entries: those up to it were cut off, or the chain was written anew."
+        problem = f"The head {head} is not among the {count} entries: those up to it were cut off, or the chain was written anew; which of these are as they were, nothing shows."
     return Verified(count, last, tuple(sorted(erased & set(missing))), problem)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -19,10 +20,14 @@ from model_utils.contracts.records import (
     Rerun,
     Tags,
     Verdict,
+    Verified,
 )
 from model_utils.errors import Refused
 from model_utils.records import contents
 from model_utils.records.store import Store
+
+ID_DIGITS = 4
+"""Hexadecimal digits from which on something can be the beginning of a session's id."""
 
 
 @dataclass(frozen=True)
@@ -174,15 +179,39 @@ def close(store: Store, session: str, author: str) -> Entry:
 def erase(store: Store, session: str, number: int, author: str, reason: str) -> list[Entry]:
     """Takes the content of an entry away, for good; of a record also that of its replays and noise floors, which may quote it.
 
-    What people wrote about it stays, and so do exports that were made before. The last erasure is that of the entry itself.
+    What people wrote about it stays, and so do exports that were made before. The first erasure is that of the entry itself.
     """
     content = Erased(_named(author), _said(reason, "reason"))
-    about = [
+    made = store.erase(session, (number, *_computed_of(store, session, number)), content)
+    late = _computed_of(store, session, number)  # written between the look and the erasure; none can follow that
+    return made + (store.erase(session, late, content) if late else [])
+
+
+def _computed_of(store: Store, session: str, number: int) -> list[int]:
+    """Replays and noise floors of this record that still hold something."""
+    return [
         one.number
         for one in store.listed(session)
         if one.about == number and one.kind in ("floor", "replay") and not one.erased
     ]
-    return [store.erase(session, one, content) for one in (*about, number)]
+
+
+def check(store: Store, session: str, head: str | None = None) -> Verified:
+    """The chain, as `Store.verify` follows it, and where that is fine the labels that lists are made of; every content is read."""
+    found = store.verify(session, head)
+    return found if found.problem else replace(found, problem=_mislabelled(store, session))
+
+
+def _mislabelled(store: Store, session: str) -> str:
+    """A sentence that names the first entry whose labels are not those of its content; empty: none."""
+    try:
+        number = store.mislabelled(session)
+    except Refused as refused:
+        return str(refused)
+    if number is None:
+        return ""
+    kind = next((one.kind for one in store.listed(session) if one.number == number), "which is not there")
+    return f"What lists show of entry {number} ({kind}) is not what it holds: its labels were altered."
 
 
 def start(store: Store, title: str, purpose: str = "", field: str = "", people: Iterable[str] = ()) -> str:
@@ -213,19 +242,32 @@ def floor_of(store: Store, session: str, number: int) -> tuple[Difference, ...] 
     return found.differences if isinstance(found, Rerun) else None
 
 
-def find(store: Store, begin: str) -> str:
-    """The id of the session that begins like this, or whose title is this; Refused where there is none, or more than one."""
-    found = [id for id in store.sessions() if begin and id.startswith(begin)]
-    found = found or [one.session for one in overviews(store) if one.title == begin]
+def find(store: Store, name: str) -> str:
+    """The id of the session with this title, or whose id is this or begins with these digits, at least `ID_DIGITS`.
+
+    Refused where there is none, or more than one; only a whole id is never mistaken for a title.
+    """
+    ids = store.sessions()
+    if name in ids:
+        return name
+    titled = store.titled(name)
+    begun = [id for id in ids if id.startswith(name)] if re.fullmatch(f"[0-9a-f]{{{ID_DIGITS},}}", name) else []
+    found = list(dict.fromkeys((*titled, *begun)))
     if len(found) == 1:
         return found[0]
-    if found:
+    if titled and begun:
         raise Refused(
-            f"{len(found)} sessions are called {begin[:60]!r}; give more digits of the id: {', '.join(id[:12] for id in found[:5])}."
+            f"{name[:60]!r} is the title of the session {_some(titled)} and the beginning of the id of {_some(begun)}; give more digits of the id."
         )
+    if found:
+        raise Refused(f"{len(found)} sessions are called {name[:60]!r}; give more digits of the id: {_some(found)}.")
     raise Refused(
-        f"There is no session {begin[:60]!r}; `sessions list` shows those that there are, `sessions new TITLE` opens one."
+        f"There is no session {name[:60]!r}; `sessions list` shows those that there are, by title or by the first digits of the id, at least {ID_DIGITS}; `sessions new TITLE` opens one."
     )
+
+
+def _some(ids: list[str]) -> str:
+    return ", ".join(id[:12] for id in ids[:5])
 
 
 def _named(author: str) -> str:

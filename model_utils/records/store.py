@@ -4,21 +4,36 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, make_url, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    bindparam,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from model_utils.contracts.records import Closed, Entry, EntryKind, Erased, Listed, Opened, Verified
 from model_utils.errors import Refused
 from model_utils.records import chain, contents, schema
+from model_utils.records.chain import Link
 from model_utils.records.contents import Labels
 
 MIGRATIONS = Path(__file__).with_name("migrations")
@@ -116,9 +131,11 @@ class Store:
     def _append(
         self, connection: Connection, session: str, kind: EntryKind, stored: bytes, about: int | None, labels: Labels
     ) -> Entry:
-        last = _last(connection, session)
-        _check(connection, last, session, kind, about)
-        entry = chain.follow(last, session, kind, stored, about)
+        state = _state(connection, session, about)
+        _check(state, session, kind, about)
+        if kind in ("floor", "replay") and state.gone:
+            raise Refused(f"The content of entry {about} was erased, so that nothing is computed of it any more.")
+        entry = chain.follow(state.last, session, kind, stored, about)
         _insert(connection, entry, labels)
         return entry
 
@@ -134,21 +151,19 @@ class Store:
         with _said("The session could not be written"):
             try:
                 with self._writing() as connection:
-                    last: Entry | None = None
 
                     def take(entry: Entry, labels: Labels) -> bool:
-                        nonlocal last, erased
+                        nonlocal erased
                         here = _hash(connection, session, entry.number)
                         if here not in (None, entry.hash):
                             raise Refused(
                                 f"This session is here too, and the two part at entry {entry.number}; nothing was taken over."
                             )
                         if here is None:
-                            _check(connection, last, session, entry.kind, entry.about)
+                            _check(_state(connection, session, entry.about), session, entry.kind, entry.about)
                             _insert(connection, entry, labels)
                             if entry.kind == "erased" and entry.about is not None:
                                 erased |= _take_away(connection, session, entry.about)
-                        last = entry
                         return here is None
 
                     yield take
@@ -163,17 +178,19 @@ class Store:
         """Nothing but erasures may follow."""
         return self.append(session, "closed", closed)
 
-    def erase(self, session: str, number: int, erased: Erased) -> Entry:
-        """Takes the content of an entry away, for good: its salt, its labels and what the files still hold of it; the chain still verifies.
+    def erase(self, session: str, numbers: Sequence[int], erased: Erased) -> list[Entry]:
+        """Takes the contents of these entries away, for good: all of them, or none when this raises before it is done.
 
-        Exports that were made before are out of reach.
+        With each go its salt, its labels and what the files still hold of it; the chain still verifies. One entry of kind erased is made
+        for each, in the order of `numbers`. Exports that were made before are out of reach.
         """
         contents.check("erased", erased)
-        stored = chain.pack(erased)
+        stored, made = chain.pack(erased), []
         with _said("The content could not be erased"):
             with self._writing() as connection:
-                made = self._append(connection, session, "erased", stored, number, {})
-                _take_away(connection, session, number)
+                for number in numbers:
+                    made.append(self._append(connection, session, "erased", stored, number, {}))
+                    _take_away(connection, session, number)
             self._forget()
         return made
 
@@ -191,16 +208,22 @@ class Store:
     # --- reading --------------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def snapshot(self, session: str) -> Iterator[tuple[Entry, Iterator[Entry]]]:
-        """The last entry, and all in the order of their numbers, as they are at one moment; Refused for a session that is not there."""
+    def _reading(self, session: str) -> Iterator[tuple[Connection, Link, Iterator[Entry]]]:
+        """One moment of the session: its last entry, and all of them; Refused where it is not there."""
         how = {} if self.engine.dialect.name == "sqlite" else {"isolation_level": "REPEATABLE READ"}
         chosen = select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number)
         with _said("The session could not be read"), self.engine.connect().execution_options(**how) as connection:
-            last = _last(connection, session)
+            last = _state(connection, session, None).last
             if last is None:
                 raise self._no_session(session)
-            rows = connection.execution_options(yield_per=8).execute(chosen)
-            yield last, (Entry(**row._mapping) for row in rows)
+            rows = connection.execute(chosen, execution_options={"yield_per": 8})
+            yield connection, last, (Entry(**row._mapping) for row in rows)
+
+    @contextmanager
+    def snapshot(self, session: str) -> Iterator[tuple[Link, Iterator[Entry]]]:
+        """The last entry, and all in the order of their numbers, as they are at one moment; Refused for a session that is not there."""
+        with self._reading(session) as (_, last, entries):
+            yield last, entries
 
     def entries(self, session: str) -> Iterator[Entry]:
         """In the order of their numbers; Refused for a session that is not there."""
@@ -223,11 +246,12 @@ class Store:
 
     def head(self, session: str) -> Entry:
         """The session's last entry, whose hash is the head; Refused for a session that is not there."""
+        chosen = select(schema.entry).where(schema.entry.c.session == session)
         with _said("The session could not be read"), self.engine.connect() as connection:
-            last = _last(connection, session)
-        if last is None:
-            raise Refused(f"There is no session {session[:40]!r} in {self._name}.")
-        return last
+            row = connection.execute(chosen.order_by(schema.entry.c.number.desc()).limit(1)).one_or_none()
+        if row is None:
+            raise self._no_session(session)
+        return Entry(**row._mapping)
 
     def sessions(self) -> list[str]:
         """Ids, the latest first."""
@@ -237,22 +261,45 @@ class Store:
         with _said("The sessions could not be read"), self.engine.connect() as connection:
             return list(connection.execute(chosen).scalars())
 
+    def titled(self, title: str) -> list[str]:
+        """Ids of the sessions that are listed by this title."""
+        label, (value,) = schema.label.c, contents.labels_of("opened", Opened(title))["title"]
+        chosen = select(label.session).where((label.name == "title") & (label.value == value)).distinct()
+        with _said("The sessions could not be read"), self.engine.connect() as connection:
+            return list(connection.execute(chosen.order_by(label.session)).scalars())
+
     def listed(self, session: str) -> list[Listed]:
-        """All entries without their contents, in the order of their numbers; Refused for a session that is not there."""
-        columns = [schema.entry.c[name] for name in ("number", "kind", "time", "about")]
-        chosen = select(*columns, schema.entry.c.content.is_(None)).where(schema.entry.c.session == session)
-        found: dict[int, dict[str, tuple[str, ...]]] = {}
+        """All entries without their contents, in the order of their numbers; Refused for a session that is not there.
+
+        The labels are those for people: `contents.KEY` is not among them. Several values of one name are in the order of the alphabet.
+        """
+        entry = schema.entry.c
+        mine = entry.session == session
+        chosen = select(entry.number, entry.kind, entry.time, entry.about).where(mine).order_by(entry.number)
+        gone = select(entry.number).where(mine & entry.content.is_(None))
         with _said("The session could not be read"), self.engine.connect() as connection:
-            rows = connection.execute(chosen.order_by(schema.entry.c.number)).all()
-            for row in connection.execute(select(schema.label).where(schema.label.c.session == session)):
-                mine = found.setdefault(row.number, {})
-                mine[row.name] = (*mine.get(row.name, ()), row.value)
+            rows = connection.execute(chosen).all()
+            erased = set(connection.execute(gone).scalars())
+            labels = _labels(connection, session, schema.label.c.name != contents.KEY)
         if not rows:
             raise self._no_session(session)
         return [
-            Listed(number, kind, time, about, erased, found.get(number, {}))
-            for number, kind, time, about, erased in (tuple(row) for row in rows)
+            Listed(number, kind, time, about, number in erased, labels.get(number, {}))
+            for number, kind, time, about in rows
         ]
+
+    def mislabelled(self, session: str) -> int | None:
+        """The first entry whose labels are not those that its content has; None: all are.
+
+        The chain does not cover labels. Every content is read for this. Refused, with its number, for one that this Candor does not read.
+        """
+        with self._reading(session) as (connection, _, entries):
+            labels = _labels(connection, session)
+            for entry in entries:
+                found = {name: Counter(values) for name, values in labels.pop(entry.number, {}).items()}
+                if found != {name: Counter(values) for name, values in _labels_of(entry).items() if values}:
+                    return entry.number
+        return min(labels, default=None)
 
     def labelled(self, session: str, name: str, value: str) -> list[int]:
         """Numbers of the session's entries that have this label, the first first; one look into an index, however long the session is."""
@@ -269,6 +316,57 @@ class Store:
         return chain.verify(self.entries(session), head)
 
 
+class _State(NamedTuple):
+    """What decides whether an entry can follow."""
+
+    last: Link | None
+    """None: the session is not there"""
+    closed: bool
+    kind: EntryKind | None
+    """of the entry that the new one is about; None: it is not there, or the new one is about none"""
+    gone: bool
+    """its content was erased"""
+
+
+def _state_query() -> Select[Any]:
+    """One statement for the whole of `_State`, made once: an append asks it each time."""
+    entry, other, about = schema.entry.c, schema.entry.alias().c, schema.entry.alias().c
+    session, number = bindparam("session", type_=entry.session.type), bindparam("about", type_=entry.number.type)
+    closed = select(other.number).where(other.kind == "closed", other.session == session).limit(1).scalar_subquery()
+    meant = (about.session == session) & (about.number == number)
+    kind = select(about.kind).where(meant).scalar_subquery()
+    gone = select(about.number).where(meant, about.content.is_(None)).scalar_subquery()
+    last = select(entry.number, entry.hash, closed, kind, gone).where(entry.session == session)
+    return last.order_by(entry.number.desc()).limit(1)
+
+
+_STATE = _state_query()
+
+
+def _state(connection: Connection, session: str, about: int | None) -> _State:
+    row = connection.execute(_STATE, {"session": session, "about": about}).one_or_none()
+    if row is None:
+        return _State(None, False, None, False)
+    number, digest, closed, kind, gone = row
+    return _State(Link(number, digest), closed is not None, kind, gone is not None)
+
+
+def _check(state: _State, session: str, kind: EntryKind, about: int | None) -> None:
+    """Refused where such an entry cannot follow."""
+    if (state.last is None) != (kind == "opened"):
+        raise Refused(f"There is no session {session[:40]!r}." if state.last is None else "A session is opened once.")
+    if about is not None and state.kind is None:
+        raise Refused(f"The session {session[:40]!r} has no entry {about}.")
+    if kind in ABOUT_RECORDS and state.kind != "record":
+        raise Refused(
+            f"An entry of kind {kind} is about a record, but this one is about {f'entry {about} ({state.kind})' if state.kind else 'none'}."
+        )
+    if kind not in (*ABOUT_RECORDS, "note") and (about is None) == (kind == "erased"):
+        raise Refused(f"An entry of kind {kind} is about {'an entry' if kind == 'erased' else 'no other entry'}.")
+    if state.closed and kind != "erased":
+        raise Refused("This session is closed, and nothing but an erasure may follow; open another one.")
+
+
 def _insert(connection: Connection, entry: Entry, labels: Labels) -> None:
     connection.execute(insert(schema.entry), vars(entry))
     rows = [
@@ -278,6 +376,31 @@ def _insert(connection: Connection, entry: Entry, labels: Labels) -> None:
     ]
     if rows:
         connection.execute(insert(schema.label), rows)
+
+
+def _labels(connection: Connection, session: str, *which: ColumnElement[bool]) -> dict[int, dict[str, tuple[str, ...]]]:
+    """number of an entry -> name -> values, in the order of the alphabet."""
+    label = schema.label.c
+    chosen = select(label.number, label.name, label.value).where(label.session == session, *which)
+    found: dict[int, dict[str, tuple[str, ...]]] = {}
+    last: int | None = None
+    mine: dict[str, tuple[str, ...]] = {}
+    for number, name, value in connection.execute(chosen.order_by(label.number, label.name, label.value)).all():
+        if number != last:
+            last, mine = number, {}
+            found[number] = mine
+        mine[name] = (*mine[name], value) if name in mine else (value,)
+    return found
+
+
+def _labels_of(entry: Entry) -> Labels:
+    """Those that it should have."""
+    if entry.content is None:
+        return {}
+    try:
+        return contents.labels_of(entry.kind, chain.unpack(entry.content))
+    except Refused as refused:
+        raise Refused(f"Entry {entry.number} ({entry.kind}) cannot be held against its labels: {refused}") from refused
 
 
 def _take_away(connection: Connection, session: str, number: int) -> bool:
@@ -293,40 +416,6 @@ def _hash(connection: Connection, session: str, number: int) -> str | None:
     """Of an entry; None: it is not there."""
     chosen = select(schema.entry.c.hash).where((schema.entry.c.session == session) & (schema.entry.c.number == number))
     return connection.execute(chosen).scalar_one_or_none()
-
-
-def _last(connection: Connection, session: str) -> Entry | None:
-    chosen = (
-        select(schema.entry).where(schema.entry.c.session == session).order_by(schema.entry.c.number.desc()).limit(1)
-    )
-    row = connection.execute(chosen).one_or_none()
-    return None if row is None else Entry(**row._mapping)
-
-
-def _check(connection: Connection, last: Entry | None, session: str, kind: EntryKind, about: int | None) -> None:
-    """Refused where such an entry cannot follow."""
-    if (last is None) != (kind == "opened"):
-        raise Refused(f"There is no session {session[:40]!r}." if last is None else "A session is opened once.")
-    if about is not None and (last is None or not 0 <= about <= last.number):
-        raise Refused(f"The session {session[:40]!r} has no entry {about}.")
-    if kind in ABOUT_RECORDS:
-        chosen = select(schema.entry.c.kind).where(
-            (schema.entry.c.session == session) & (schema.entry.c.number == about)
-        )
-        found = None if about is None else connection.execute(chosen).scalar_one()
-        if found != "record":
-            raise Refused(
-                f"An entry of kind {kind} is about a record, but this one is about {f'entry {about} ({found})' if found else 'none'}."
-            )
-    elif kind != "note" and (about is None) == (kind == "erased"):
-        raise Refused(f"An entry of kind {kind} is about {'an entry' if kind == 'erased' else 'no other entry'}.")
-    if kind in ("opened", "erased"):
-        return
-    chosen = select(schema.entry.c.number).where(
-        (schema.entry.c.session == session) & (schema.entry.c.kind == "closed")
-    )
-    if connection.execute(chosen.limit(1)).one_or_none() is not None:
-        raise Refused("This session is closed, and nothing but an erasure may follow; open another one.")
 
 
 def _script() -> ScriptDirectory:
