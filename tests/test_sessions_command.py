@@ -580,9 +580,10 @@ def test_a_label_that_was_altered_passes_no_other_result_off(tiny_pair: Pair[Pat
     raw.execute("UPDATE label SET value = ? WHERE number = 2 AND name = 'request'", (key,))
     raw.commit()
     done = call(*run, "--fail-on", "generation.shared_words > 2", pair=tiny_pair, code=1)
-    refused = [line for line in done.stderr.splitlines() if "the list was altered" in line]
+    refused = [line for line in done.stderr.splitlines() if "its label was altered" in line]
     assert [line.partition(":")[0] for line in refused] == ["Line 1", "Line 4"], "which ask the same"
     assert len(done.stdout.splitlines()) == 4
+    assert "labels were altered" in said("verify", id, code=1)[0]["problem"]
 
 
 @pytest.mark.slow
