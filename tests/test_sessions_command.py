@@ -201,7 +201,8 @@ def test_an_altered_record_fails_the_verification_and_is_named(session: str, dat
 def test_entries_that_were_cut_off_are_found_against_a_head(session: str, database: str):
     head = Store().verify(session).head
     raw = sqlite3.connect(database.removeprefix("sqlite:///"))
-    raw.execute("DELETE FROM entry WHERE number = 3")
+    for table in ("entry", "label"):
+        raw.execute(f"DELETE FROM {table} WHERE number = 3")
     raw.commit()
     assert not said("verify", session)[0]["problem"]
     assert "is not among the 3 entries" in said("verify", session, "--head", head, code=1)[0]["problem"]
