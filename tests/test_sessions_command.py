@@ -156,8 +156,11 @@ def test_bytes_that_are_no_text_stop_nothing(session: str):
     assert "\udcff" in result.answers.tuned.text
     recording.keep(Store(), id, recorded.record("generation", result=result))
     call("sessions", "note", id, half, "--about", 1, "--author", half)
-    opened, _, note = said("show", id)
-    assert opened["content"]["fields"]["title"] == half and note["content"]["fields"]["text"] == half
+    opened, _, note = (codec.decode(json.dumps(one["content"])) for one in said("show", id))
+    assert (opened.title, opened.field, opened.people) == (half, half, (half,)) and (note.author, note.text) == (
+        half,
+        half,
+    )
     assert json.loads(call("sessions", "show", id, 1).stdout.splitlines()[0]) == json.loads(codec.encode(result))
     call("sessions", "list")
 
@@ -198,7 +201,8 @@ def test_an_altered_record_fails_the_verification_and_is_named(session: str, dat
 def test_entries_that_were_cut_off_are_found_against_a_head(session: str, database: str):
     head = Store().verify(session).head
     raw = sqlite3.connect(database.removeprefix("sqlite:///"))
-    raw.execute("DELETE FROM entry WHERE number = 3")
+    for table in ("entry", "label"):
+        raw.execute(f"DELETE FROM {table} WHERE number = 3")
     raw.commit()
     assert not said("verify", session)[0]["problem"]
     assert "is not among the 3 entries" in said("verify", session, "--head", head, code=1)[0]["problem"]
@@ -577,9 +581,10 @@ def test_a_label_that_was_altered_passes_no_other_result_off(tiny_pair: Pair[Pat
     raw.execute("UPDATE label SET value = ? WHERE number = 2 AND name = 'request'", (key,))
     raw.commit()
     done = call(*run, "--fail-on", "generation.shared_words > 2", pair=tiny_pair, code=1)
-    refused = [line for line in done.stderr.splitlines() if "the list was altered" in line]
+    refused = [line for line in done.stderr.splitlines() if "its label was altered" in line]
     assert [line.partition(":")[0] for line in refused] == ["Line 1", "Line 4"], "which ask the same"
     assert len(done.stdout.splitlines()) == 4
+    assert "labels were altered" in said("verify", id, code=1)[0]["problem"]
 
 
 @pytest.mark.slow

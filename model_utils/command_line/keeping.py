@@ -47,7 +47,7 @@ class Keeper:
         record = sessions.record_of(self.store, self.session, number)
         if contents.key(record.analysis, record.specs, record.request, record.identities) != key:
             raise Refused(
-                f"Entry {number} is listed under this request of these weights, but holds another one: the list was altered; verify the session."
+                f"Entry {number} is listed under this request of these weights, but holds another one: its label was altered; verify the session."
             )
         return number, record.result
 

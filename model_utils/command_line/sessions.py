@@ -268,14 +268,15 @@ def _show_rerun(found: Rerun, said: str) -> None:
 @SESSION
 @click.option("--head", metavar="HEX", help="a head id that was held elsewhere, all 64 digits")
 def verify(session: str, head: str | None) -> None:
-    """Follow a session's chain of hashes; exits with 1 where an entry was altered, is missing, or where HEX is not among them.
+    """Follow a session's chain of hashes; exits with 1 where an entry was altered or is missing, where lists show something else than the
+    entries hold, or where HEX is not among them.
 
     An end that was cut off, or a chain that was made anew, shows only against a head id that was held elsewhere.
     """
     if head is not None and (len(head) != 64 or set(head.lower()) - set("0123456789abcdef") or head == START):
         raise click.UsageError(NO_HEAD)
     with session_of(session) as (store, id):
-        found = store.verify(id, None if head is None else head.lower())
+        found = sessions.check(store, id, None if head is None else head.lower())
     if showing.at_terminal():
         say(f"session {id}\nentries {found.entries}\nhead    {found.head}")
         if found.erased:
