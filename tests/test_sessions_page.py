@@ -115,6 +115,8 @@ def test_record_keeps_what_the_page_shows_and_of_which_weights(app: AppTest, kno
         assert record.seconds == job.seconds and record.identities.map(vars) == results.load_report().identities.map(vars)  # fmt: skip
         assert record.author == "Ada"
     assert kept.content(session, 0) == Opened("Capitals", people=("Ada",))
+    assert [one.value for one in app.toast] == ["Recorded as entries 1 and 3\\."]
+    open_panel(app, record_button.PANEL)
     assert "Recorded as entries 1 and 3" in "\n".join(one.value for one in app.success)
     assert [box.value for box in app.checkbox if "recorded as entry" in box.label] == [False, False]
     assert kept.verify(session).problem == ""

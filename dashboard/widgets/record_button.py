@@ -96,6 +96,7 @@ def _name(kind: str, request: Request) -> str:
 def _wish(jobs: list[compute.Job], session: str) -> None:
     title = st.session_state.get("record-title", "") if session == keeping.NEW else ""
     keeping.wish(jobs, session, title, inputs.value("record-note"))
+    st.session_state[PANEL] = keeping.keeping().problem is not None
 
 
 def _waiting() -> None:

@@ -16,6 +16,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.guard import Guard
 from tests.browser.test_app_browser import LOADED, QUESTION, ask, at_rest, go, maps_drawn, open_at, whole, words_scored
+from tests.browser.test_attribution_browser import judged
 
 REPLAYED = 4 * LOADED
 HOSTILE_NOTE = "<img src=x onerror=alert(1)> 漢字 🎉 =1+1"
@@ -25,11 +26,11 @@ def panel(page: Page) -> Locator:
     return page.locator(".st-key-record")
 
 
-def record(page: Page, count: int, title: str = "", note: str = "") -> None:
-    """Presses Record and keeps everything that the page shows, `count` results."""
+def record(page: Page, said: str, title: str = "", note: str = "") -> None:
+    """Presses Record and keeps both results that the page shows; `said`: what became of it."""
     at_rest(page)
     page.get_by_role("button", name="Record", exact=True).click()
-    expect(panel(page).get_by_role("checkbox")).to_have_count(count)
+    expect(panel(page).get_by_role("checkbox")).to_have_count(2)
     if title:
         panel(page).get_by_label("Its title").fill(title)
         panel(page).get_by_label("Your name").fill("Ada")
@@ -41,8 +42,7 @@ def record(page: Page, count: int, title: str = "", note: str = "") -> None:
         panel(page).get_by_label("Note").press("Tab")
         at_rest(page)
     panel(page).get_by_role("button", name=re.compile("^Record (this|these)$")).click()
-    expect(panel(page).get_by_text(re.compile("^Recorded as entr"))).to_be_visible(timeout=LOADED)
-    page.keyboard.press("Escape")
+    expect(page.get_by_test_id("stToast").get_by_text(said)).to_be_visible(timeout=LOADED)
     expect(panel(page)).to_have_count(0)
 
 
@@ -86,14 +86,14 @@ def test_an_audit_from_three_pages_to_a_report_that_others_verify_and_replay(
         ask(page, QUESTION)
         whole(page)
         expect(page.get_by_text("more than a reworded prompt would change them", exact=False).first).to_be_visible(timeout=LOADED)  # fmt: skip
-        record(page, 2, title="Capitals: are the facts kept?", note=HOSTILE_NOTE)
+        record(page, "Recorded as entries 1 and 3.", title="Capitals: are the facts kept?", note=HOSTILE_NOTE)
         go(page, "Attention")
         maps_drawn(page)
-        record(page, 2)
+        record(page, "Recorded as entries 5 and 6.")
         go(page, "Attribution")
         words_scored(page)
-        expect(page.get_by_text(re.compile("better than chance|no better than|too few parts")).first).to_be_visible(timeout=LOADED)  # fmt: skip
-        record(page, 2)
+        judged(page)
+        record(page, "Recorded as entries 7 and 8.")
 
         go(page, "Sessions")
         expect(page.get_by_text("6 records, the latest first.", exact=False)).to_be_visible(timeout=LOADED)
@@ -127,6 +127,7 @@ def test_an_audit_from_three_pages_to_a_report_that_others_verify_and_replay(
             page.get_by_role("button", name="Whole session, to import elsewhere").click()
         bundle = tmp_path / "session.jsonl"
         started.value.save_as(bundle)
+        page.close()
 
     offline = new_page(offline=True)
     offline.goto(report.as_uri())
@@ -144,15 +145,17 @@ def test_an_audit_from_three_pages_to_a_report_that_others_verify_and_replay(
     assert replayed.returncode == 0 and "same" in replayed.stdout + replayed.stderr, replayed.stdout + replayed.stderr
 
     with start_server(environment={"CANDOR_DATABASE_URL": f"sqlite:///{tmp_path / 'elsewhere.db'}"}) as server:
-        open_at(page, server.url)
-        go(page, "Sessions")
-        page.get_by_role("button", name="Import").click()
-        page.locator("input[type=file]").set_input_files(bundle)
-        expect(page.get_by_text("was verified and imported", exact=False)).to_be_visible(timeout=LOADED)
-        expect(page.get_by_text(head).first).to_be_visible()
-        page.keyboard.press("Escape")
-        select(page, 5)
-        expect(page.get_by_text("漢字", exact=False).first).to_be_visible(timeout=LOADED)
+        there = new_page()
+        open_at(there, server.url)
+        go(there, "Sessions")
+        there.get_by_role("button", name="Import").click()
+        there.locator("input[type=file]").set_input_files(bundle)
+        expect(there.get_by_text("was verified and imported", exact=False)).to_be_visible(timeout=LOADED)
+        expect(there.get_by_text(head).first).to_be_visible()
+        there.keyboard.press("Escape")
+        select(there, 5)
+        expect(there.get_by_text("漢字", exact=False).first).to_be_visible(timeout=LOADED)
+        there.close()
 
 
 def test_the_page_of_sessions_in_every_window(any_page: Page, app_server: str, screenshot: Callable):
