@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard import report
 from dashboard.report.gathered import UNFIT_SAID
-from dashboard.widgets import record_button, record_view, session_view
+from dashboard.widgets import record_button, record_view, session_list, session_view
 from model_utils import catalogue
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import Request, ask
@@ -449,3 +449,15 @@ def test_an_entry_that_is_not_as_it_was_written_hides_nothing_else(app: AppTest,
     assert "Add to the session" in [one.label for one in app.button]
     open_panel(app, "verify")
     assert "content of entry 0" in errors(app)
+
+
+def test_a_session_is_begun_here_and_one_without_a_title_is_not(app: AppTest, engine: FakeEngine, kept: Store):
+    go(app, "sessions")
+    open_panel(app, session_list.BEGIN)
+    press(app, "Begin")
+    assert "title is empty" in errors(app) and kept.sessions() == []
+    fill(app, Title="Loans", Field="finance", People="Ada, Béla,")
+    press(app, "Begin")
+    (session,) = kept.sessions()
+    assert kept.content(session, 0) == Opened("Loans", field="finance", people=("Ada", "Béla"))
+    assert "This session has no records yet" in words(app) and not app.error

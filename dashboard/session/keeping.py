@@ -63,6 +63,9 @@ class Keeping:
     kept: dict[tuple[str, Same], int] = field(default_factory=dict)
     """(session, result) -> its entry, so that nobody records the same twice without seeing it"""
     problem: str | None = None
+    """why the last wish was not accepted, or not written"""
+    refused: str | None = None
+    """why the last session could not be begun"""
     done: Done | None = None
 
 

@@ -37,6 +37,7 @@ STYLE = """<style>
 button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} !important; }}
 .values {{ display: flex; flex-wrap: wrap; gap: 0 24px; color: {muted}; font-variant-numeric: tabular-nums; }}
 .values b {{ font-weight: 600; }}
+.values .head {{ overflow-wrap: anywhere; min-width: 0; }}
 .values .base {{ color: {base}; }}
 .values .tuned {{ color: {tuned}; }}
 @media (min-width: 768px) {{ .st-key-header {{ position: fixed; top: 8px; right: 72px; width: auto; flex-wrap: nowrap; z-index: 1000000; }} .st-key-header .stProgress {{ width: 240px; }} }}

@@ -20,7 +20,7 @@ PANEL = "record-panel"
 def record_button(place: DeltaGenerator, page: str) -> None:
     """Draws the button at `place`, when the page is drawn and it is known what it shows; on any page what is still to be written, until it is."""
     with place:
-        if _go_on():
+        if _go_on(page):
             st.fragment(_waiting, run_every=POLL_SECONDS)()
         elif PAGES[page]:
             panel = st.popover("Record", key=PANEL, on_change="rerun")
@@ -32,7 +32,7 @@ def record_button(place: DeltaGenerator, page: str) -> None:
                         st.error(plain(str(refused)))
 
 
-def _go_on() -> bool:
+def _go_on(page: str) -> bool:
     """Whether what was wished is still on its way; what became of it is told on whichever page the visitor is by now."""
     here = keeping.keeping()
     before = here.done, here.problem
@@ -42,7 +42,9 @@ def _go_on() -> bool:
         st.session_state["record-into"], st.session_state["record-note"] = here.done.session, ""
         st.toast(plain(here.done.said))
     elif here.problem is not None and here.problem != before[1]:
-        st.toast(plain(here.problem))
+        st.session_state[PANEL] = bool(PAGES[page])  # the panel says why, where there is one
+        if not PAGES[page]:
+            st.toast(plain(here.problem))
     return False
 
 

@@ -16,6 +16,8 @@ MEGABYTES = 200
 PARAMETER = "session"
 """Of the page's address."""
 KEY = "session"
+BEGIN = "new-session"
+"""Key of the panel in which one is begun."""
 
 
 def pick_session() -> str:
@@ -52,7 +54,7 @@ def _count(number: int) -> str:
 def add_session() -> None:
     """Begin one, or import one that somebody gave."""
     with st.container(horizontal=True, horizontal_alignment="right"):
-        new = st.popover("New session", key="new-session", on_change="rerun")
+        new = st.popover("New session", key=BEGIN, on_change="rerun")
         if new.open:
             with new:
                 _begin()
@@ -64,17 +66,26 @@ def add_session() -> None:
 
 def _begin() -> None:
     with st.form("begin", border=False):
-        title = st.text_input("Title", placeholder="what you want to find out")
-        purpose = st.text_area("Purpose", height=72, placeholder="for whom, and what follows from it")
-        field = st.text_input("Field", placeholder="healthcare, finance, law, ...")
-        people = st.text_input("People", placeholder="names, with commas between them")
-        if st.form_submit_button("Begin", type="primary"):
-            try:
-                keeping.keeping().session = sessions.start(keeping.records(), title, purpose, field, people.split(","))
-            except Refused as refused:
-                st.error(plain(str(refused)))
-            else:
-                st.rerun()
+        st.text_input("Title", key="begin-title", placeholder="what you want to find out")
+        st.text_area("Purpose", key="begin-purpose", height=72, placeholder="for whom, and what follows from it")
+        st.text_input("Field", key="begin-field", placeholder="healthcare, finance, law, ...")
+        st.text_input("People", key="begin-people", placeholder="names, with commas between them")
+        st.form_submit_button("Begin", type="primary", on_click=_begin_it)
+    here = keeping.keeping()
+    if here.refused:
+        st.error(plain(here.refused))
+
+
+def _begin_it() -> None:
+    """The panel closes where that worked."""
+    here = keeping.keeping()
+    title, purpose, field, people = (inputs.value(f"begin-{name}") for name in ("title", "purpose", "field", "people"))
+    try:
+        here.session = sessions.start(keeping.records(), title, purpose, field, people.split(","))
+    except Refused as refused:
+        here.refused = str(refused)
+    else:
+        here.refused, st.session_state[BEGIN] = None, False
 
 
 def _import() -> None:
