@@ -183,7 +183,7 @@ class Store:
         """Takes the contents of these entries away, for good: all of them, or none when this raises before it is done.
 
         With each go its salt, its labels and what the files still hold of it; the chain still verifies. One entry of kind erased is made
-        for each, in the order of `numbers`. Exports that were made before are out of reach.
+        for each, in the order of `numbers`. Exports that were made before are out of reach, and so are PostgreSQL's own files until it is vacuumed.
         """
         contents.check("erased", erased)
         stored, made = chain.pack(erased), []
