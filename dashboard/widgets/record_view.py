@@ -26,7 +26,6 @@ from model_utils.records.sessions import Kept
 
 log = logging.getLogger(__name__)
 
-IDENTITY = ("weights", "tokenizer", "template", "adapter")
 OPENING = ("dtype", "device", "kernel", "threads", "instructions")
 AGAIN: dict[rerunning.Kind, tuple[str, str]] = {
     "replay": ("Run it again", "On the models that are here now, in a process of its own, with an empty cache."),
@@ -105,7 +104,7 @@ def _made(record: Record) -> None:
     """Of exactly which weights, asked how, computed with what."""
     with st.expander("Which models, asked how, and what computed it"):
         rows: dict[str, list[str]] = {"model": [record.specs[side].name for side in SIDES]}
-        for name in IDENTITY:
+        for name in contents.HASHES:
             rows[f"{name} SHA-256"] = [getattr(record.identities[side], name) or "none" for side in SIDES]
         for name in OPENING:
             rows[name] = [str(getattr(record.openings[side], name)) for side in SIDES]
@@ -288,7 +287,7 @@ def _computed(record: Record) -> dict[str, str]:
     """Of which weights, and with what: property -> value."""
     found = dict(record.environment.versions) | {"system": record.environment.system}
     for side in SIDES:
-        for name in IDENTITY:
+        for name in contents.HASHES:
             found[f"{name} of {side}"] = (getattr(record.identities[side], name) or "none")[:16]
         for name in OPENING:
             found[f"{name} of {side}"] = str(getattr(record.openings[side], name))

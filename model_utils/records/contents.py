@@ -36,6 +36,8 @@ CONTENTS: Mapping[EntryKind, type] = {
     "closed": Closed,
     "erased": Erased,
 }
+HASHES = ("weights", "tokenizer", "template", "adapter")
+"""Of an identity, what says that two models are the same, wherever they lie and however much memory they take."""
 LABEL_CHARACTERS = 200
 """Of a title, a field, a tag, and of what is listed of an instruction."""
 MOST_TAGS = 100
@@ -105,7 +107,8 @@ def _labels(kind: EntryKind, content: Any) -> Labels:
 
 def key(kind: str, specs: Specs, request: Request, identities: Pair[Identity]) -> str:
     """SHA-256 of what was asked of which weights, hexadecimal. Without a salt, so that it is found again; like every label it is erased with the record."""
-    return codec.digest((kind, specs, request, identities))
+    weights = tuple(tuple(getattr(one, name) for name in HASHES) for one in identities.sides)
+    return codec.digest((kind, specs, request, weights))
 
 
 def instruction(request: Request) -> str:
