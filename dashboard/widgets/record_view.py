@@ -200,7 +200,7 @@ def _erase(view: View, kept: Kept) -> None:
     key = f"{view.session}-{kept.number}"
     with st.expander("Erase this record's content"):
         st.caption(
-            "For good: the request, the result, what it is found by, and its replays and noise floors, which may quote it. What people wrote about it stays; erase that too where it must go. That something was here, its time, your name and the reason stay, and the chain still verifies. Files that were exported before are out of reach."
+            "For good: the request, the result, what it is found by, and its replays and noise floors, which may quote it. What people wrote about it stays; erase that too where it must go (on the command line, with the entry of each). That something was here, its time, your name and the reason stay, and the chain still verifies. Files that were exported before are out of reach."
         )
         name = st.text_input("Who erases it", value=keeping.author(), key=f"eraser-{key}")
         reason = st.text_input("Reason for erasing", key=f"erased-{key}")

@@ -16,6 +16,8 @@ MEGABYTES = 200
 PARAMETER = "session"
 """Of the page's address."""
 KEY = "session"
+IMPORTED = "imported-said"
+"""Key of what became of the file that was given last."""
 BEGIN = "new-session"
 """Key of the panel in which one is begun."""
 
@@ -93,11 +95,20 @@ def _import() -> None:
     file = st.file_uploader("Exported session", ["jsonl", "candor"], max_upload_size=MEGABYTES, key="imported")
     if file is None:
         return
+    kept = st.session_state.get(IMPORTED)
+    if kept is None or kept[0] != file.file_id:  # every rerun comes here as long as the panel is open
+        st.session_state[IMPORTED] = (file.file_id, *_take(file.getvalue()))
+        st.rerun()  # the session that came stands above
+    _, worked, said = kept
+    (st.success if worked else st.error)(plain(said))
+
+
+def _take(content: bytes) -> tuple[bool, str]:
+    """Whether the session of a file is here now, and what is to be said of it."""
     try:
-        found = bundle.read(keeping.records(), io.BytesIO(file.getvalue()))
+        found = bundle.read(keeping.records(), io.BytesIO(content))
     except Refused as refused:
-        st.error(plain(str(refused)))
-        return
+        return False, str(refused)
     keeping.keeping().session = found.session
     said = "was here already" if found.already else f"was verified and imported: {found.entries:,} entries"
-    st.success(plain(f"The session {said}. Its head is {found.head}."))
+    return True, f"The session {said}. Its head is {found.head}."

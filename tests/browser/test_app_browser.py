@@ -98,7 +98,7 @@ def words_scored(page: Page) -> None:
 
 def picker(page: Page) -> Locator:
     """The button that says which pair is asked, and opens the panel."""
-    return page.locator(".st-key-header").get_by_test_id("stPopoverButton")
+    return page.locator(".st-key-header").get_by_test_id("stPopoverButton").filter(has_text=" vs ")
 
 
 def panel(page: Page) -> Locator:
