@@ -144,21 +144,7 @@ def _moved(forced: Forced, prefix: str) -> Iterator[Measure]:
         NATS,
         f"The two models' log-probabilities of {what} are {_number(ratio)} nats apart, on average over its {unit}.",
     )
-    floors = [floor.nats for floor in (forced.numerical, forced.wording) if floor is not None]
-    if forced.wording is not None and np.isfinite(floors).all():
-        beyond, floor = _mean(forced.beyond[counted]), float(max(floors))
-        yield Measure(
-            f"{prefix}beyond_noise_share",
-            beyond,
-            SHARE,
-            f"{_percent(beyond)} of the {unit} of {what} changed more than a reworded prompt would change them.",
-        )
-        yield Measure(
-            f"{prefix}noise_floor",
-            floor,
-            NATS,
-            f"Noise (a reworded prompt, other arithmetic) changes a log-probability of {what} by up to {_number(floor)} nats.",
-        )
+    yield from _beyond_noise(forced, prefix, what, unit)
     for name, values, said in (
         ("kl", forced.kl, "KL(tuned || base)"),
         ("js", forced.js, "Jensen-Shannon divergence, at most 0.69,"),
@@ -179,6 +165,25 @@ def _moved(forced: Forced, prefix: str) -> Iterator[Measure]:
                 NATS,
                 f"The {name} changed a log-probability of {what} by {_signed(value)} nats on average.",
             )
+
+
+def _beyond_noise(forced: Forced, prefix: str, what: str, unit: str) -> Iterator[Measure]:
+    """How much of the answer changed more than noise would change it, where that was measured."""
+    floors = [floor.nats for floor in (forced.numerical, forced.wording) if floor is not None]
+    if forced.wording is not None and np.isfinite(floors).all():
+        beyond, floor = _mean(forced.beyond[forced.counted]), float(max(floors))
+        yield Measure(
+            f"{prefix}beyond_noise_share",
+            beyond,
+            SHARE,
+            f"{_percent(beyond)} of the {unit} of {what} changed more than a reworded prompt would change them.",
+        )
+        yield Measure(
+            f"{prefix}noise_floor",
+            floor,
+            NATS,
+            f"Noise (a reworded prompt, other arithmetic) changes a log-probability of {what} by up to {_number(floor)} nats.",
+        )
 
 
 SURVEYED = {

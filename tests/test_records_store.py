@@ -80,7 +80,7 @@ def test_what_cannot_follow_is_refused(kept: Store):
     for read in (kept.entries, kept.listed):
         with pytest.raises(Refused, match="There is no session 'x'"):
             list(read("x"))
-    kept.close_session(session, Closed("Ada"))
+    kept.append(session, "closed", Closed("Ada"))
     with pytest.raises(Refused, match="closed, and nothing but an erasure may follow"):
         kept.append(session, "note", Note("Ada", "x"))
     kept.erase(session, [0], Erased("Ada", "asked to"))

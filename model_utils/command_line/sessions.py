@@ -484,9 +484,8 @@ def _written(file: Path) -> Iterator[BinaryIO]:
         with os.fdopen(handle, "wb") as stream:
             yield stream
         Path(name).replace(file)
-    except BaseException:
-        Path(name).unlink()
-        raise
+    finally:
+        Path(name).unlink(missing_ok=True)  # it has the file's own name where it is whole
 
 
 def _tell(value: Any) -> None:

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from model_utils.contracts.records import Closed, Entry, EntryKind, Erased, Listed, Opened, Verified
+from model_utils.contracts.records import Entry, EntryKind, Erased, Listed, Opened, Verified
 from model_utils.errors import Refused
 from model_utils.records import chain, contents, schema
 from model_utils.records.chain import Link
@@ -174,10 +174,6 @@ class Store:
                 ) from error
             if erased:
                 self._forget()
-
-    def close_session(self, session: str, closed: Closed) -> Entry:
-        """Nothing but erasures may follow."""
-        return self.append(session, "closed", closed)
 
     def erase(self, session: str, numbers: Sequence[int], erased: Erased) -> list[Entry]:
         """Takes the contents of these entries away, for good: all of them, or none when this raises before it is done.
