@@ -147,8 +147,8 @@ class Writing(Request):
     """longest answer; it also ends where the model's context does"""
 
 
-class Manner(Writing):
-    """How both sides are asked, each in its own prompt format."""
+class Formats(Request):
+    """The prompt format of each side."""
 
     formats: Pair[Format] = Pair("few-shot", "chat")
     same_tokens: bool = False
@@ -161,6 +161,10 @@ class Manner(Writing):
                 f"Both sides are to read the same tokens, but base is asked in the format {self.formats.base!r} and tuned in {self.formats.tuned!r}; choose one format for both"
             )
         return self
+
+
+class Manner(Writing, Formats):
+    """How both sides are asked, each in its own prompt format."""
 
 
 class Asked(Manner):

@@ -1,0 +1,176 @@
+"""What every probe shares: items with answers that can be scored, and what is found over them, with how sure that is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from model_utils.contracts.common import Formats, Request, Text
+from model_utils.pair import Pair
+
+MAX_ITEMS = 5_000
+MAX_OPTIONS = 20
+MAX_PHRASINGS = 50
+INPUT = "{input}"
+"""Where the input stands in an instruction; without it, the input follows after an empty line."""
+MARGIN = 0.03
+"""A difference of means inside this either side of 0 is no effect that matters, unless the person says otherwise."""
+LEVEL = 0.05
+"""Significance level, after correction for the number of tests."""
+
+Phrasings = Annotated[tuple[Text, ...], Field(max_length=MAX_PHRASINGS)]
+
+
+class ProbeItem(Request):
+    """One question whose answer can be scored by its probability."""
+
+    instruction: Text
+    input: Annotated[str, Field(max_length=100_000)] = ""
+    """what the question is about; no perturbation of the wording touches it"""
+    options: Annotated[tuple[Text, ...], Field(max_length=MAX_OPTIONS)] = ()
+    """the answers to choose from; empty: the answer is free, and `answer` is what is right"""
+    answer: Annotated[str, Field(max_length=10_000)] = ""
+    """the right answer, one of the options where there are any; empty: nobody knows"""
+    paraphrases: Phrasings = ()
+    """other wordings of the instruction that ask the same"""
+    training: Phrasings = ()
+    """wordings that the tuned model was trained on, where that is known"""
+    held_out: Phrasings = ()
+    """wordings that it never saw"""
+    cue: Annotated[str, Field(max_length=200)] = ""
+    """what stands before the answer at the end of a written reasoning, such as `Decision:`"""
+    steps: Annotated[tuple[Text, ...], Field(max_length=MAX_PHRASINGS)] = ()
+    """the right reasoning, step by step, where it is known"""
+    group: Annotated[str, Field(max_length=200)] = ""
+    """what kind of item it is"""
+
+    @model_validator(mode="after")
+    def _answerable(self) -> Self:
+        if len(self.options) == 1:
+            raise ValueError("There is one option; give at least two, or none and the right answer")
+        if len(set(self.options)) < len(self.options):
+            raise ValueError("An option stands there twice; keep one of them")
+        if self.options and self.answer and self.answer not in self.options:
+            raise ValueError(f"The answer is none of the {len(self.options)} options; write it as it stands there")
+        if not self.options and not self.answer.strip():
+            raise ValueError("There are neither options nor an answer, so that nothing can be scored; give one of them")
+        if any(text.count(INPUT) > 1 for text in self.wordings):
+            raise ValueError(f"{INPUT} stands there more than once; write it once, where the input goes")
+        if not self.input and any(INPUT in text for text in self.wordings):
+            raise ValueError(f"The instruction holds {INPUT}, and there is no input; give one")
+        return self
+
+    @property
+    def wordings(self) -> tuple[str, ...]:
+        """Every wording, the instruction first."""
+        return (self.instruction, *self.paraphrases, *self.training, *self.held_out)
+
+    def asked(self, wording: str | None = None) -> str:
+        """What a model is asked: a wording (None: the instruction) with the input in it."""
+        text = self.instruction if wording is None else wording
+        if not self.input:
+            return text
+        return text.replace(INPUT, self.input) if INPUT in text else f"{text}\n\n{self.input}"
+
+
+class ProbeRequest(Formats):
+    """Both models see the same items, each in its own format; every random choice comes from one seed."""
+
+    items: Annotated[tuple[ProbeItem, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+    margin: Annotated[float, Field(gt=0, le=1)] = MARGIN
+    """a difference inside this either side of 0 does not matter"""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Estimate:
+    """A mean over the items."""
+
+    mean: float
+    """NaN where no item has a number"""
+    low: float
+    high: float
+    """95 % bootstrap interval over items (Efron 1987, BCa); NaN with fewer than two items, and in a snapshot"""
+    count: int
+    """items that have a number"""
+
+
+Verdict = Literal["higher", "lower", "no effect", "undecided", "not measured"]
+"""Of a number against 0: beyond the margin or at least surely not 0, on this side or that; surely inside the margin; cannot be told."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """One measure of both models over the items, and whether they differ."""
+
+    measure: str
+    """snake_case; unique within a probe"""
+    says: str
+    """what it is, as a noun phrase: 'right answers, as written'"""
+    unit: str
+    """share (0 to 1) or nats"""
+    better: Literal["higher", "lower", "neither"]
+    fault: bool
+    """whether 0 is the innocent value, so that each model by itself can be found at fault or cleared"""
+    sides: Pair[Estimate]
+    difference: Estimate
+    """tuned minus base, over the items that have a number on both sides"""
+    p: float
+    """of the paired permutation test that both models do alike, two-sided; NaN with fewer than two items"""
+    adjusted: float
+    """p after Holm's correction (1979) for the `tests` differences that were tested together"""
+    tests: int
+    margin: float
+    """in the measure's unit"""
+    verdict: Verdict
+    """of tuned minus base"""
+    own: Pair[Verdict]
+    """of each model by itself against 0, where `fault`; else 'not measured'"""
+    needed: float
+    """how many items like these would probably decide it: an estimate; NaN where it is decided, or nothing can be said"""
+
+    def said(self) -> str:
+        """One sentence: what was found, how sure, and how many more items would be needed."""
+        if not self.sides.tuned.count and not self.sides.base.count:
+            return f"{_capital(self.says)}: not measured."
+        if not self.difference.count:
+            found = " and ".join(f"{side} {self.value(one.mean)}" for side, one in self.sides.items() if one.count)
+            return (
+                f"{_capital(self.says)}: {found}; no item has a number on both sides, so that there is no difference."
+            )
+        numbers = f"tuned {self.value(self.sides.tuned.mean)}, base {self.value(self.sides.base.mean)}"
+        ends = self.interval(self.difference, signed=True)
+        counted = f"{self.difference.count:,} item{'' if self.difference.count == 1 else 's'}"
+        if self.verdict in ("higher", "lower"):
+            how = "better" if self.better == self.verdict else "worse" if self.better != "neither" else self.verdict
+            return f"{_capital(self.says)}: {numbers}. Tuned is {self.verdict}{'' if how == self.verdict else f' ({how})'} by {ends}, over {counted}{self._sure()}."
+        if self.verdict == "no effect":
+            return f"{_capital(self.says)}: {numbers}. The difference, {ends}, lies inside \u00b1{self.value(self.margin)}: no effect that matters, over {counted}."
+        more = f"; about {self.needed:,.0f} items like these would decide it" if math.isfinite(self.needed) else ""
+        return f"{_capital(self.says)}: {numbers}. Undecided: {ends} over {counted}{self._sure()}{more}."
+
+    def _sure(self) -> str:
+        return (
+            "" if math.isnan(self.adjusted) else f" (p = {self.adjusted:.2g} after correction for {self.tests} tests)"
+        )
+
+    def value(self, number: float, signed: bool = False) -> str:
+        """The number with its unit."""
+        sign = "+" if signed else ""
+        if not math.isfinite(number):
+            return "not known"
+        return f"{number:{sign}.1%}".replace("%", " %") if self.unit == "share" else f"{number:{sign}.3f} {self.unit}"
+
+    def interval(self, one: Estimate, signed: bool = False) -> str:
+        """Mean and ends; a difference of shares in percentage points."""
+        points = self.unit == "share" and signed
+        write = (lambda number: f"{100 * number:+.1f}") if points else lambda number: self.value(number, signed)
+        ends = f" [{write(one.low)}, {write(one.high)}]" if math.isfinite(one.low) else ""
+        return f"{write(one.mean)}{ends}{' percentage points' if points else ''}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
