@@ -18,6 +18,8 @@ from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest
+from model_utils.contracts.reasoning import Reasoning, ReasoningRequest
+from model_utils.contracts.robustness import Robustness, RobustnessRequest
 from model_utils.contracts.shift import Shift, ShiftRequest
 from model_utils.contracts.survey import Survey, SurveyRequest
 from model_utils.reporting import Report
@@ -45,6 +47,8 @@ ANALYSES = {
     "density": Analysis(DensityRequest, Density, "model_utils.density:density"),
     "agreement": Analysis(AgreementRequest, Agreement, "model_utils.agreement:agreement"),
     "randomisation": Analysis(RandomisationRequest, Randomisation, "model_utils.randomisation:randomisation"),
+    "reasoning": Analysis(ReasoningRequest, Reasoning, "model_utils.probes.reasoning:reasoning"),
+    "robustness": Analysis(RobustnessRequest, Robustness, "model_utils.probes.robustness:robustness"),
 }
 
 

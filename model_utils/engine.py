@@ -56,6 +56,8 @@ class Job:
     note: str = ""
     snapshot: Any = None
     """the latest partial result; stays after a cancel"""
+    former: Any = None
+    """the partial result that it goes on from"""
     result: Any = None
     seconds: float = 0.0
     """from its start to its end, where it is done; what went before it meanwhile is in it"""
@@ -136,8 +138,13 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="candor-compute", daemon=True)
         self._thread.start()
 
-    def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> Job:
-        """The job for this request: a finished one when the result is known, a shared one when somebody already asked, else a new one."""
+    def submit(
+        self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False, after: Job | None = None
+    ) -> Job:
+        """The job for this request: a finished one when the result is known, a shared one when somebody already asked, else a new one.
+
+        It goes on where `after`, a cancelled job of the same request to the same files, was stopped, where its analysis can do that.
+        """
         try:
             signatures = specs.map(checkpoints.key)
         except Refused as refused:
@@ -146,7 +153,7 @@ class Engine:
             return job
         key = (kind, specs, (signatures.base, signatures.tuned), request)
         with self._condition:
-            job = self._known(key) or self._new(key)
+            job = self._known(key) or self._new(key, after.snapshot if after is not None and after.key == key else None)
             job.owners[owner] = Owner(background)
             return job
 
@@ -161,8 +168,8 @@ class Engine:
         job.finish("done")
         return job
 
-    def _new(self, key: Key) -> Job:
-        job = Job(key, self, next(self._numbers))
+    def _new(self, key: Key, former: Any) -> Job:
+        job = Job(key, self, next(self._numbers), snapshot=former, former=former)
         self._waiting.append(job)
         self._condition.notify_all()
         return job
@@ -334,7 +341,7 @@ class _JobReport(Report):
     """Writes an analysis's progress into its job and reads the wish to cancel."""
 
     def __init__(self, engine: Engine, job: Job) -> None:
-        self._engine, self._job = engine, job
+        self._engine, self._job, self.former = engine, job, job.former
 
     def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
         self._job.fraction, self._job.note = fraction, note

@@ -8,6 +8,9 @@ from typing import Any
 class Report:
     """Given to every analysis; this one listens to nothing, which is right for a notebook and for a test."""
 
+    former: Any = None
+    """a partial result of the very same request to the very same weights, to go on from; only probes look at it"""
+
     def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
         """`fraction` of the work is done (0..1), `note` says in plain words what is being done, `snapshot` is a partial result."""
 

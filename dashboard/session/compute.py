@@ -67,9 +67,9 @@ def owner() -> str:
     return context.session_id
 
 
-def hold(kind: str, specs: Specs, request: Request, background: bool = False) -> Held:
-    """This visitor's hold on a job for this request: the one on its way, or done, where there is one."""
-    return Held(engine().submit(kind, specs, request, owner(), background=background))
+def hold(kind: str, specs: Specs, request: Request, background: bool = False, after: Held | None = None) -> Held:
+    """This visitor's hold on a job for this request: the one on its way, or done, where there is one; a new one goes on where `after` was stopped."""
+    return Held(engine().submit(kind, specs, request, owner(), background, None if after is None else after.job))
 
 
 def let_go(held: Held) -> None:
