@@ -19,12 +19,15 @@ from model_utils.command_line.options import (
     WHAT,
     options,
 )
+from model_utils.command_line.probing import ITEMS, plain_texts, run_probe
 from model_utils.command_line.reading import scores_of
 from model_utils.command_line.running import run, run_one
 from model_utils.contracts.ablation import FILLS
 from model_utils.contracts.attention import REDUCTIONS
 from model_utils.contracts.attribution import METHODS
 from model_utils.contracts.common import ATTENTION_KINDS
+from model_utils.contracts.reasoning import TESTS
+from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS
 from model_utils.pair import Pair
 
 
@@ -177,6 +180,37 @@ def agreement(**given: Any) -> None:
 def randomisation(**given: Any) -> None:
     """Whether an explanation changes when the layers' weights are shuffled."""
     run("randomisation", **given)
+
+
+@main.command()
+@options(MODELS, ITEMS, KEPT)
+@click.option("--test", "tests", type=click.Choice(TESTS), multiple=True, help="may be repeated [default: all]")
+@click.option("--max-new-tokens", type=int, help="longest answer [default: 128]")
+def reasoning(**given: Any) -> None:
+    """Whether written reasoning carries the answer, over many items."""
+    run_probe("reasoning", **given)
+
+
+@main.command()
+@options(MODELS, ITEMS, KEPT)
+@click.option(
+    "--perturbation",
+    "perturbations",
+    type=click.Choice(PERTURBATIONS),
+    multiple=True,
+    help="may be repeated [default: all]",
+)
+@click.option("--formats-drawn", type=int, help="layouts that every item is set in [default: 6]")
+@click.option("--wordings-drawn", type=int, help="of an item's own wordings of each kind [default: 3]")
+@click.option("--gap-margin", type=float, help=f"an overfitting gap inside this is ordinary [default: {GAP_MARGIN}]")
+@click.option("--sensitivity-items", type=int, help="items whose prompt sensitivity is measured [default: 10]")
+@click.option("--attribution-items", type=int, help="items whose word scores are compared [default: 5]")
+@click.option(
+    "--plain", type=click.Choice(("demo", "english")), help="texts of this project that show what was forgotten"
+)
+def robustness(plain: str | None, **given: Any) -> None:
+    """Whether a skill or a phrasing was learned: many items in many wordings."""
+    run_probe("robustness", plain_texts=plain_texts(plain), **given)
 
 
 @main.command(name="load_report")

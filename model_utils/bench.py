@@ -35,6 +35,7 @@ BENCHES = {
     "attribution": "tests.bench_attribution:attribution",  # its peers are installed for tests only
     "records": "model_utils.bench_records:records",
     "report": "tests.bench_report:report",  # it draws figures, so that it may not live here
+    "probes": "model_utils.bench_probes:probes",
     "engine": "model_utils.bench:engine",
     "pages": "tests.browser.bench_pages:pages",  # drives a real Chromium, so it lives beside the browser tests
 }

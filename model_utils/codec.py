@@ -95,6 +95,7 @@ TYPES: dict[str, type] = {
         probe.ProbeItem,
         probe.Estimate,
         probe.Finding,
+        probe.Partial,
         reasoning.ReasoningRequest,
         reasoning.Reasoned,
         reasoning.Reasoning,

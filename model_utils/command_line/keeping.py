@@ -13,6 +13,7 @@ from model_utils.errors import Refused
 from model_utils.pair import Pair
 from model_utils.records import contents, recording, rerun, sessions
 from model_utils.records.store import Store
+from model_utils.reporting import Report
 
 
 class Keeper:
@@ -51,14 +52,14 @@ class Keeper:
             )
         return number, record.result
 
-    def compute(self, kind: str, specs: Specs, request: Request) -> tuple[Any, float]:
+    def compute(self, kind: str, specs: Specs, request: Request, report: Report) -> tuple[Any, float]:
         """The result, and the seconds that it took; Refused where the models' files changed since they were identified."""
         if kind == "load_report":  # it identifies them itself
             self._watch(specs)
         else:
             self._identified(specs)
         start = time.monotonic()
-        result = analyses.execute(kind, specs, request)
+        result = analyses.execute(kind, specs, request, report)
         seconds = time.monotonic() - start
         self._compare(specs)
         return result, seconds

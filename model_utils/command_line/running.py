@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,12 @@ from pydantic import ValidationError
 
 from model_utils import analyses
 from model_utils.command_line import thresholds
+from model_utils.command_line.partial import PartialFile
 from model_utils.command_line.reading import instructions_of, lines_of, read_request, read_specs
 from model_utils.command_line.showing import printable, say, show
-from model_utils.contracts.common import explain
+from model_utils.contracts.common import Request, Specs, explain
 from model_utils.errors import Refused
+from model_utils.reporting import Report
 
 if TYPE_CHECKING:
     from model_utils.command_line.keeping import Keeper
@@ -36,7 +38,7 @@ def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Pa
         )
     if listed is not None:
         given["instructions"] = instructions_of(listed)
-    models, kept = _models_and_kept(given)
+    models, kept = models_and_kept(given)
     drawn = {name: given.pop(name) for name in ("temperature", "top_k", "top_p", "seed")}
     given["sampling"] = {name: value for name, value in drawn.items() if value is not None} or None
     given["own"] = _own(given.pop("own_format", None), given.pop("own_targets", ()))
@@ -48,11 +50,11 @@ def run(kind: str, *, instruction: str | None, requests: Path | None, listed: Pa
 
 def run_one(kind: str, fields: dict[str, Any], **given: Any) -> None:
     """An analysis that is asked nothing but `fields`."""
-    models, kept = _models_and_kept(given)
+    models, kept = models_and_kept(given)
     run_lines(kind, models, [(1, "{}")], fields, numbered=False, **kept)
 
 
-def _models_and_kept(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def models_and_kept(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Takes both groups of options out of what was given."""
     models = {name: given.pop(name) for name in ("base", "tuned", "adapter", "pair", "dtype", "placement")}
     return models, {name: given.pop(name) for name in ("record", "floor", "author", "fail_on")}
@@ -77,6 +79,7 @@ def run_lines(
     floor: bool,
     author: str | None,
     fail_on: tuple[str, ...],
+    partial: Path | None = None,
 ) -> None:
     """Exits with 3 where a threshold is met, else with 1 when a line failed, and with 2 when nothing could be tried."""
     if models["pair"] and (models["base"] or models["tuned"]):
@@ -98,10 +101,12 @@ def run_lines(
                 if before is not None:
                     say(f"{place}recorded before as entry {before[0]}", err=True)
                     result = before[1]
-                elif keeper is not None:
-                    result, seconds = keeper.compute(kind, specs, request)
                 else:
-                    result = analyses.execute(kind, specs, request)
+                    with _reporting(partial, kind, specs, request) as report:
+                        if keeper is not None:
+                            result, seconds = keeper.compute(kind, specs, request, report)
+                        else:
+                            result = analyses.execute(kind, specs, request, report)
                 show(kind, specs, result)
                 met += _tell_met(place, thresholds.met(limits, result))
                 if keeper is not None:
@@ -125,6 +130,11 @@ def _tell_met(place: str, found: Sequence[tuple[thresholds.Threshold, float, boo
         else:
             say(f"{name} is not known of this result (NaN), and meets no threshold", err=True)
     return sum(meets for *_, meets in found)
+
+
+def _reporting(partial: Path | None, kind: str, specs: Specs, request: Request) -> AbstractContextManager[Report]:
+    """Whoever is told how far an analysis is."""
+    return nullcontext(Report()) if partial is None else PartialFile(partial, kind, specs, request)
 
 
 @contextmanager

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from model_utils.contracts.common import Formats, Request, Text
+from model_utils.contracts.common import Formats, Request, Specs, Text
 from model_utils.pair import Pair
 
 MAX_ITEMS = 5_000
@@ -174,3 +174,16 @@ class Finding:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """What a probe that was stopped had found, with everything that says of what: the same run can go on from it."""
+
+    analysis: str
+    specs: Specs
+    signatures: Pair[str]
+    """of both models' files, as they lie on this machine"""
+    request: ProbeRequest
+    result: Any
+    """as its snapshots: the first items"""

@@ -50,7 +50,7 @@ class Reasoned:
     written: int
     """the option that `final` names; -1: none"""
     early: np.ndarray
-    """(step + 1, option) float64; after the first k steps, k from 0; the last row is after all of them; (1, option) where there are no steps"""
+    """(step + 1, option) float64; after the first k steps, k from 0; the last row is after all of them; (1, option) where there are no steps; only the last row is known, the others NaN, where early answers were not asked for"""
     mass: np.ndarray
     """(step + 1,) float64; probability of all options together there: where it is small, the model would write something else"""
     corrupted_steps: tuple[str, ...]
@@ -87,9 +87,10 @@ class Reasoned:
     @property
     def aoc(self) -> float:
         """Area over the curve of `same` against k / n, k = 0 (no reasoning) included (Lanham et al. 2023): 0 where the reasoning is
-        never needed, 1 - 1/(2n) where all of it is; NaN without steps."""
+        never needed, 1 - 1/(2n) where all of it is; NaN without steps, and where early answers were not asked for."""
         n = len(self.steps)
-        return float(1 - np.trapezoid(self.same, np.arange(n + 1) / n)) if n else float("nan")
+        asked = n > 0 and not np.isnan(self.early).any()
+        return float(1 - np.trapezoid(self.same, np.arange(n + 1) / n)) if asked else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +110,8 @@ class Reasoning:
     """(item, why it could not be asked)"""
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    expected: tuple[int, ...] = ()
+    """(item,) steps of the right reasoning, 0 where it is not known; empty: the same, of all items"""
 
     @property
     def done(self) -> int:
@@ -117,7 +120,17 @@ class Reasoning:
 
     def conforming(self, side: Side) -> np.ndarray:
         """(item,) bool; every step that it wrote is right, and there are as many as there should be."""
-        return np.array([one is not None and bool(one[side].true_steps) and all(one[side].true_steps) for one in self.items], dtype=bool)  # fmt: skip
+        expected = self.expected or (0,) * len(self.items)
+        return np.array(
+            [
+                one is not None
+                and bool(one[side].true_steps)
+                and all(one[side].true_steps)
+                and len(one[side].true_steps) >= count
+                for one, count in zip(self.items, expected, strict=True)
+            ],
+            dtype=bool,
+        )
 
     def contradicts(self, side: Side) -> np.ndarray:
         """(item,) float64; 1: all its steps are right and the answer that it wrote is not the one that they lead to; 0: it is; NaN where
@@ -132,7 +145,7 @@ class Reasoning:
         """(point,) share of items whose answer after that share of the steps, 0 to 1, is that after all of them; linear between steps;
         NaN where no item has steps."""
         at = np.linspace(0, 1, points)
-        rows = [np.interp(at, np.linspace(0, 1, len(one[side].same)), one[side].same.astype(float)) for one in self.items if one is not None and one[side].steps]  # fmt: skip
+        rows = [np.interp(at, np.linspace(0, 1, len(one[side].same)), one[side].same.astype(float)) for one in self.items if one is not None and not np.isnan(one[side].aoc)]  # fmt: skip
         return np.mean(rows, axis=0) if rows else np.full(points, np.nan)
 
     def table(self) -> pd.DataFrame:

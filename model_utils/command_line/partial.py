@@ -1,0 +1,75 @@
+"""A long run that can be stopped and gone on from: what it has found so far lies in a file."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from model_utils import analyses, checkpoints, codec
+from model_utils.command_line.showing import say
+from model_utils.contracts.common import Request, Specs
+from model_utils.contracts.probe import Partial
+from model_utils.errors import Refused
+from model_utils.reporting import Report
+
+EVERY_SECONDS = 5.0
+"""Between two writings; an interrupted run writes once more."""
+
+
+class PartialFile(Report):
+    """Given to one analysis: begins from what the file holds, and keeps in it what there is. It goes when the analysis ends whole."""
+
+    def __init__(self, path: Path, kind: str, specs: Specs, request: Request) -> None:
+        """Refused where the file holds something else than a beginning of this very run."""
+        self._path, self._kind, self._specs, self._request = path, kind, specs, request
+        self._snapshot: Any = None
+        self._written = time.monotonic()
+        if path.exists():
+            self.former = self._snapshot = self._read()
+            say(f"goes on after {self.former.done:,} items of {path}", err=True)
+
+    def _read(self) -> Any:
+        try:
+            found = codec.decode(self._path.read_bytes())
+        except OSError as error:
+            raise Refused(f"{self._path} cannot be read ({error.strerror}).") from error
+        if not isinstance(found, Partial) or not isinstance(found.result, analyses.ANALYSES[self._kind].result):
+            raise Refused(
+                f"{self._path} holds no partial result of {self._kind}; name a file that is not there yet, or one that such a run wrote."
+            )
+        if (found.analysis, found.specs, found.request) != (self._kind, self._specs, self._request):
+            raise Refused(
+                f"{self._path} holds a partial result of other models or of another request; name another file."
+            )
+        if found.signatures != self._specs.map(checkpoints.key):
+            raise Refused(
+                f"The models' files changed since {self._path} was written, so that it cannot be gone on from; name another file."
+            )
+        return found.result
+
+    def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+        if snapshot is not None:
+            self._snapshot = snapshot
+            if time.monotonic() - self._written > EVERY_SECONDS:
+                self._write()
+
+    def _write(self) -> None:
+        """Whole or not at all."""
+        kept = Partial(self._kind, self._specs, self._specs.map(checkpoints.key), self._request, self._snapshot)  # type: ignore[arg-type]
+        half = self._path.with_name(self._path.name + ".half")
+        half.write_bytes(codec.encode_bytes(kept))
+        os.replace(half, self._path)
+        self._written = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if kind is None:
+            self._path.unlink(missing_ok=True)
+        elif self._snapshot is not None:
+            self._write()
+            say(f"kept {self._snapshot.done:,} items in {self._path}; the same command goes on from there", err=True)

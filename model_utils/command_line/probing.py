@@ -1,0 +1,118 @@
+"""The probes of the command line: their items come from a suite or a file, and a stopped run can be gone on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model_utils.command_line.options import FORMAT
+from model_utils.command_line.reading import lines_of
+from model_utils.command_line.running import models_and_kept, run_lines
+from model_utils.command_line.showing import printable, say
+from model_utils.contracts.probe import MARGIN
+from model_utils.errors import Refused
+from model_utils.pair import Pair
+
+COUNT = 120
+"""Items of a suite, where nobody says."""
+
+ITEMS = [
+    click.option("--suite", metavar="NAME", help="items of this project; `--suite list` names them"),
+    click.option(
+        "--items",
+        "listed",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="items of your own: jsonl or csv",
+    ),
+    click.option(
+        "--requests",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="a file with one whole request in JSON on each line",
+    ),
+    click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="items of the suite"),
+    click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
+    click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
+    click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
+    click.option("--margin", type=float, help=f"a difference inside this does not matter [default: {MARGIN}]"),
+    click.option("--seed", type=int, help="of the suite and of every random choice [default: 0]"),
+    click.option(
+        "--partial",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="keep what is found so far in this file; where it is there, the run goes on from it",
+    ),
+]
+
+
+def run_probe(
+    kind: str,
+    *,
+    suite: str | None,
+    listed: Path | None,
+    requests: Path | None,
+    count: int,
+    format_base: str,
+    format_tuned: str,
+    partial: Path | None,
+    **given: Any,
+) -> None:
+    """One probe over the items of a suite or a file, or every line of a file of requests."""
+    if suite == "list":
+        _tell_suites(kind)
+        return
+    if (suite is not None) + (listed is not None) + (requests is not None) != 1:
+        raise click.UsageError("give one of --suite, --items, --requests.")
+    if partial is not None and requests is not None:
+        raise click.UsageError("--partial is of one run; give --suite or --items with it.")
+    models, kept = models_and_kept(given)
+    fields = {name: value for name, value in given.items() if value not in (None, ())}
+    fields["formats"] = Pair(format_base, format_tuned)
+    if suite is not None:
+        fields["items"] = _suite(kind, suite).make(count, fields.get("seed", 0))
+    if listed is not None:
+        fields["items"] = _items_of(listed)
+    lines = [(1, "{}")] if requests is None else list(lines_of(requests))
+    run_lines(kind, models, lines, fields, numbered=requests is not None, partial=partial, **kept)
+
+
+def _suites(kind: str) -> dict[str, Any]:
+    from model_utils.probes.suites import SUITES  # makes the embedded world
+
+    return {name: one for name, one in SUITES.items() if one.probe in (kind, "both")}
+
+
+def _suite(kind: str, name: str) -> Any:
+    known = _suites(kind)
+    if name not in known:
+        raise click.UsageError(f"there is no suite {printable(name)!r} for {kind}; there are {', '.join(known)}.")
+    return known[name]
+
+
+def _tell_suites(kind: str) -> None:
+    for name, one in _suites(kind).items():
+        say(f"{name}: {one.says}")
+
+
+def plain_texts(name: str | None) -> tuple[str, ...]:
+    """The project's texts without any instruction, by name."""
+    if name is None:
+        return ()
+    from model_utils.probes.suites import PLAIN_TEXTS
+
+    return PLAIN_TEXTS[name](PLAIN_COUNT)
+
+
+PLAIN_COUNT = 100
+
+
+def _items_of(path: Path) -> tuple[Any, ...]:
+    from model_utils.probes import items
+
+    try:
+        found = items.read(path.read_bytes(), path.name)
+    except Refused as refused:
+        raise click.UsageError(printable(refused)) from refused
+    for problem in found.problems:
+        say(problem, err=True)
+    return found.items

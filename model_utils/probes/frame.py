@@ -1,0 +1,56 @@
+"""The way of every probe through its items: in chunks, with progress and partial results, each side in its own format."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from model_utils import generation
+from model_utils.contracts.common import Encoded, ask
+from model_utils.contracts.probe import ProbeItem, ProbeRequest
+from model_utils.loading import LanguageModel
+from model_utils.pair import Pair
+from model_utils.reporting import Report
+
+CHUNK = 16
+"""Items whose texts are read together."""
+SNAPSHOT_SECONDS = 1.0
+ITEMS_SHARE = 0.9
+"""Share of the progress that is given to the items; the rest is for what is concluded from them."""
+
+
+def chunks(count: int, done: int, report: Report, snapshot: Callable[[], Any]) -> Iterator[range]:
+    """Ranges of items from the first that is not done; after each, how far it is and, about once a second, what there is so far."""
+    shown = time.monotonic()
+    for first in range(done, count, CHUNK):
+        chosen = range(first, min(first + CHUNK, count))
+        yield chosen
+        now, partial = time.monotonic(), None
+        if now - shown > SNAPSHOT_SECONDS or chosen.stop == count:
+            partial, shown = snapshot(), now
+        report(ITEMS_SHARE * chosen.stop / count, f"item {chosen.stop:,} of {count:,}", partial)
+
+
+class Asking:
+    """Texts as the prompts of both sides."""
+
+    def __init__(self, pair: Pair[LanguageModel], request: ProbeRequest) -> None:
+        self._pair, self._request = pair, request
+
+    def both(self, text: str) -> Pair[Encoded]:
+        """Each side's prompt; Refused where one of them cannot be asked."""
+        formats = self._request.formats
+        if self._request.same_tokens:
+            prompt = generation.encode_for_both(self._pair, ask(text), formats.tuned, "tuned", generation.NOT_SHARED)
+            return Pair(prompt, prompt)
+        base, tuned = self._pair.sides
+        return Pair(
+            generation.encode_side(base, tuned, ask(text), formats.base),
+            generation.encode_side(tuned, base, ask(text), formats.tuned),
+        )
+
+
+def right_option(item: ProbeItem) -> int:
+    """Which option is right; -1: nobody knows, or there are none."""
+    return item.options.index(item.answer) if item.options and item.answer else -1

@@ -1,0 +1,298 @@
+"""Was the skill learned, or the phrasing? Every item is asked in many wordings, and both models' answers to all of them are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from model_utils.contracts.common import Encoded
+from model_utils.contracts.probe import Finding, ProbeItem
+from model_utils.contracts.robustness import AS_WRITTEN, Robustness, RobustnessRequest
+from model_utils.errors import Refused
+from model_utils.loading import LanguageModel
+from model_utils.pair import SIDES, Pair, Side
+from model_utils.probes import perturbations, statistics
+from model_utils.probes.forgetting import surprise
+from model_utils.probes.frame import Asking, chunks, right_option
+from model_utils.probes.scoring import Continued, Ids, Wanted, among, ends_answer, joined, score
+from model_utils.probes.sensitivity import sensitivity
+from model_utils.probes.spread import spread
+from model_utils.probes.word_scores import agreement
+from model_utils.reporting import Report
+
+SENSITIVITY_MARGIN = 0.05
+"""nats a token"""
+TAU_MARGIN = 0.1
+NLL_MARGIN = 0.02
+"""nats a character"""
+OWN_WORDINGS = ("training", "held out")
+"""Not rewordings of what was written, but wordings that are compared with each other."""
+
+
+def robustness(pair: Pair[LanguageModel], request: RobustnessRequest, report: Report) -> Robustness:
+    """Both models over every item in every wording; then how sensitive their words are, and what plain text tells of forgetting."""
+    former = report.former if isinstance(report.former, Robustness) else None
+    work = _Work(pair, request, report)
+    if former is not None:
+        work.take(former)
+    for chunk in chunks(len(request.items), len(work.texts), report, work.result):
+        work.ask([(number, request.items[number]) for number in chunk])
+    report(0.9, "answers to every wording, read after every wording", work.result())
+    work.measure_sensitivity()
+    report(0.93, "scores of the input's words in every wording")
+    work.measure_agreement()
+    report(0.96, "plain text")
+    plain = pair.map(lambda model: surprise(model, request.plain_texts, report))
+    report(0.98, "intervals and tests")
+    return work.result(plain, conclude=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """What one model did with one item, by wording."""
+
+    right: np.ndarray
+    chosen: np.ndarray
+    probability: np.ndarray
+    mass: np.ndarray
+
+    @classmethod
+    def nothing(cls, count: int) -> _Answered:
+        unknown = np.full(count, np.nan)
+        return cls(unknown.copy(), np.full(count, -1, dtype=np.int64), unknown.copy(), unknown.copy())
+
+
+FIELDS = ("right", "chosen", "probability", "mass")
+
+
+@dataclass
+class _Work:
+    """What was done so far."""
+
+    pair: Pair[LanguageModel]
+    request: RobustnessRequest
+    report: Report
+    texts: list[tuple[str, ...]] = field(default_factory=list)
+    answered: Pair[list[_Answered]] = field(default_factory=lambda: Pair([], []))
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.names = perturbations.names(self.request)
+        self.asking = Asking(self.pair, self.request)
+        self.continued = self.pair.map(Continued)
+        self.ends = self.pair.map(ends_answer)
+        self.sensitivity, self.agreement = ({side: np.full(len(self.request.items), np.nan) for side in SIDES} for _ in range(2))  # fmt: skip
+
+    def take(self, former: Robustness) -> None:
+        """Goes on where a partial result ends."""
+        self.texts, self.refused = list(former.texts), list(former.refused)
+        for side in SIDES:
+            rows = zip(*(getattr(former, name)[side] for name in FIELDS), strict=True)
+            self.answered[side].extend(_Answered(*(one.copy() for one in row)) for row in rows)
+
+    def ask(self, items: Sequence[tuple[int, ProbeItem]]) -> None:
+        """Some more items."""
+        asked = [self._asked(number, item) for number, item in items]
+        for side in SIDES:
+            found = _Scoring(self, side).of(
+                [(item, prompts_of) for (_, item), prompts_of in zip(items, asked, strict=True)]
+            )
+            self.answered[side].extend(found)
+        self.texts += [tuple(one.texts) for one in asked]
+
+    def _asked(self, number: int, item: ProbeItem) -> _Asked:
+        """Its wordings as prompts; what cannot be asked as written is refused, a wording that cannot is left out."""
+        found = _Asked([""] * len(self.names), {})
+        wordings = perturbations.wordings(item, self.request, number)
+        for place, wording in enumerate(wordings):
+            if not wording.text or (place and 0 not in found.prompts):
+                continue
+            try:
+                found.prompts[place] = self.asking.both(wording.text)
+                found.texts[place] = wording.text
+                if place == 0:
+                    self._check(item, found.prompts[0])
+            except Refused as refused:
+                found.prompts.pop(place, None)
+                found.texts[place] = ""
+                if place == 0:
+                    self.refused.append((number, str(refused)))
+        return found
+
+    def _check(self, item: ProbeItem, asked: Pair[Encoded]) -> None:
+        """Refused where an answer cannot be written, or has no room."""
+        for side in SIDES:
+            for text in item.options or (item.answer,):
+                self.continued[side].forms(asked[side], text, self.request.formats[side])
+
+    def result(self, plain: Pair[np.ndarray] | None = None, conclude: bool = False) -> Robustness:
+        count = len(self.texts)
+        arrays = {
+            name: self.answered.map(lambda rows, name=name: np.array([getattr(one, name) for one in rows]).reshape(count, len(self.names)))  # type: ignore[misc]
+            for name in FIELDS
+        }  # fmt: skip
+        found = Robustness(
+            models=self.pair.map(lambda model: model.facts),
+            wordings=tuple(name for name, _ in self.names),
+            kinds=tuple(kind for _, kind in self.names),
+            texts=tuple(self.texts),
+            **arrays,
+            sensitivity=Pair(*(self.sensitivity[side][:count] for side in SIDES)),
+            agreement=Pair(*(self.agreement[side][:count] for side in SIDES)),
+            plain=plain or Pair(np.zeros(0), np.zeros(0)),
+            refused=tuple(self.refused),
+            findings=(),
+            notes=tuple(self.notes),
+        )
+        return replace(found, findings=_findings(found, self.request)) if conclude else found
+
+    # --- more about the first items ---
+
+    def measure_sensitivity(self) -> None:
+        """Of the first items, over all wordings that mean the same."""
+        for number in range(min(self.request.sensitivity_items, len(self.texts))):
+            try:
+                asked = [self.asking.both(text) for text, kind in self._wordings(number)]
+                for side in SIDES:
+                    prompts, format = [one[side] for one in asked], self.request.formats[side]
+                    self.sensitivity[side][number] = sensitivity(self.pair[side], prompts, format, self.report)
+            except Refused as refused:
+                self.notes.append(f"The prompt sensitivity of item {number + 1} was not measured: {refused}")
+
+    def measure_agreement(self) -> None:
+        """Of the first items that have an input."""
+        having = [number for number, item in enumerate(self.request.items) if item.input and self.texts[number][0]]
+        for number in having[: self.request.attribution_items]:
+            item = self.request.items[number]
+            texts = [text for text, kind in self._wordings(number) if kind not in OWN_WORDINGS]
+            if len(texts) < 2:
+                continue
+            try:
+                first = self.asking.both(texts[0])
+                answers = Pair(*(self._answer(side, item, first[side], number) for side in SIDES))
+                found = agreement(self.pair, self.request, texts, item.input, answers, self.report)
+            except Refused as refused:
+                self.notes.append(f"The word scores of item {number + 1} were not compared: {refused}")
+                continue
+            for side in SIDES:
+                self.agreement[side][number] = found[side]
+
+    def _wordings(self, number: int) -> list[tuple[str, str]]:
+        """(text, kind) of an item's wordings; as written comes first."""
+        return [(text, kind) for text, (_, kind) in zip(self.texts[number], self.names, strict=True) if text]
+
+    def _answer(self, side: Side, item: ProbeItem, prompt: Encoded, number: int) -> Ids:
+        """The right answer, or the one that the model chooses, in the form that it finds likeliest."""
+        chosen = int(self.answered[side][number].chosen[0])
+        text = item.answer or item.options[chosen]
+        forms = self.continued[side].forms(prompt, text, self.request.formats[side])
+        scores = score(self.pair[side], [Wanted(prompt, ids) for ids in forms], self.report)
+        return forms[int(np.argmax([one.total for one in scores]))]
+
+
+@dataclass
+class _Asked:
+    """One item's wordings."""
+
+    texts: list[str]
+    prompts: dict[int, Pair[Encoded]]
+    """by place of the wording"""
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """One model's answers to the wordings of some items, all of them read together."""
+
+    work: _Work
+    side: Side
+
+    def of(self, items: Sequence[tuple[ProbeItem, _Asked]]) -> list[_Answered]:
+        work, side = self.work, self.side
+        model, count = work.pair[side], len(work.names)
+        found = [_Answered.nothing(count) for _ in items]
+        for free in (False, True):
+            wanted: list[Wanted] = []
+            places: list[tuple[int, int, list[list[int]]]] = []
+            for number, (item, asked) in enumerate(items):
+                if (not item.options) != free:
+                    continue
+                for wording, prompt in asked.prompts.items():
+                    forms = self._forms(item, prompt[side])
+                    where = []
+                    for one in forms:
+                        where.append(list(range(len(wanted), len(wanted) + len(one))))
+                        wanted += [Wanted(prompt[side], ids) for ids in one]
+                    places.append((number, wording, where))
+            scores = score(model, wanted, work.report, following=free) if wanted else []
+            for number, wording, where in places:
+                totals = [joined([scores[place].total for place in one]) for one in where]
+                if free:
+                    written = any(
+                        scores[place].first.all() and work.ends[side](scores[place].following) for place in where[0]
+                    )
+                    _set(found[number], wording, float(written), int(written), float(np.exp(totals[0])), np.nan)
+                    continue
+                among_them, mass = among(totals)
+                right, chosen = right_option(items[number][0]), int(np.argmax(among_them))
+                known = right >= 0
+                _set(
+                    found[number],
+                    wording,
+                    float(chosen == right) if known else np.nan,
+                    chosen,
+                    float(among_them[right]) if known else np.nan,
+                    mass,
+                )
+        return found
+
+    def _forms(self, item: ProbeItem, prompt: Encoded) -> list[tuple[Ids, ...]]:
+        """(answer, way to write it)"""
+        continued, format = self.work.continued[self.side], self.work.request.formats[self.side]
+        return [continued.forms(prompt, text, format) for text in item.options or (item.answer,)]
+
+
+def _set(answered: _Answered, wording: int, right: float, chosen: int, probability: float, mass: float) -> None:
+    answered.right[wording], answered.chosen[wording] = right, chosen
+    answered.probability[wording], answered.mass[wording] = probability, mass
+
+
+# --- what follows from it ---------------------------------------------------------------------------------------------
+
+
+def _findings(found: Robustness, request: RobustnessRequest) -> tuple[Finding, ...]:
+    margin = request.margin
+    kinds = np.array(found.kinds)
+    reworded = (kinds != AS_WRITTEN) & ~np.isin(kinds, OWN_WORDINGS)
+
+    def values(of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Pair[np.ndarray]:
+        return Pair(*(of(found.right[side], found.chosen[side]) for side in SIDES))
+
+    def flips(right: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        both = (chosen >= 0) & (chosen[:, :1] >= 0)
+        return _row_means(np.where(both, (chosen != chosen[:, :1]).astype(float), np.nan)[:, reworded])
+
+    def gap(right: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        return _row_means(right[:, kinds == "training"]) - _row_means(right[:, kinds == "held out"])
+
+    share = "share"
+    measured = [
+        statistics.Measured("gap", "right answers lost between wordings of the training and unseen ones", share, "lower", True, values(gap), request.gap_margin),
+        statistics.Measured("right", "right answers, as written", share, "higher", False, values(lambda right, _: right[:, 0]), margin),
+        statistics.Measured("right_reworded", "right answers, reworded", share, "higher", False, values(lambda right, _: _row_means(right[:, reworded])), margin),
+        statistics.Measured("flips", "answers that a rewording changes", share, "lower", True, values(flips), margin),
+        statistics.Measured("sensitivity", "prompt sensitivity (POSIX)", "nats a token", "lower", False, found.sensitivity, SENSITIVITY_MARGIN),
+        statistics.Measured("attribution_agreement", "agreement of word scores between wordings (Kendall's tau)", "tau", "higher", False, found.agreement, TAU_MARGIN),
+        statistics.Measured("plain_nll", "surprise at plain text (what was forgotten)", "nats a character", "lower", False, found.plain, NLL_MARGIN),
+    ]  # fmt: skip
+    layouts = found.right.map(lambda one: one[:, kinds == "format"])
+    return (*statistics.findings(measured, request.seed), spread(layouts, margin, request.seed))
+
+
+def _row_means(values: np.ndarray) -> np.ndarray:
+    """(item,) the mean of what is known in each row; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0).sum(axis=1) / np.maximum(count, 1), np.nan)

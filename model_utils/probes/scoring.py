@@ -1,0 +1,329 @@
+"""How probable many continuations of many prompts are: forced by ids, in batches of like length, nothing read twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+from model_utils import anatomy, generation, prompts
+from model_utils.contracts.common import Encoded, Format
+from model_utils.errors import Refused
+from model_utils.loading import LanguageModel
+from model_utils.reporting import Report
+
+PASS_FLOPS = 1e11
+"""Additions and multiplications of one pass: about 0.3 s of two slow cores, so that others need not wait longer."""
+GPU_TOKENS = 16_384
+"""Tokens of one pass on a GPU."""
+MOST_WASTE = 0.1
+"""Share of a batch that may be padding."""
+LOGIT_BYTES = 32 << 20
+"""Logits that are made at once."""
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Tokens whose probability after a prompt is asked for."""
+
+    prompt: Encoded
+    ids: Ids
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """What a model says of the tokens of one continuation."""
+
+    log_probs: np.ndarray
+    """(token,) float64, nats; of each given all before it, full vocabulary"""
+    first: np.ndarray
+    """(token,) bool; whether it is the most probable token there: what greedy decoding would write"""
+    following: int
+    """the most probable token after all of them; -1: not asked for"""
+
+    @property
+    def total(self) -> float:
+        """nats; log-probability of the whole continuation."""
+        return float(self.log_probs.sum())
+
+
+def score(model: LanguageModel, wanted: Sequence[Wanted], report: Report, following: bool = False) -> list[Scored]:
+    """(continuation,) in the order of `wanted`; with `following` also which token would come next, which needs one more position.
+
+    Texts that begin alike up to all that is asked of one of them are read once. Refused where a text is too long for the model.
+    """
+    found = [Scored(np.zeros(len(one.ids)), np.zeros(len(one.ids), dtype=bool), -1) for one in wanted]
+    ends = [0] * len(wanted)
+    for one in wanted:
+        generation.check_length(model, one.prompt, len(one.ids))
+        generation.check_ids(model, one.ids)
+    for batch in batches(_texts(wanted, following), tokens_of_a_pass(model)):
+        report.breathe()
+        _read(model, batch, wanted, found, ends, report)
+    return [Scored(one.log_probs, one.first, end) if following else one for one, end in zip(found, ends, strict=True)]
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Text:
+    """One row of a batch."""
+
+    encoder: Ids
+    """what an encoder reads; empty without one"""
+    ids: Ids
+    places: tuple[tuple[int, int, int], ...]
+    """(row, continuation, token in it); a token past the end of the continuation asks for what follows"""
+
+
+def _texts(wanted: Sequence[Wanted], following: bool) -> list[Text]:
+    """The texts that are read: none of them begins another one."""
+    whole: list[tuple[Ids, Ids, int]] = []
+    for number, one in enumerate(wanted):
+        ids, cut = one.prompt.ids.tolist(), one.prompt.encoder_length
+        read = one.ids if following else one.ids[:-1]
+        whole.append((tuple(ids[:cut]), (*ids[cut:], *read), number))
+    places: dict[tuple[Ids, Ids], list[tuple[int, int, int]]] = {}
+    last: tuple[Ids, Ids] | None = None
+    for encoder, ids, number in sorted(whole, reverse=True):  # a text comes right after those that begin with it
+        if last is None or last[0] != encoder or last[1][: len(ids)] != ids:
+            last = (encoder, ids)
+        count = len(wanted[number].ids)
+        start = len(ids) - (count if following else count - 1) - 1
+        asked = range(count + 1 if following else count)
+        places.setdefault(last, []).extend((start + token, number, token) for token in asked)
+    return [Text(encoder, ids, tuple(found)) for (encoder, ids), found in places.items()]
+
+
+def tokens_of_a_pass(model: LanguageModel) -> int:
+    """How many tokens one pass may read."""
+    if model.device.type != "cpu":
+        return GPU_TOKENS
+    return max(1, int(PASS_FLOPS / (2 * model.facts.parameters)))
+
+
+def batches(texts: Sequence[Text], tokens: int) -> Iterator[list[Text]]:
+    """The texts, the longest first, in batches of at most so many tokens (or of one text) of which at most `MOST_WASTE` are padding.
+
+    Texts of an encoder-decoder share a batch only where their encoder reads the same.
+    """
+    batch: list[Text] = []
+    filled = 0
+    for text in sorted(texts, key=lambda one: (one.encoder, -len(one.ids))):
+        longest = len(batch[0].ids) if batch else len(text.ids)
+        padded = longest * (len(batch) + 1)
+        full = padded > tokens or filled + len(text.ids) < (1 - MOST_WASTE) * padded
+        if batch and (full or batch[0].encoder != text.encoder):
+            yield batch
+            batch, filled = [], 0
+        batch.append(text)
+        filled += len(text.ids)
+    if batch:
+        yield batch
+
+
+def _read(
+    model: LanguageModel,
+    batch: list[Text],
+    wanted: Sequence[Wanted],
+    found: list[Scored],
+    ends: list[int],
+    report: Report,
+) -> None:
+    """One pass. Rows that are shorter are padded behind, where no earlier position looks, so that no mask is needed."""
+    longest = len(batch[0].ids)
+    rows = range(min(row for text in batch for row, *_ in text.places), longest)
+    padded = [[*text.ids, *(0,) * (longest - len(text.ids))] for text in batch]
+    read = (torch.as_tensor(padded, dtype=torch.long, device=model.device),)
+    if batch[0].encoder:
+        read = (model.ids(batch[0].encoder), *read)
+    with model.running(report.poll, threads=model.pass_threads(longest * len(batch))) as module:
+        states = anatomy.every_last_states(module, read, rows)
+        kept = [torch.as_tensor(sorted({row for row, *_ in text.places})) for text in batch]
+        chosen = [one.states[(keep - rows.start).to(one.states.device)] for one, keep in zip(states, kept, strict=True)]
+        joined = anatomy.LastStates(torch.cat(chosen), states[0].output)
+        index = {
+            (number, int(row)): place
+            for place, (number, row) in enumerate((number, row) for number, keep in enumerate(kept) for row in keep)
+        }
+        asked = [
+            (index[number, row], continuation, token)
+            for number, text in enumerate(batch)
+            for row, continuation, token in text.places
+        ]
+        chunk = max(1, LOGIT_BYTES // (4 * model.facts.vocabulary))
+        for start in range(0, len(joined), chunk):
+            logits = anatomy.unembed(module, joined, slice(start, start + chunk))
+            _take(logits, start, asked, wanted, found, ends)
+
+
+def _take(
+    logits: torch.Tensor,
+    start: int,
+    asked: list[tuple[int, int, int]],
+    wanted: Sequence[Wanted],
+    found: list[Scored],
+    ends: list[int],
+) -> None:
+    """What these rows say of the tokens that stand at them."""
+    here = [(place - start, number, token) for place, number, token in asked if start <= place < start + len(logits)]
+    best = logits.argmax(dim=-1).cpu().numpy()
+    inner = [(row, number, token) for row, number, token in here if token < len(wanted[number].ids)]
+    ids = [wanted[number].ids[token] for _, number, token in inner]
+    picked = torch.as_tensor([row for row, *_ in inner], dtype=torch.long, device=logits.device)
+    own = logits[picked, torch.as_tensor(ids, dtype=torch.long, device=logits.device)]
+    log_probs = (own - torch.logsumexp(logits, dim=-1)[picked]).double().cpu().numpy()
+    for (row, number, token), id, log_prob in zip(inner, ids, log_probs, strict=True):
+        found[number].log_probs[token] = log_prob
+        found[number].first[token] = best[row] == id
+    for row, number, token in here:
+        if token == len(wanted[number].ids):
+            ends[number] = int(best[row])
+
+
+# --- one text, and what could follow its beginnings -------------------------------------------------------------------
+
+
+class Prefix:
+    """A text that a model reads once; what follows any beginning of it is read from there, its keys and values reused.
+
+    Where a model keeps something else than all keys and values (a window, a state, an encoder) every continuation is read with the
+    whole text before it.
+    """
+
+    def __init__(self, model: LanguageModel, text: Encoded, report: Report) -> None:
+        generation.check_length(model, text, 0)
+        self._model, self._text, self._report = model, text, report
+        self.passes = 0
+        """forwards so far"""
+
+    def score(self, wanted: Sequence[tuple[int, Ids]]) -> list[Scored]:
+        """(continuation,) of each (number of leading tokens, ids that follow them), in their order."""
+        for cut, ids in wanted:
+            generation.check_length(self._model, self._text, cut - len(self._text) + len(ids))
+        self._report.breathe()
+        cache = self._cache() if len(self._text) > 1 else None
+        if cache is None:
+            whole = [Wanted(self._text.part(np.arange(cut)), ids) for cut, ids in wanted]
+            return score(self._model, whole, self._report)
+        return self._from(cache, wanted)
+
+    def _cache(self) -> Any:
+        """The keys and values of the whole text but its last token; None where they alone are not enough to go on from."""
+        model = self._model
+        with model.running(self._report.poll, threads=model.pass_threads(len(self._text))) as module:
+            if self._text.encoder_length or not anatomy.accepts(module, "past_key_values"):
+                return None
+            cache = DynamicCache(config=module.config.get_text_config(decoder=True))
+            if not all(type(layer) is DynamicLayer for layer in cache.layers):
+                return None
+            self._forward(module, cache, self._text.ids[:-1].tolist(), keep=1)
+        return cache
+
+    def _forward(self, module: Any, cache: Any, ids: Sequence[int], keep: int) -> torch.Tensor:
+        """(row, vocabulary) float32 logits of the last `keep` of these tokens, which are read after what the cache holds."""
+        options: dict[str, Any] = {"logits_to_keep": keep} if anatomy.accepts(module, "logits_to_keep") else {}
+        self.passes += 1
+        output = module(input_ids=self._model.ids(ids), past_key_values=cache, use_cache=True, **options)
+        return output.logits[0, -keep:].float()
+
+    def _from(self, cache: Any, wanted: Sequence[tuple[int, Ids]]) -> list[Scored]:
+        """The later a continuation begins, the earlier it is read, so that the cache is only ever cut shorter."""
+        text = self._text.ids.tolist()
+        found = [Scored(np.zeros(0), np.zeros(0, dtype=bool), -1)] * len(wanted)
+        order = sorted(range(len(wanted)), key=lambda one: (-wanted[one][0], [-id for id in wanted[one][1]], one))
+        groups: list[list[int]] = []
+        for number in order:  # what another one of the same beginning holds need not be read again
+            cut, ids = wanted[number]
+            if groups and wanted[groups[-1][0]][0] == cut and wanted[groups[-1][0]][1][: len(ids) - 1] == ids[:-1]:
+                groups[-1].append(number)
+            else:
+                groups.append([number])
+        with self._model.running(self._report.poll, threads=1) as module:
+            for group in groups:
+                cut = wanted[group[0]][0]
+                longest = max((wanted[number][1] for number in group), key=len)
+                cache.crop(cut - 1 - cache.get_seq_length())
+                read = [text[cut - 1], *longest[:-1]]
+                logits = self._forward(module, cache, read, keep=len(read))
+                for number in group:
+                    found[number] = _of_rows(logits, wanted[number][1])
+        return found
+
+
+def _of_rows(logits: torch.Tensor, ids: Ids) -> Scored:
+    """A continuation whose first token stands at the first of these rows."""
+    rows, wanted = logits[: len(ids)], torch.as_tensor(ids, dtype=torch.long, device=logits.device)
+    own = rows.gather(-1, wanted[:, None])[:, 0] - torch.logsumexp(rows, dim=-1)
+    return Scored(own.double().cpu().numpy(), (rows.argmax(dim=-1) == wanted).cpu().numpy(), -1)
+
+
+def beginning(text: Encoded, count: int) -> Encoded:
+    """Its first tokens and their characters: what something else can follow."""
+    kept = text.part(np.arange(count))
+    return replace(kept, text=text.text[: int(kept.spans[:, 1].max(initial=0))])
+
+
+# --- texts that can be written in more than one way -------------------------------------------------------------------
+
+
+class Continued:
+    """Texts as they follow a prompt, in a model's ids; what was encoded after one token is not encoded again after the same token."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self._model = model
+        self._known: dict[tuple[str, str], Ids] = {}
+
+    def ids(self, prompt: Encoded, text: str) -> Ids:
+        """Exactly these characters; Refused where this tokenizer cannot write them."""
+        key = (prompt.pieces[-1], text)
+        if key not in self._known:
+            encoded = prompts.encode_answer(self._model.tokenizer, prompt, text)
+            self._known[key] = tuple(encoded.ids.tolist())
+        return self._known[key]
+
+    def forms(self, prompt: Encoded, text: str, format: Format) -> tuple[Ids, ...]:
+        """The ways in which a model may begin its answer with this text, each once: where its format leaves that open, with and without a
+        space in front. Refused where there is none."""
+        gap = prompts.frame(format).gap if format not in ("chat", "plain") else None
+        forms = (text, f" {text}") if gap is None else (f"{gap}{text}",)
+        found: dict[Ids, None] = {}
+        for form in forms:
+            try:
+                found[self.ids(prompt, form)] = None
+            except Refused:  # some tokenizers put a space in front by themselves
+                if form == forms[-1] and not found:
+                    raise
+        return tuple(found)
+
+
+def joined(scores: Sequence[float]) -> float:
+    """nats; log of the summed probabilities of different ways to write one text."""
+    return float(np.logaddexp.reduce(np.asarray(scores, dtype=np.float64)))
+
+
+def among(log_probs: Sequence[float]) -> tuple[np.ndarray, float]:
+    """((option,) float64 probabilities among the options, their probability together) from each one's log-probability in nats."""
+    values = np.asarray(log_probs, dtype=np.float64)
+    total = np.logaddexp.reduce(values)
+    return np.exp(values - total), float(min(1.0, np.exp(total)))
+
+
+def ends_answer(model: LanguageModel) -> Callable[[int], bool]:
+    """Whether a token ends an answer: a stop token, a full stop, or a new line."""
+
+    def ends(id: int) -> bool:
+        if id in model.stop_ids:
+            return True
+        text = model.tokenizer.decode([id], skip_special_tokens=False)
+        return text.startswith((".", "\n"))
+
+    return ends

@@ -1,0 +1,206 @@
+"""Scoring and writing for probes: each number is that of one plain forward, whatever stands in the batch; nothing is read twice."""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_utils import anatomy, generation, prompts
+from model_utils.contracts.common import Encoded, ask
+from model_utils.errors import Refused
+from model_utils.loading import LanguageModel
+from model_utils.pair import Pair
+from model_utils.probes import scoring, writing
+from model_utils.probes.scoring import MOST_WASTE, Continued, Prefix, Text, Wanted, among, batches, beginning, joined
+from model_utils.reporting import Report
+from tests import architectures
+from tests.architectures import ARCHITECTURES
+from tests.models import loaded
+
+QUESTIONS = ("Sort: 12, 7.", "Why?", "Name three colours, please, and say why 漢字 🎉 matter.", "Sort: 12, 7, 45.")
+ANSWERS = ((60, 90, 120), (60, 90, 121), (60,), (33, 61, 62, 63, 60, 90), (60, 90))
+CLOSE = 2e-4
+KEEPS_ALL = ("llama", "qwen2", "qwen3", "gpt2", "opt", "gpt_neox", "olmo2", "mixtral")
+"""Architectures whose cache holds all keys and values, so that it can be cut."""
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name == "llama" else pytest.mark.slow) for name in ARCHITECTURES])  # fmt: skip
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
+    return loaded(architectures.tiny_pair(tmp_path_factory.mktemp(request.param), request.param, seed=3)).tuned
+
+
+def _prompts(model: LanguageModel) -> list[Encoded]:
+    return [generation.encode_side(model, model, ask(text), "plain") for text in QUESTIONS]
+
+
+def _name(model: LanguageModel) -> str:
+    return next(name for name in ARCHITECTURES if re.fullmatch(rf"{name}\d+", Path(model.facts.id).parent.name))
+
+
+def _plainly(model: LanguageModel, prompt: Encoded, ids: tuple[int, ...]) -> torch.Tensor:
+    """(token + 1, vocabulary) log-probabilities where each token of the answer stands, and after it: one text, one forward."""
+    whole = [*prompt.ids.tolist(), *ids]
+    rows = torch.arange(len(prompt) - 1, len(whole)) - prompt.encoder_length
+    with model.running() as module:
+        parts = anatomy.parts(model.ids(whole), prompt.encoder_length)
+        return torch.log_softmax(anatomy.logits(module, parts, rows), dim=-1)
+
+
+def test_each_score_is_that_of_one_plain_forward(model: LanguageModel):
+    wanted = [Wanted(prompt, ids) for prompt in _prompts(model) for ids in ANSWERS]
+    random.Random(1).shuffle(wanted)
+    for following in (False, True):
+        for one, found in zip(wanted, scoring.score(model, wanted, Report(), following), strict=True):
+            rows = _plainly(model, one.prompt, one.ids)
+            own = rows[torch.arange(len(one.ids)), torch.tensor(one.ids)]
+            np.testing.assert_allclose(found.log_probs, own.numpy(), atol=CLOSE)
+            best = rows.topk(2, dim=-1)
+            sure = (best.values[:, 0] - best.values[:, 1] > 1e-3).numpy()
+            assert ((best.indices[:-1, 0].numpy() == one.ids) == found.first)[sure[:-1]].all()
+            if following:
+                assert found.following == best.indices[-1, 0] or not sure[-1]
+            else:
+                assert found.following == -1
+
+
+def test_what_follows_a_beginning_is_what_follows_the_whole_text(model: LanguageModel):
+    prompt = _prompts(model)[2]
+    text = prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, (60, 90, 33, 61, 62)))
+    cuts = [len(prompt), len(prompt) + 2, len(text)]
+    wanted = [(cut, ids) for cut in cuts for ids in ANSWERS]
+    prefix = Prefix(model, text, Report())
+    for (cut, ids), found in zip(wanted, prefix.score(wanted), strict=True):
+        rows = _plainly(model, text.part(np.arange(cut)), ids)
+        np.testing.assert_allclose(found.log_probs, rows[torch.arange(len(ids)), torch.tensor(ids)].numpy(), atol=CLOSE)
+
+
+def test_early_answering_costs_one_pass_and_a_short_one_for_each_cut(model: LanguageModel):
+    prompt = _prompts(model)[2]
+    text = prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, (60, 90, 33, 61, 62)))
+    lengths: list[int] = []
+
+    def count(part: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+        lengths.append(kwargs["input_ids"].shape[-1])
+
+    hook = model.network.module.register_forward_pre_hook(count, with_kwargs=True)
+    try:
+        prefix = Prefix(model, text, Report())
+        prefix.score([(len(text) - cut, ids) for cut in (0, 2, 4) for ids in ((60, 90, 120), (60, 90, 121))])
+    finally:
+        hook.remove()
+    if _name(model) in KEEPS_ALL:
+        assert lengths == [len(text) - 1, 3, 3, 3] and prefix.passes == 4
+    else:
+        assert prefix.passes == 0
+
+
+def test_greedy_answers_are_those_of_the_decoder(model: LanguageModel):
+    asked = _prompts(model)
+    for format, limit in (("plain", 9), ("few-shot", 12)):
+        found = writing.write(model, asked, format, limit, Report())
+        for prompt, ids in zip(asked, found, strict=True):
+            alone = generation.answer_ids(model, prompt, format, None, limit, Report())
+            assert ids == alone or _tied(model, prompt, ids, alone)
+
+
+def _tied(model: LanguageModel, prompt: Encoded, one: tuple[int, ...], other: tuple[int, ...]) -> bool:
+    """Whether rounding could decide where they part: the two best tokens are as good as equal there."""
+    place = next(i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b)
+    best = _plainly(model, prompt, one[:place])[-1].topk(2).values
+    return bool(best[0] - best[1] < 1e-4)
+
+
+def test_what_a_folder_likes_does_not_change_a_greedy_answer(tiny_pair: Pair[Path]):
+    model = loaded(tiny_pair).tuned
+    asked = [generation.encode_side(model, model, ask(text), "chat") for text in QUESTIONS]
+    before = writing.write(model, asked, "chat", 12, Report())
+    own = model.network.module.generation_config
+    liked = (own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample)
+    own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample = 5.0, 1, True
+    try:
+        assert writing.write(model, asked, "chat", 12, Report()) == before
+        assert model.network.module.generation_config is own
+    finally:
+        own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample = liked
+
+
+def test_texts_that_begin_alike_are_read_once(tiny_pair: Pair[Path]):
+    model = loaded(tiny_pair).tuned
+    prompt = generation.encode_side(model, model, ask("Why?"), "plain")
+    wanted = [Wanted(prompt, ids) for ids in ((5,), (6,), (7, 8, 9), (7, 8), (7, 9))]
+    read = scoring._texts(wanted, following=False)
+    assert sorted(text.ids[len(prompt) :] for text in read) == [(7, 8)]
+    assert sorted(place[1:] for text in read for place in text.places) == [(n, t) for n, one in enumerate(wanted) for t in range(len(one.ids))]  # fmt: skip
+    assert sorted(text.ids[len(prompt) :] for text in scoring._texts(wanted, following=True)) == [
+        (5,),
+        (6,),
+        (7, 8, 9),
+        (7, 9),
+    ]
+
+
+@given(
+    lengths=st.lists(st.integers(1, 400), min_size=1, max_size=60),
+    tokens=st.integers(1, 2_000),
+    encoders=st.integers(1, 3),
+)
+def test_batches_hold_every_text_once_and_little_padding(lengths: list[int], tokens: int, encoders: int):
+    texts = [Text((number % encoders,) if encoders > 1 else (), (7,) * length, ((0, number, 0),)) for number, length in enumerate(lengths)]  # fmt: skip
+    found = list(batches(texts, tokens))
+    assert sorted(text.places for batch in found for text in batch) == sorted(text.places for text in texts)
+    for batch in found:
+        padded = max(len(text.ids) for text in batch) * len(batch)
+        assert len(batch) == 1 or padded <= tokens
+        assert sum(len(text.ids) for text in batch) >= (1 - MOST_WASTE) * padded
+        assert len({text.encoder for text in batch}) == 1
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_probabilities_among_options_sum_to_one(count: int):
+    scores = list(np.random.default_rng(count).normal(-5, 4, count))
+    shares, mass = among(scores)
+    assert shares.sum() == pytest.approx(1) and mass == pytest.approx(min(1, sum(map(math.exp, scores))))
+    assert joined(scores) == pytest.approx(math.log(sum(map(math.exp, scores))))
+    assert (np.argsort(shares) == np.argsort(scores)).all()
+
+
+def test_impossible_options_have_no_mass():
+    shares, mass = among([-2000.0, -2001.0])
+    assert mass == 0 and shares[0] == pytest.approx(1 / (1 + math.exp(-1)))
+
+
+def test_forms_are_the_exact_characters(tiny_pair: Pair[Path]):
+    model = loaded(tiny_pair).tuned
+    continued = Continued(model)
+    for format, count in (("chat", 2), ("plain", 2), ("few-shot", 1), ("Q: {instruction}\nA: ", 1)):
+        prompt = generation.encode_side(model, model, ask("Why 漢字?"), format)
+        forms = continued.forms(prompt, "déjà 🎉", format)
+        written = [prompts.encode_continuation(model.tokenizer, prompt, ids).text for ids in forms]
+        assert len(set(forms)) == len(forms) == count and {text.strip() for text in written} == {"déjà 🎉"}
+
+
+def test_a_beginning_has_the_characters_of_its_tokens(tiny_pair: Pair[Path]):
+    model = loaded(tiny_pair).tuned
+    whole = generation.encode_side(model, model, ask("Some words, then 漢字."), "plain")
+    for count in range(1, len(whole) + 1):
+        begun = beginning(whole, count)
+        assert whole.text.startswith(begun.text) and len(begun) == count
+    assert beginning(whole, len(whole)).text == whole.text
+
+
+def test_too_long_a_text_is_refused_in_a_sentence(tiny_pair: Pair[Path]):
+    model = loaded(tiny_pair).tuned
+    prompt = generation.encode_side(model, model, ask("Why?"), "plain")
+    long = (5,) * model.facts.context
+    with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
+        scoring.score(model, [Wanted(prompt, long)], Report())
+    with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
+        Prefix(model, prompt, Report()).score([(len(prompt), long)])
