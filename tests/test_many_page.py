@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from dashboard import spreadsheets
 from dashboard.session import compute, editor, listing
 from dashboard.widgets import instruction_list
-from dashboard.widgets import survey as widget
+from dashboard.widgets import progress as progress_of
 from dashboard.widgets.text import plain
 from model_utils import demo, items
 from model_utils.catalogue import EMBEDDED
@@ -351,17 +351,17 @@ def test_another_list_gives_up_the_one_on_its_way(page: AppTest, engine: FakeEng
     assert engine.released == engine.submitted[:1]
 
 
-def test_the_time_left_is_that_of_the_pace_so_far(page: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch):
+def test_the_time_left_is_that_of_the_pace_so_far(monkeypatch: pytest.MonkeyPatch):
     clock = [100.0]
-    monkeypatch.setattr("dashboard.session.listing.time.monotonic", lambda: clock[0])
-    many, job = listing.Many(), running()("survey", None)
-    monkeypatch.setattr(listing, "many", lambda: many)
+    monkeypatch.setattr("dashboard.session.compute.time.monotonic", lambda: clock[0])
+    job = running()("survey", None)
     held = compute.Held(job)  # type: ignore[arg-type]
-    assert listing.time_left(held) is None, "nothing is known of the pace yet"
+    assert held.seconds_left() is None, "nothing is known of the pace yet"
     clock[0], job.fraction = 110.0, 0.5
-    assert listing.time_left(held) == pytest.approx(20.0)
-    assert [widget.duration(seconds) for seconds in (0.2, 20, 100, 7_200)] == ["1 s", "20 s", "2 min", "2.0 h"]
-    assert "about 20 s left (an estimate)" in widget.progress_said(held)
+    assert held.seconds_left() == pytest.approx(20.0)
+    job.former = job.snapshot
+    assert held.seconds_left() is None, "what was there before says nothing of the pace"
+    assert [progress_of.duration(seconds) for seconds in (0.2, 20, 100, 7_200)] == ["1 s", "20 s", "2 min", "2.0 h"]
 
 
 # The result

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard.session import address, editor, inputs, listing
-from dashboard.widgets.prompt_editor import about_manner, embedded, manner
+from dashboard.session import address, editor, inputs, listing, pairs
+from dashboard.widgets.prompt_editor import about_manner, manner
 from dashboard.widgets.text import plain
 from model_utils import demo, items
 from model_utils.contracts.survey import MAX_INSTRUCTIONS
@@ -130,7 +130,7 @@ def _take_file(key: str) -> None:
 
 def _examples() -> None:
     """The instructions that the embedded models can follow, in one click, which takes no list and no work away."""
-    if embedded():
+    if pairs.embedded():
         st.button(
             "Examples",
             key="list-examples",
