@@ -229,7 +229,8 @@ def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe)
 
 
 @pytest.mark.parametrize("field", list(items.SCHEMA))
-def test_what_an_item_is_stands_on_the_page(page: AppTest, field: str):
+def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: Probe, field: str):
+    choose(page, probe, probing.TYPED)
     assert f"`{field}`" in words(page)
 
 

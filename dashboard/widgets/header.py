@@ -63,12 +63,14 @@ button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} 
 .opened .tuned {{ color: {tuned}; }}
 .wide {{ overflow-x: auto; }}
 .findings {{ border-collapse: collapse; width: 100%; line-height: 24px; font-variant-numeric: tabular-nums; }}
-.findings th, .findings td {{ text-align: left; vertical-align: top; padding: 8px 16px 8px 0; border-bottom: 1px solid {line}; overflow-wrap: anywhere; min-width: 72px; }}
+.findings th, .findings td {{ text-align: left; vertical-align: top; padding: 8px 16px 8px 0; border-bottom: 1px solid {line}; overflow-wrap: break-word; min-width: 112px; }}
+.findings td:nth-last-child(2) {{ min-width: 192px; }}
+.findings td:last-child {{ min-width: 48px; }}
 .findings th {{ font-weight: 600; }}
 .findings th[scope="row"] {{ font-weight: 400; min-width: 160px; }}
 .findings .base {{ color: {base}; }}
 .findings .tuned {{ color: {tuned}; }}
-.findings .text {{ white-space: pre-wrap; unicode-bidi: plaintext; min-width: 240px; }}
+.findings .text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; min-width: 240px; }}
 .sure {{ color: {muted}; font-size: 14px; }}
 .steps {{ margin: 0 !important; padding-left: 24px !important; line-height: 24px; }}
 .steps li {{ margin: 0 0 8px !important; padding: 0 !important; }}

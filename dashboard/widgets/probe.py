@@ -19,7 +19,7 @@ from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_ba
 from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import items as lists
-from model_utils.contracts.probe import MAX_ITEMS, Finding, ProbeItem, ProbeRequest
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest
 from model_utils.contracts.reasoning import TESTS, Reasoning
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS, Robustness
 from model_utils.pair import SIDES, Pair
@@ -60,7 +60,8 @@ def asking(probe: Probe) -> None:
     found = probing.reading(probe)
     if isinstance(found, Items):
         _read(probe, found)
-    _schema()
+    if probing.field(probe, "source") != SUITE:
+        _schema()
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
         st.error(plain(problem))
@@ -213,8 +214,11 @@ def _read(probe: Probe, found: Items) -> None:
 
 def read_said(found: Items) -> str:
     count, left_out = len(found.items), len(found.problems)
+    said = f"{count:,} item{'' if count == 1 else 's'}"
+    if not found.lines:  # of a suite, which leaves nothing out
+        return f"{said}."
     left = f"{left_out:,} {'was' if left_out == 1 else 'were'} left out" if left_out else "nothing was left out"
-    return f"{count:,} item{'' if count == 1 else 's'}; {left}."
+    return f"{said}; {left}."
 
 
 def preview(asked: Sequence[ProbeItem]) -> pd.DataFrame:
@@ -360,15 +364,27 @@ HEADS = (
 
 def _finding_row(one: Finding) -> str:
     shape, words = verdict_said(one)
-    cells = [one.sides[side] for side in SIDES]
-    shown = [escaped(one.interval(cell)) if cell.count else "not measured" for cell in cells]
-    difference = escaped(one.interval(one.difference, signed=True)) if one.difference.count else "not measured"
-    verdict = f'<b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>'
-    sure = f'<div class="sure">{escaped(sure_said(one))}</div>' if one.difference.count else ""
+    cells = "".join(f"<td>{_estimate(one, one.sides[side])}</td>" for side in SIDES)
+    sure = f'<div class="sure">{_kept(sure_said(one))}</div>' if one.difference.count else ""
     return (
-        f'<tr><th scope="row">{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div></th>'
-        f"<td>{shown[0]}</td><td>{shown[1]}</td><td>{difference}</td><td>{verdict}{sure}</td><td>{one.difference.count:,}</td></tr>"
+        f'<tr><th scope="row">{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div></th>{cells}'
+        f"<td>{_estimate(one, one.difference, signed=True)}</td>"
+        f'<td><b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>{sure}</td><td>{one.difference.count:,}</td></tr>'
     )
+
+
+def _estimate(one: Finding, estimate: Estimate, signed: bool = False) -> str:
+    """The mean with its unit, and its interval below."""
+    if not estimate.count:
+        return "not measured"
+    mean, _, rest = one.interval(estimate, signed).partition(" [")
+    ends, _, unit = rest.partition("]")
+    return _kept(mean + unit) + (f'<div class="sure">[{_kept(ends)}]</div>' if ends else "")
+
+
+def _kept(text: str) -> str:
+    """A number is not parted from its sign of percent."""
+    return escaped(text.replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def direction(one: Finding) -> str:
@@ -421,7 +437,8 @@ def about(result: Result, request: ProbeRequest) -> None:
 def refused(probe: Probe, result: Result) -> None:
     """The items that could not be asked, and why."""
     if result.refused:
-        with st.expander(f"{len(result.refused):,} items that could not be asked", key=f"{probe}-refused"):
+        count = len(result.refused)
+        with st.expander(f"{count:,} item{'' if count == 1 else 's'} that could not be asked", key=f"{probe}-refused"):
             for number, why in result.refused[:PROBLEMS]:
                 st.markdown(plain(f"Item {number + 1:,}: {why}"))
             if len(result.refused) > PROBLEMS:

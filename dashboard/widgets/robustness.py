@@ -111,7 +111,7 @@ def _forgotten(result: Robustness, request: RobustnessRequest) -> None:
     st.caption(
         plain(
             f"{worse:,} of {int(known.sum()):,} plain texts without any instruction are less likely to tuned than to base; "
-            f"on average tuned is {change.mean():+.3f} nats a character apart (above 0: less likely)."
+            f"tuned − base is {change.mean():+.3f} nats a character on average (above 0: less likely to tuned)."
         )
     )
     with st.expander("Every plain text", key="robustness-plain"):
