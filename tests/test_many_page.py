@@ -19,7 +19,7 @@ from dashboard.session import compute, editor, listing
 from dashboard.widgets import instruction_list
 from dashboard.widgets import progress as progress_of
 from dashboard.widgets.text import plain
-from model_utils import demo, items
+from model_utils import demo, items, linewise
 from model_utils.catalogue import EMBEDDED
 from model_utils.contracts.common import Message, Sampling
 from model_utils.contracts.survey import MAX_INSTRUCTIONS, Survey
@@ -121,10 +121,10 @@ def test_one_instruction_too_many_is_refused_with_its_line(page: AppTest, engine
 
 
 def test_more_than_five_megabytes_are_refused_pasted_or_not(page: AppTest, engine: FakeEngine):
-    paste(page, "x" * (items.MAX_BYTES + 1))
+    paste(page, "x" * (linewise.MAX_BYTES + 1))
     assert "5,000,001 bytes" in page.error[0].value.replace("\\", "")
     paste(page, "")
-    upload(page, "long.txt", b"x" * (items.MAX_BYTES + 1))
+    upload(page, "long.txt", b"x" * (linewise.MAX_BYTES + 1))
     assert "5,000,001 bytes" in page.error[0].value.replace("\\", "")
     press_run(page)
     assert not engine.submitted

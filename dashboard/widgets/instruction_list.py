@@ -9,12 +9,12 @@ import streamlit as st
 from dashboard.session import address, editor, inputs, listing, pairs
 from dashboard.widgets.prompt_editor import about_manner, manner
 from dashboard.widgets.text import plain
-from model_utils import demo, items
+from model_utils import demo, items, linewise
 from model_utils.contracts.survey import MAX_INSTRUCTIONS
 from model_utils.errors import Refused
 from model_utils.items import Items
 
-MEGABYTES = items.MAX_BYTES // 1_000_000
+MEGABYTES = linewise.MAX_BYTES // 1_000_000
 ENDINGS = [ending.removeprefix(".") for ending in items.READERS]
 SHOWN = 10
 """Sentences about lines left out that are shown; of the others the number."""
