@@ -25,7 +25,7 @@ from model_utils.contracts.density import Density
 from model_utils.contracts.faithfulness import Faithfulness
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReport, relative
-from model_utils.contracts.probe import Finding
+from model_utils.contracts.probe import Estimate, Finding
 from model_utils.contracts.randomisation import Randomisation
 from model_utils.contracts.reasoning import Reasoning
 from model_utils.contracts.robustness import Robustness
@@ -429,7 +429,8 @@ def _of_finding(finding: Finding, name: Side | Literal["difference"]) -> Iterato
     yield Measure(measure, one.mean, finding.unit, said)
     for end, value in (("low", one.low), ("high", one.high)):
         which = "lower" if end == "low" else "upper"
-        said = f"{finding.value(value, signed=difference)} is the {which} end of the 95 % interval of {measure}."
+        alone = finding.interval(Estimate(value, math.nan, math.nan, one.count), signed=difference)
+        said = f"{alone} is the {which} end of the 95 % interval of {measure}."
         yield Measure(f"{measure}_{end}", value, finding.unit, said)
 
 

@@ -21,7 +21,6 @@ from dashboard.widgets import probe as widget
 from dashboard.widgets import reasoning as reasoning_widget
 from dashboard.widgets import robustness as robustness_widget
 from dashboard.widgets.text import escaped, plain
-from model_utils import items as lists
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import items, suites
@@ -490,7 +489,3 @@ def test_right_answers_or_flips_are_drawn(robustness_page: AppTest):
 def test_a_free_answer_is_said_in_words():
     free = ProbeItem(instruction="What?", answer="That")
     assert [robustness_widget.choice(free, one) for one in (-1, 0, 1)] == ["not asked", "writes something else", "writes the right answer"]  # fmt: skip
-
-
-def test_the_limit_of_a_file_is_that_of_lists():
-    assert lists.MAX_BYTES // 1_000_000 == 5

@@ -28,7 +28,7 @@ Each model answers each item in its own words. What it wrote is taken apart into
 | **hint: admitted** | of these, the share whose text speaks of the hint; higher is better. |
 | **tuned − base** | percentage points of a share, otherwise the unit of the measure; over the items that have a number on both sides. |
 | **p** | of a paired permutation test, after Holm's correction for all measures that were tested together. |
-| **found, cleared, cannot be told** | of one model: contradictions are surely there; surely rarer than the margin; or neither. |
+| **found, cleared, cannot be told** | of one model: contradictions are surely more frequent than the margin; surely rarer; or neither. |
 
 **What this cannot show.** These tests measure self-consistency: whether a model's answer agrees with what it wrote. They do not show how it came to the answer (Parcalabescu and Frank 2024). An easy question needs
 no steps, so that an AOC of 0 is not by itself unfaithful. Probabilities are among the options, after the cue: where all options together hold little probability, the model would have written something else. Corrupted text is text that

@@ -18,8 +18,8 @@ from dashboard.widgets.download import GUARDED, heading_with_csv
 from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
 from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
-from model_utils import items as lists
-from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest
+from model_utils import linewise
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest, rounded_up
 from model_utils.contracts.reasoning import TESTS, Reasoning
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS, Robustness
 from model_utils.pair import SIDES, Pair
@@ -115,7 +115,7 @@ def _file(probe: Probe) -> None:
     st.file_uploader(
         "A file of items",
         key=key,
-        max_upload_size=lists.MAX_BYTES // 1_000_000,
+        max_upload_size=linewise.MAX_BYTES // 1_000_000,
         on_change=_take_file,
         args=(probe, key),
         help="What it has to look like stands below, under “What an item is”.",
@@ -130,7 +130,7 @@ def _take_file(probe: Probe, key: str) -> None:
 
 def _typed(probe: Probe) -> None:
     st.text_area(
-        "Items, one a line",
+        "Items, as JSON lines or as a table (csv)",
         key=probing.at_first(probe, "typed"),
         height=144,
         placeholder="Paste items here, one a line. What a line has to look like stands below, under “What an item is”.",
@@ -322,17 +322,15 @@ def verdict_said(one: Finding) -> tuple[str, str]:
     if one.verdict == "no effect":
         return SHAPES["no effect"], "no effect beyond the margin"
     if one.verdict == "undecided":
-        more = f": about {one.needed:,.0f} items would decide" if math.isfinite(one.needed) else ""
+        more = f": about {rounded_up(one.needed):,} items would decide" if math.isfinite(one.needed) else ""
         return SHAPES["undecided"], f"undecided{more}"
     return SHAPES["not measured"], "not measured"
 
 
 def sure_said(one: Finding) -> str:
     """How sure the verdict is, and what it was held against."""
-    margin = f"margin ±{one.value(one.margin)}"
-    if not math.isfinite(one.adjusted):
-        return margin
-    return f"p = {one.adjusted:.2g} after correction for {one.tests} test{'' if one.tests == 1 else 's'}; {margin}"
+    margin = f"margin ±{one.margin_said()}"
+    return f"{one.p_said()}; {margin}" if math.isfinite(one.adjusted) else margin
 
 
 def findings(probe: Probe, result: Result) -> None:

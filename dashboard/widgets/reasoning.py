@@ -94,7 +94,8 @@ def verdict_said(result: Reasoning, side: Side, finding: Finding | None) -> str:
         )
     over = f"{one.count:,} item{'' if one.count == 1 else 's'} whose steps are all right"
     share = f"{finding.interval(one)} of {over} end in another answer than the steps lead to"
-    beyond = {"higher": "surely more than none", "no effect": f"surely fewer than {finding.value(finding.margin)}"}
+    margin = finding.value(finding.margin)
+    beyond = {"higher": f"surely more than {margin}", "no effect": f"surely fewer than {margin}"}
     more = beyond.get(finding.own[side])
     return share + (f": {more}." if more else ".")
 

@@ -153,9 +153,9 @@ class Finding:
         numbers = f"tuned {self.value(self.sides.tuned.mean)}, base {self.value(self.sides.base.mean)}"
         difference = f"the difference is {self.interval(self.difference, signed=True)} {over}"
         if self.verdict == "no effect":
-            outcome = f"No effect that matters: {difference}, surely inside \u00b1{self._margin()}."
+            outcome = f"No effect that matters: {difference}, surely inside \u00b1{self.margin_said()}."
         elif self.verdict == "undecided":
-            more = f"; about {_rounded_up(self.needed):,} items like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
+            more = f"; about {rounded_up(self.needed):,} items like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
             outcome = f"Undecided: {difference}{self._sure()}{more}."
         else:
             how = "" if self.better == "neither" else f" ({'better' if self.better == self.verdict else 'worse'})"
@@ -163,10 +163,12 @@ class Finding:
         return f"{_capital(self.says)}: {numbers}. {outcome}{self._alone()}"
 
     def _sure(self) -> str:
-        if math.isnan(self.adjusted):
-            return ""
+        return "" if math.isnan(self.adjusted) else f" ({self.p_said()})"
+
+    def p_said(self) -> str:
+        """p and what it was corrected for; of a difference that was tested."""
         p = f"p = {self.adjusted:.2g}" if self.adjusted >= 0.001 else "p < 0.001"
-        return f" ({p}{f' after correction for {self.tests} tests' if self.tests > 1 else ''})"
+        return p + (f" after correction for {self.tests} tests" if self.tests > 1 else "")
 
     def _alone(self) -> str:
         """What each model is by itself, where 0 is the innocent value."""
@@ -177,7 +179,8 @@ class Finding:
             return f" By themselves, both are {tuned}."
         return f" By itself, tuned is {tuned}, and base is {base}."
 
-    def _margin(self) -> str:
+    def margin_said(self) -> str:
+        """The margin with its unit; of a share in percentage points."""
         return f"{100 * self.margin:g} percentage points" if self.unit == "share" else f"{self.margin:g} {self.unit}"
 
     def value(self, number: float, signed: bool = False) -> str:
@@ -214,7 +217,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _rounded_up(number: float) -> int:
+def rounded_up(number: float) -> int:
     """To two significant digits: an estimate is no more exact than that."""
     step = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return math.ceil(number / step) * step
