@@ -670,7 +670,7 @@ def finding(
         says=f"{measure.replace('_', ' ')}, as found",
         unit=unit,
         better="lower"
-        if measure in ("contradiction", "flips", "spread", "hint_flips")
+        if measure in ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll")
         else "neither"
         if measure == "aoc"
         else "higher",

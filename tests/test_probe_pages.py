@@ -464,7 +464,7 @@ def test_an_opened_item_shows_every_wording_as_it_was_asked(robustness_page: App
     result, item = results.robustness(), 1
     said = "\n".join(written(robustness_page))
     for text in result.texts[item]:
-        assert f'dir="auto">{escaped(text)}</td>' in said
+        assert f'dir="auto">{escaped(text)}</span>' in said
     assert "↯ deny, ✗ wrong" in said and "approve, ✓ right" in said
 
 

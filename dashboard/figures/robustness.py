@@ -17,8 +17,8 @@ from model_utils.pair import SIDES, Pair, Side
 
 Measure = Literal["right", "flips"]
 AXES: dict[Measure, str] = {
-    "right": "share of items answered right, 0 to 100 %",
-    "flips": "share of items whose choice differs from as written, 0 to 100 %",
+    "right": "items answered right, 0 to 100 %",
+    "flips": "items that flip, 0 to 100 %",
 }
 FORMAT = "format"
 ROW, LANE = 40, 0.17

@@ -340,34 +340,43 @@ def findings(probe: Probe, result: Result) -> None:
     found = ranked(result.findings)
     st.subheader(plain(found[0].said()), anchor=False)
     heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
-    rows = "".join(_finding_row(one) for one in found)
-    heads = "".join(f'<th scope="col"{style}>{name}</th>' for name, style in HEADS)
-    st.html(
-        f'<div class="wide"><table class="findings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    html_table(HEADS, [_finding_cells(one) for one in found])
     st.caption(
-        "In brackets: 95 % bootstrap intervals over the items. They speak of items like these. Differences of shares are in percentage points."
+        "In brackets: 95 % bootstrap intervals over the items. They speak of items like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
     )
 
 
-HEADS = (
-    ("claim", ""),
-    ("base", ' class="base"'),
-    ("tuned", ' class="tuned"'),
-    ("tuned − base [95 %]", ""),
-    ("verdict", ""),
-    ("items", ""),
-)
+HEADS = ("claim", *SIDES, "tuned − base [95 %]", "verdict", "items")
 
 
-def _finding_row(one: Finding) -> str:
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of cells in HTML, whose texts are escaped already; the first of each row is its head. On a narrow screen each row is a block.
+
+    `heads` are Candor's own words; one that is the name of a side is in its colour.
+    """
+    head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in heads)
+    body = "".join(f"<tr>{_cells(heads, row)}</tr>" for row in rows)
+    st.html(f'<table class="findings"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name in SIDES else ""
+
+
+def _cells(heads: Sequence[str], row: Sequence[str]) -> str:
+    rest = (f'<td data-of="{name}">{cell}</td>' for name, cell in zip(heads[1:], row[1:], strict=True))
+    return f'<th scope="row">{row[0]}</th>' + "".join(rest)
+
+
+def _finding_cells(one: Finding) -> tuple[str, ...]:
     shape, words = verdict_said(one)
-    cells = "".join(f"<td>{_estimate(one, one.sides[side])}</td>" for side in SIDES)
     sure = f'<div class="sure">{_kept(sure_said(one))}</div>' if one.difference.count else ""
     return (
-        f'<tr><th scope="row">{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div></th>{cells}'
-        f"<td>{_estimate(one, one.difference, signed=True)}</td>"
-        f'<td><b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>{sure}</td><td>{one.difference.count:,}</td></tr>'
+        f'{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div>',
+        *(_estimate(one, one.sides[side]) for side in SIDES),
+        _estimate(one, one.difference, signed=True),
+        f'<b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>{sure}',
+        f"{one.difference.count:,}",
     )
 
 
@@ -381,8 +390,8 @@ def _estimate(one: Finding, estimate: Estimate, signed: bool = False) -> str:
 
 
 def _kept(text: str) -> str:
-    """A number is not parted from its sign of percent."""
-    return escaped(text.replace(" %", "\N{NO-BREAK SPACE}%"))
+    """Short, and a number is not parted from its sign of percent."""
+    return escaped(text.replace("percentage points", "points").replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def direction(one: Finding) -> str:

@@ -10,7 +10,7 @@ from dashboard.figures import robustness as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, refused
+from dashboard.widgets.probe import about, example_list, findings, html_table, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
 from model_utils.contracts.robustness import Robustness, RobustnessRequest
@@ -180,18 +180,15 @@ def _item(result: Robustness, item: int, asked: ProbeItem) -> None:
     known = f"The right answer is {asked.answer}." if asked.answer else "Nobody knows the right answer."
     options = f"Options: {' | '.join(asked.options)}. " if asked.options else ""
     st.caption(plain(options + known))
-    heads = '<th scope="col">wording</th><th scope="col">exact text</th>' + "".join(f'<th scope="col" class="{side}">{side}</th>' for side in SIDES)  # fmt: skip
-    rows = "".join(_row(result, item, number, asked) for number, text in enumerate(result.texts[item]) if text)
-    st.html(
-        f'<div class="wide"><table class="findings"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
-    )
+    asked_in = [number for number, text in enumerate(result.texts[item]) if text]
+    html_table(("wording", "exact text", *SIDES), [_cells(result, item, number, asked) for number in asked_in])
     st.caption("↯: another choice than as written. In percent: the probability of the right answer.")
 
 
-def _row(result: Robustness, item: int, number: int, asked: ProbeItem) -> str:
-    text = escaped(result.texts[item][number])
-    cells = "".join(f"<td>{escaped(chosen_said(result, item, number, side, asked))}</td>" for side in SIDES)
-    return f'<tr><th scope="row">{escaped(result.wordings[number])}</th><td class="text" dir="auto">{text}</td>{cells}</tr>'  # fmt: skip
+def _cells(result: Robustness, item: int, number: int, asked: ProbeItem) -> tuple[str, ...]:
+    text = f'<span class="text" dir="auto">{escaped(result.texts[item][number])}</span>'
+    told = (escaped(chosen_said(result, item, number, side, asked)) for side in SIDES)
+    return (escaped(result.wordings[number]), text, *told)
 
 
 def chosen_said(result: Robustness, item: int, number: int, side: Side, asked: ProbeItem) -> str:
