@@ -24,6 +24,7 @@ from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import items, suites
+from model_utils.records import contents
 from tests import results
 from tests.test_pages import APP, FakeEngine, FakeJob, app, checked, done, engine, go, kept, words, written
 
@@ -370,6 +371,17 @@ def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: P
     assert not [value for row in rows for value in row.values() if value.startswith(("=", "@"))]
     found = widget.findings_table(RESULTS[probe]().findings)
     assert found["measure"].is_unique and {"p", "p_corrected", "tests", "margin", "verdict"} <= set(found)
+
+
+def test_a_record_is_listed_by_its_first_item():
+    for count, said in ((1, ""), (5, " (1 of 5 items)")):
+        request = ProbeRequest(items=results.probe_items()[:count])
+        assert contents.instruction(request) == f"Should this loan be approved? File 0.{said}"
+
+
+def test_numbers_of_items_are_those_of_the_files(page: AppTest, probe: Probe):
+    ask(page, probe)
+    assert set(examples(page)["item"]) == set(RESULTS[probe]().table()["item"])
 
 
 def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: Probe):

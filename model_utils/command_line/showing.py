@@ -195,7 +195,7 @@ def show_findings(result: Reasoning | Robustness) -> None:
     for finding in result.findings:
         say(finding.said())
     for number, why in result.refused:
-        say(f"item {number} could not be asked: {cell(why)}")
+        say(f"item {number + 1} could not be asked: {cell(why)}")
     for note in result.notes:
         say(cell(note))
     table = result.table()
