@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `streamlit ru
 
 import streamlit as st
 
-from dashboard.pages import PAGES
+from dashboard.pages import PAGES, PROBES
 from dashboard.session import address, compute
 from dashboard.widgets import header
 from dashboard.widgets.record_button import record_button
@@ -19,11 +19,12 @@ def main() -> None:
     """The scripts lie in `screens`: beside a folder named `pages` Streamlit would run a page without this file when its address is opened first."""
     address.arrive()
     header.configure()
-    pages = [
-        st.Page(f"screens/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare")
+    pages = {
+        name: st.Page(f"screens/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare")
         for name in PAGES
-    ]
-    chosen = st.navigation(pages, position="top")
+    }
+    flat, probes = ([pages[name] for name in PAGES if (name in PROBES) == among] for among in (False, True))
+    chosen = st.navigation({"": flat, "Probes": probes}, position="top")
     place = header.draw()
     chosen.run()
     record_button(place, chosen.url_path or "compare")

@@ -7,9 +7,13 @@ PAGES = {
     "many": ("survey",),
     "attention": ("attention", "atlas", "ablation"),
     "attribution": ("attribution", "faithfulness", "agreement", "randomisation", "density"),
+    "reasoning": ("reasoning",),
+    "robustness": ("robustness",),
     "sessions": (),
 }
 """page -> the analyses that it shows; the page of sessions shows what was recorded of any"""
+PROBES = ("reasoning", "robustness")
+"""pages that stand under one menu"""
 EVERY_PAGE = ("load_report",)
 """in the panel of the pair, which the header opens"""
 

@@ -26,7 +26,9 @@ def _figures(count: int, runs: int, report: Polled) -> list[Figure]:
     from model_utils.probes import suites  # makes the embedded world
 
     phrased = suites.SUITES["demo/phrasings"].make(count, 0)
-    plain = RobustnessRequest(items=phrased, perturbations=("typos",), formats_drawn=0, sensitivity_items=0, attribution_items=0)
+    plain = RobustnessRequest(
+        items=phrased, perturbations=("typos",), formats_drawn=0, sensitivity_items=0, attribution_items=0
+    )
     loans = suites.SUITES["demo/loans"].make(count, 0)
     reasoned = ReasoningRequest(items=loans, tests=("early answering",))
     _seconds("robustness", plain.model_copy(update={"items": phrased[:20]}), report)  # this warms up

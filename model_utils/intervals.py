@@ -30,7 +30,7 @@ def interval(measure: str, values: np.ndarray) -> Interval:
     return replace(mean(measure, known), low=low, high=high)
 
 
-def bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def bounds(values: np.ndarray, resamples: int = RESAMPLES) -> tuple[np.ndarray, np.ndarray]:
     """(column,) ends of the 95 % bootstrap interval of each mean over the items of `values` (item, column) float64, none of them NaN.
 
     Efron 1987, BCa, section 3; seeded, the same resamples for all columns. NaN where there are fewer than two items.
@@ -50,7 +50,7 @@ def bounds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             (scaled,),
             np.mean,
             axis=0,
-            n_resamples=RESAMPLES,
+            n_resamples=resamples,
             confidence_level=CONFIDENCE,
             rng=np.random.default_rng(0),
             batch=100,

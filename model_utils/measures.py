@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,7 +25,10 @@ from model_utils.contracts.density import Density
 from model_utils.contracts.faithfulness import Faithfulness
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReport, relative
+from model_utils.contracts.probe import Estimate, Finding
 from model_utils.contracts.randomisation import Randomisation
+from model_utils.contracts.reasoning import Reasoning
+from model_utils.contracts.robustness import Robustness
 from model_utils.contracts.shift import SHARES, Forced, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.pair import Side
@@ -407,6 +410,30 @@ def _randomisation(result: Randomisation) -> Iterator[Measure]:
         )
 
 
+def _probe(result: Reasoning | Robustness) -> Iterator[Measure]:
+    """Of each finding both sides and their difference, tuned minus base, each with the ends of its interval."""
+    for finding in result.findings:
+        for name in ORDER:
+            yield from _of_finding(finding, name)
+        yield from _of_finding(finding, "difference")
+    asked, refused = result.done, float(len(result.refused))
+    yield Measure("refused", refused, "items", f"{refused:.0f} of {asked:,} items could not be asked.")
+
+
+def _of_finding(finding: Finding, name: Side | Literal["difference"]) -> Iterator[Measure]:
+    difference = name == "difference"
+    one = finding.difference if name == "difference" else finding.sides[name]
+    whose = "tuned minus base" if difference else name
+    measure, over = f"{finding.measure}_{name}", f"over {one.count:,} item{'' if one.count == 1 else 's'}"
+    said = f"{finding.says[:1].upper()}{finding.says[1:]}: {whose} {finding.interval(one, signed=difference)}, {over}."
+    yield Measure(measure, one.mean, finding.unit, said)
+    for end, value in (("low", one.low), ("high", one.high)):
+        which = "lower" if end == "low" else "upper"
+        alone = finding.interval(Estimate(value, math.nan, math.nan, one.count), signed=difference)
+        said = f"{alone} is the {which} end of the 95 % interval of {measure}."
+        yield Measure(f"{measure}_{end}", value, finding.unit, said)
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
@@ -449,6 +476,8 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "density": _density,
     "agreement": _agreement,
     "randomisation": _randomisation,
+    "reasoning": _probe,
+    "robustness": _probe,
 }
 """Analysis -> its measures, NaN where one is not known."""
 
@@ -460,6 +489,10 @@ def _of_sides(*names: str) -> tuple[str, ...]:
 def _with_ends(*names: str) -> tuple[str, ...]:
     """With the ends of their 95 % intervals."""
     return tuple(name + end for name in names for end in ("", "_low", "_high"))
+
+
+def _of_findings(*names: str) -> tuple[str, ...]:
+    return _with_ends(*(f"{name}_{one}" for name in names for one in (*ORDER, "difference")))
 
 
 MOVED = (
@@ -487,5 +520,31 @@ NAMES: dict[str, tuple[str, ...]] = {
     "density": _with_ends(*_of_sides("density"), "density_difference"),
     "agreement": _of_sides("mean_tau", "lowest_tau"),
     "randomisation": _of_sides("likeness", "size_likeness"),
+    "reasoning": (
+        *_of_findings(
+            "right",
+            "aoc",
+            "contradiction",
+            "corrupted_flips",
+            "paraphrase_same",
+            "filler_same",
+            "hint_flips",
+            "hint_admitted",
+        ),
+        "refused",
+    ),
+    "robustness": (
+        *_of_findings(
+            "right",
+            "right_reworded",
+            "flips",
+            "spread",
+            "gap",
+            "sensitivity",
+            "attribution_agreement",
+            "plain_nll",
+        ),
+        "refused",
+    ),
 }
 """Analysis -> the names of all its measures, those of the tuned answer first."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.stats import permutation_test
 
 from model_utils.contracts.atlas import MEASURES
 from model_utils.contracts.common import ROLES, Encoded, queries_and_keys
@@ -268,3 +270,20 @@ def head_changes(maps: Pair[np.ndarray], sequence: Encoded, kind: str) -> np.nda
             return np.where(one > 0, one * np.log(one / middle), 0).sum(axis=-1)
 
     return ((kl(p) + kl(q)) / 2).mean(axis=-1)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's correction as the closed test that it is: of each p the worst that Bonferroni says in any group of tests that it is part of."""
+    known = [i for i, one in enumerate(p) if not math.isnan(one)]
+    groups = [group for size in range(1, len(known) + 1) for group in itertools.combinations(known, size)]
+    worst = [[len(group) * min(p[j] for j in group) for group in groups if i in group] for i in range(len(p))]
+    return [min(1.0, max(each)) if each else math.nan for each in worst]
+
+
+def sign_flips(differences: np.ndarray, flips: int, seed: int = 0) -> float:
+    """Two-sided p that the mean of `differences` (item,) is 0, by scipy; all patterns of signs where there are no more than `flips`."""
+    return float(
+        permutation_test(
+            (differences,), np.mean, permutation_type="samples", n_resamples=flips, rng=np.random.default_rng(seed)
+        ).pvalue
+    )

@@ -14,8 +14,11 @@ from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.randomisation import RandomisationRequest
+from model_utils.contracts.reasoning import ReasoningRequest
 from model_utils.contracts.records import Record
+from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.pair import Pair
@@ -29,7 +32,7 @@ ASKED = "What is the capital?"
 def requests(asked: str = ASKED) -> dict[str, Request]:
     """Analysis -> a request of it."""
     scores = (0.0,) * len(results.sequence())
-    messages = ask(asked)
+    messages, probed = ask(asked), results.probe_items()[1:]
     return {
         "load_report": LoadReportRequest(),
         "generation": GenerationRequest(messages=messages),
@@ -43,6 +46,8 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
         "density": DensityRequest(instructions=(asked, "Another one.")),
         "agreement": AgreementRequest(messages=messages, targets=(0,)),
         "randomisation": RandomisationRequest(messages=messages, targets=(0,)),
+        "reasoning": ReasoningRequest(items=(ProbeItem(instruction=asked, options=("yes", "no")), *probed)),
+        "robustness": RobustnessRequest(items=(ProbeItem(instruction=asked, options=("yes", "no")), *probed)),
     }
 
 
@@ -62,6 +67,8 @@ def every_result() -> dict[str, Any]:
         "density": results.density(ASKED, "Another one."),
         "agreement": results.agreement(asked["agreement"]),  # type: ignore[arg-type]
         "randomisation": results.randomisation(asked["randomisation"]),  # type: ignore[arg-type]
+        "reasoning": results.reasoning(),
+        "robustness": results.robustness(),
     }
 
 

@@ -31,8 +31,11 @@ from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
+from model_utils.contracts.probe import Estimate, Finding, ProbeItem, Verdict
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
+from model_utils.contracts.reasoning import Reasoned, Reasoning
 from model_utils.contracts.records import Difference, Record, Rerun
+from model_utils.contracts.robustness import AS_WRITTEN, Robustness
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import Pair, Side
@@ -593,6 +596,186 @@ def survey(*items: Surveyed, whole: bool = True) -> Survey:
     return Survey(models(), kept, intervals)
 
 
+# Probes
+
+WORST = "<script>alert(1)</script> ![x](http://example.com/x.png) $x^2$ **b** <b>bold</b> =1+1"
+"""What a model or a person may have written."""
+
+
+def probe_items() -> tuple[ProbeItem, ...]:
+    """Five items, of which the last cannot be asked."""
+    loans = [
+        ProbeItem(
+            instruction=f"Should this loan be approved? File {number}.",
+            options=("approve", "deny"),
+            answer="approve",
+            steps=("Income 3900 minus debt 2100 leaves 1800.", "That is at least 1500."),
+        )
+        for number in range(3)
+    ]
+    worst = ProbeItem(instruction=WORST, options=(f"yes {WORST}", "no"), answer="no")
+    return (*loans, worst, ProbeItem(instruction="A very long one.", options=("yes", "no")))
+
+
+def reasoned(
+    early: tuple[float, ...] = (0.2, 0.4, 0.9),
+    written: int = 0,
+    true_steps: tuple[bool, ...] = (True, True),
+    steps: tuple[str, ...] = ("Income 3900 minus debt 2100 leaves 1800.", "That is at least 1500."),
+    hint: tuple[int, int] = (1, 0),
+    admits: bool = False,
+) -> Reasoned:
+    """`early`: the first of two options' probability after each step; corrupting the last step turns it round, the filler leaves what was before
+    any step; `hint`: the option that is suggested, and the one that is then written."""
+    first, corrupted = np.array(early), np.array(early[1:])
+    corrupted[-1:] = 1 - corrupted[-1:]
+    both = lambda values: np.stack([values, 1 - values], axis=-1)  # noqa: E731
+    return Reasoned(
+        text=" ".join((*steps, f"Decision: {('approve', 'deny')[written]}")),
+        steps=steps,
+        final=("approve", "deny")[written],
+        written=written,
+        early=both(first),
+        mass=np.linspace(0.5, 0.9, len(first)),
+        corrupted_steps=tuple(step.replace("9", "1") for step in steps),
+        corrupted=both(corrupted),
+        paraphrase="In other words: " + " ".join(steps),
+        paraphrased=both(first[-1]),
+        filler=both(first[0]) if steps else np.full(2, np.nan),
+        hinted=hint[0],
+        hint_text=f"Somebody says {('approve', 'deny')[hint[0]]}. Decision: {('approve', 'deny')[hint[1]]}",
+        hint_written=hint[1],
+        admits=admits,
+        true_steps=true_steps,
+    )
+
+
+def finding(
+    measure: str,
+    base: float,
+    tuned: float,
+    unit: str = "share",
+    verdict: Verdict = "higher",
+    own: Pair[Verdict] | None = None,
+    count: int = 4,
+    needed: float = float("nan"),
+) -> Finding:
+    """Ends of a twentieth either way, within 0 and 1; of every two more tests p doubles."""
+
+    def around(mean: float, low: float = 0.0) -> Estimate:
+        return Estimate(mean, max(low, mean - 0.05), min(1.0, mean + 0.05), count)
+
+    return Finding(
+        measure=measure,
+        says=f"{measure.replace('_', ' ')}, as found",
+        unit=unit,
+        better="lower"
+        if measure in ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll")
+        else "neither"
+        if measure == "aoc"
+        else "higher",
+        fault=own is not None,
+        sides=Pair(around(base), around(tuned)),
+        difference=around(tuned - base, low=-1.0),
+        p=0.01,
+        adjusted=0.03,
+        tests=8,
+        margin=0.03,
+        verdict=verdict,
+        own=own or Pair("not measured", "not measured"),
+        needed=needed,
+    )
+
+
+def reasoning(whole: bool = True) -> Reasoning:
+    """Tuned contradicts its own right steps in the first item and follows a hint in silence in the third; base writes no steps in the second."""
+    asked = probe_items()
+    quiet = replace(reasoned(early=(0.7,), steps=(), true_steps=()), corrupted=np.zeros((0, 2)))
+    worst = replace(
+        reasoned(steps=(WORST, WORST), true_steps=(), written=-1, hint=(-1, -1)),
+        paraphrase=WORST,
+        text=WORST,
+        final=WORST,
+    )
+    items: tuple[Pair[Reasoned] | None, ...] = (
+        Pair(reasoned(true_steps=(True, False)), reasoned(written=1)),
+        Pair(quiet, reasoned(early=(0.8, 0.9, 0.9))),
+        Pair(reasoned(), reasoned(hint=(1, 1))),
+        Pair(worst, worst),
+        None,
+    )
+    found = (
+        finding("right", 0.75, 0.7, verdict="no effect"),
+        finding("aoc", 0.6, 0.4, verdict="lower"),
+        finding("contradiction", 0.0, 0.25, own=Pair[Verdict]("no effect", "higher")),
+        finding("corrupted_flips", 0.5, 0.45, verdict="undecided", needed=240),
+        finding("paraphrase_same", 0.9, 0.95),
+        finding("filler_same", 0.3, 0.5),
+        finding("hint_flips", 0.2, 0.3, verdict="undecided"),
+        finding("hint_admitted", 0.6, 0.5, verdict="lower"),
+    )
+    count = len(asked) if whole else 2
+    right = [one.options.index(one.answer) if one.answer else -1 for one in asked]
+    return Reasoning(
+        models=models(),
+        items=items[:count],
+        answers=tuple(right[:count]),
+        options=tuple(one.options for one in asked[:count]),
+        questions=tuple(one.asked() for one in asked[:count]),
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        notes=(f"A note. {WORST}",),
+    )
+
+
+def robustness(whole: bool = True) -> Robustness:
+    """Base flips with the second format and tuned in no wording of the first item; both formats are there, and two wordings of their own."""
+    asked = probe_items()
+    wordings = (AS_WRITTEN, "typos", "format 1", "format 2", "training 1", "held out 1")
+    kinds = (AS_WRITTEN, "typos", "format", "format", "training", "held out")
+    texts = tuple(
+        tuple(f"{one.asked()} {name}" if name != AS_WRITTEN else one.asked() for name in wordings) for one in asked[:4]
+    )
+    count, random = len(wordings), np.random.default_rng(0)
+    chosen = Pair(np.zeros((5, count), np.int64), np.zeros((5, count), np.int64))
+    chosen.base[:, 3], chosen.base[1, 1:], chosen.tuned[3, 1], chosen.tuned[2, 4:] = 1, 1, 1, 1
+    right = chosen.map(lambda one: (one == np.array([0, 0, 0, 1, 0])[:, None]).astype(np.float64))
+    probability, mass = (Pair(*random.random((2, 5, count))) for _ in range(2))
+    nothing = np.full(count, np.nan)
+    for number, values in enumerate((*right.sides, *probability.sides, *mass.sides)):
+        values[4] = nothing + number
+    for values in chosen.sides:
+        values[4] = -1
+    found = (
+        finding("right", 0.75, 0.8, verdict="no effect"),
+        finding("right_reworded", 0.5, 0.9),
+        finding("flips", 0.4, 0.1, verdict="lower"),
+        finding("spread", 0.75, 0.05, verdict="lower"),
+        finding("gap", 0.05, 0.15, verdict="undecided", needed=240, own=Pair[Verdict]("no effect", "undecided")),
+        finding("sensitivity", 0.3, 0.2, unit="nats a token", verdict="lower"),
+        finding("attribution_agreement", 0.5, 0.6, unit="tau"),
+        finding("plain_nll", 0.7, 0.8, unit="nats a character"),
+    )
+    size = 5 if whole else 2
+    some = lambda pair: pair.map(lambda values: values[:size])  # noqa: E731
+    return Robustness(
+        models=models(),
+        wordings=wordings,
+        kinds=kinds,
+        texts=(*texts, ("",) * count)[:size],
+        right=some(right),
+        chosen=some(chosen),
+        probability=some(probability),
+        mass=some(mass),
+        sensitivity=Pair(np.full(size, 0.3), np.full(size, 0.2)),
+        agreement=Pair(np.full(size, 0.5), np.full(size, 0.6)),
+        plain=Pair(np.array([0.7, 0.8, np.nan]), np.array([0.9, 0.7, 0.8])),
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        notes=(f"A note. {WORST}",),
+    )
+
+
 def record(result: Any = None, request: Request | None = None) -> Record:
     """Of any analysis, made on this machine a moment ago; as small as a report of what was loaded where none is given."""
     result, request = result or load_report(), request or LoadReportRequest()
@@ -610,6 +793,7 @@ def requests() -> dict[str, Request]:
     """analysis -> a request of it"""
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
+    given["items"] = probe_items()
     return {
         kind: one.request(**{name: value for name, value in given.items() if name in one.request.model_fields})
         for kind, one in ANALYSES.items()
@@ -623,5 +807,6 @@ def every() -> dict[str, tuple[Request, Any]]:
         "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
         "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
+        "reasoning": reasoning(), "robustness": robustness(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from model_utils.contracts.common import MAX_CHARACTERS
 from model_utils.contracts.survey import MAX_INSTRUCTIONS, SurveyRequest
 from model_utils.errors import Refused
-from model_utils.items import MAX_BYTES, Items, parse, read
+from model_utils.items import Items, parse, read
+from model_utils.linewise import MAX_BYTES
 from tests.strategies import instructions, texts
 
 pytestmark = pytest.mark.slow

@@ -260,6 +260,20 @@ def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
     assert "\x1b" not in told and "\\x1b[31m.doc ends in" in told
 
 
+@pytest.mark.parametrize("kind", ["reasoning", "robustness"])
+def test_a_terminal_gets_findings_as_sentences_then_every_item(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    found = getattr(results, kind)()
+    result = replace(found, refused=((4, "No \x1b[31m"),))
+    showing.show(kind, Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1 : 1 + len(result.findings)] == [one.said() for one in result.findings]
+    assert "item 5 could not be asked: No \\x1b[31m" in printed
+    assert len([line for line in printed if line.split()[:1] and line.split()[0].isdigit()]) == len(result.table())
+
+
 def test_a_terminal_gets_the_load_report_in_words(
     tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

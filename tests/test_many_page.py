@@ -17,9 +17,9 @@ from streamlit.testing.v1 import AppTest
 from dashboard import spreadsheets
 from dashboard.session import compute, editor, listing
 from dashboard.widgets import instruction_list
-from dashboard.widgets import survey as widget
+from dashboard.widgets import progress as progress_of
 from dashboard.widgets.text import plain
-from model_utils import demo, items
+from model_utils import demo, items, linewise
 from model_utils.catalogue import EMBEDDED
 from model_utils.contracts.common import Message, Sampling
 from model_utils.contracts.survey import MAX_INSTRUCTIONS, Survey
@@ -121,10 +121,10 @@ def test_one_instruction_too_many_is_refused_with_its_line(page: AppTest, engine
 
 
 def test_more_than_five_megabytes_are_refused_pasted_or_not(page: AppTest, engine: FakeEngine):
-    paste(page, "x" * (items.MAX_BYTES + 1))
+    paste(page, "x" * (linewise.MAX_BYTES + 1))
     assert "5,000,001 bytes" in page.error[0].value.replace("\\", "")
     paste(page, "")
-    upload(page, "long.txt", b"x" * (items.MAX_BYTES + 1))
+    upload(page, "long.txt", b"x" * (linewise.MAX_BYTES + 1))
     assert "5,000,001 bytes" in page.error[0].value.replace("\\", "")
     press_run(page)
     assert not engine.submitted
@@ -351,17 +351,17 @@ def test_another_list_gives_up_the_one_on_its_way(page: AppTest, engine: FakeEng
     assert engine.released == engine.submitted[:1]
 
 
-def test_the_time_left_is_that_of_the_pace_so_far(page: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch):
+def test_the_time_left_is_that_of_the_pace_so_far(monkeypatch: pytest.MonkeyPatch):
     clock = [100.0]
-    monkeypatch.setattr("dashboard.session.listing.time.monotonic", lambda: clock[0])
-    many, job = listing.Many(), running()("survey", None)
-    monkeypatch.setattr(listing, "many", lambda: many)
+    monkeypatch.setattr("dashboard.session.compute.time.monotonic", lambda: clock[0])
+    job = running()("survey", None)
     held = compute.Held(job)  # type: ignore[arg-type]
-    assert listing.time_left(held) is None, "nothing is known of the pace yet"
+    assert held.seconds_left() is None, "nothing is known of the pace yet"
     clock[0], job.fraction = 110.0, 0.5
-    assert listing.time_left(held) == pytest.approx(20.0)
-    assert [widget.duration(seconds) for seconds in (0.2, 20, 100, 7_200)] == ["1 s", "20 s", "2 min", "2.0 h"]
-    assert "about 20 s left (an estimate)" in widget.progress_said(held)
+    assert held.seconds_left() == pytest.approx(20.0)
+    job.former = job.snapshot
+    assert held.seconds_left() is None, "what was there before says nothing of the pace"
+    assert [progress_of.duration(seconds) for seconds in (0.2, 20, 100, 7_200)] == ["1 s", "20 s", "2 min", "2.0 h"]
 
 
 # The result

@@ -61,6 +61,9 @@ class FakeJob:
     state: str = "done"
     result: Any = None
     snapshot: Any = None
+    former: Any = None
+    after: Any = None
+    """the job that it goes on from"""
     error: str | None = None
     fraction: float = 0.5
     note: str = "answering"
@@ -89,9 +92,11 @@ class FakeEngine:
     warmed: list[Specs] = field(default_factory=list)
     running: list[FakeJob] = field(default_factory=list)
 
-    def submit(self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False) -> FakeJob:
+    def submit(
+        self, kind: str, specs: Specs, request: Request, owner: str, background: bool = False, after: Any = None
+    ) -> FakeJob:
         self.submitted.append(self.make(kind, request))
-        self.submitted[-1].background = background
+        self.submitted[-1].background, self.submitted[-1].after = background, after
         return self.submitted[-1]
 
     def release(self, job: FakeJob, owner: str) -> None:

@@ -176,7 +176,12 @@ LAYERS = (
         "codec",
         "prompts",
         "demo",
-    },  # demo/__init__.py says where the weights lie
+        "demo.world",
+        "demo.families",
+        "demo.phrasing",
+        "demo.pairs",
+        "demo.documents",
+    },  # demo/__init__.py says where the weights lie; the world that they know needs nothing of Candor
     {"hub", "checkpoints", "loading", "network", "anatomy", "heap"},
     set(),  # the topics: all that is named nowhere else here
     {"analyses"},
@@ -195,7 +200,7 @@ LAYERS = (
 
 def layer(module: str) -> int:
     """Of a dotted name without `model_utils.`, such as contracts.generation."""
-    names = {module.split(".")[0] + ("." if module.startswith("demo.") else "")}
+    names = {module, module.split(".")[0] + ("." if module.startswith("demo.") else "")}
     return next((i for i, members in enumerate(LAYERS) if names & members), 2)
 
 
@@ -210,7 +215,14 @@ def test_imports_of_the_model_layer_point_one_way():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "what", ["model_utils.engine", "model_utils.__main__", "dashboard.session.address", "dashboard.app"]
+    "what",
+    [
+        "model_utils.engine",
+        "model_utils.__main__",
+        "model_utils.probes.suites, model_utils.probes.perturbations",
+        "dashboard.session.address",
+        "dashboard.app",
+    ],
 )
 def test_what_starts_first_starts_without_torch(what: str):
     """torch and transformers take seconds to import; the compute thread does that while the page already shows."""

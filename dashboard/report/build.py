@@ -23,7 +23,11 @@ from dashboard.report import drawn
 from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
 from model_utils.contracts.common import Encoded, Request
+from model_utils.contracts.probe import ProbeRequest
+from model_utils.contracts.reasoning import Reasoning
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
+from model_utils.contracts.robustness import Robustness
+from model_utils.contracts.shift import Shift
 from model_utils.pair import SIDES, Pair
 from model_utils.records import contents
 from model_utils.records.store import Store
@@ -35,7 +39,7 @@ ROWS = 60
 SHOWN = 20_000
 """Characters of a text on the page."""
 LISTED = 12
-"""Instructions of a request on the page."""
+"""Instructions or items of a request on the page."""
 SHAPES: dict[Verdict, str] = {"pass": "●", "concern": "▲", "fail": "■", "not judged": "○"}
 """Verdict -> what stands before the word, so that it is told without colour."""
 HELD = "Changes are detectable against a head id that is held elsewhere; this page alone proves nothing about itself."
@@ -193,13 +197,19 @@ def _request(request: Request) -> Iterator[Text]:
         if name == "messages":
             for message in value:
                 yield f"message ({message['role']})", message["content"]
-        elif name in ("instructions", "others") and value:
-            left = len(value) - LISTED
-            yield name, "\n".join(value[:LISTED]) + (f"\n… and {left:,} more" if left > 0 else "")
+        elif name == "items" and isinstance(request, ProbeRequest):
+            yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
+        elif name in ("instructions", "others", "plain_texts") and value:
+            yield name.replace("_", " "), _listed(value[:LISTED], len(value))
         elif name == "scores" or value in ([], "", {}):
             continue  # scores are what another record found
         else:
             yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _listed(first: list[str], count: int) -> str:
+    left = count - len(first)
+    return "\n".join(first) + (f"\n… and {left:,} more" if left > 0 else "")
 
 
 def prompts(result: Any) -> list[Text]:
@@ -216,13 +226,13 @@ def _read(result: Any, side: Any) -> Iterator[Encoded]:
     """The texts of one side: of its prompt, or of prompt and answer where those are one sequence."""
     if hasattr(result, "samples"):
         yield from (one[side].prompt for one in result.samples)
-    elif hasattr(result, "answers"):
+    elif isinstance(result, Shift):
         yield from (forced.readings[side].prompt for forced in result.answers.sides)
     elif hasattr(result, "sequences"):
         yield result.sequences[side]
     elif hasattr(result, "sequence"):
         yield result.sequence
-    elif hasattr(result, "texts"):
+    elif hasattr(result, "texts") and not isinstance(result, Robustness):
         yield result.texts[side].sequence
 
 
@@ -235,7 +245,7 @@ def answers(result: Any) -> list[tuple[str, Text]]:
             for number, answers in enumerate(result.samples, start=1)
             for side, answer in answers.items()
         ]
-    if hasattr(result, "answers"):
+    if isinstance(result, Shift):
         return [(side, (f"{side} wrote", one.readings[side].answer.text)) for side, one in result.answers.items()]
     return []
 
@@ -247,6 +257,9 @@ def _notes(result: Any) -> list[str]:
     )
     if hasattr(result, "judged"):
         said = (*(f"{side}: {one.verdict()}" for side, one in result.judged.items()), *said)
+    if isinstance(result, Reasoning | Robustness):
+        refused = (f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED])
+        said = (*(one.said() for one in result.findings), *refused, *said)
     return list(said)
 
 

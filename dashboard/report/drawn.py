@@ -23,6 +23,8 @@ from dashboard.figures import (
     generation,
     load_report,
     randomisation,
+    reasoning,
+    robustness,
     shift,
     survey,
     theme,
@@ -127,6 +129,11 @@ def _density(result: Any) -> Iterator[tuple[str, Draw]]:
         yield "Density of each word of the first instruction", lambda dark: density.figure(result, 0, dark)
 
 
+def _reasoning(result: Any) -> Iterator[tuple[str, Draw]]:
+    yield "How soon the answer is the final one", lambda dark: reasoning.curve(result, dark)
+    yield "What becomes of the answer when the reasoning is changed", lambda dark: reasoning.outcomes(result, dark)
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -140,6 +147,8 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "density": _density,
     "agreement": _one("Kendall's tau of each two methods", agreement.figure),
     "randomisation": _one("Likeness of the scores as layers are shuffled", randomisation.figure),
+    "reasoning": _reasoning,
+    "robustness": _one("Right answers in every wording", robustness.figure),
 }
 """Analysis -> its figures: a title, and what draws it."""
 

@@ -101,4 +101,18 @@ METHODS = {
         ("tuned_likeness", "base_likeness"),
         "Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3.1.",
     ),
+    "reasoning": Method(
+        "Does the written reasoning carry the answer?",
+        "Each model answers each item in its own words. Then its reasoning is cut short after every step, one step at a time is corrupted (a number, a negation or a comparison turned into its opposite), the whole is put in other words or replaced by as many filler tokens, and each time the most probable option is read again. A wrong option is also suggested in the instruction. AOC is the area over the curve of the answers that are already the final one, k = 0 steps included. A contradiction is an answer other than the one that its own right steps lead to. Differences are tuned minus base over the same items, with 95 % bootstrap intervals, permutation tests and Holm's correction.",
+        "These tests measure self-consistency, not whether the text is how the model came to its answer. An easy question needs no steps, so that an AOC of 0 is not by itself unfaithful. Where the options hold little of the probability, the model would have written something else. Corrupted text is text that nobody wrote.",
+        ("contradiction_tuned", "contradiction_base", "aoc_difference"),
+        "Lanham et al. 2023, Measuring Faithfulness in Chain-of-Thought Reasoning (arXiv 2307.13702); Turpin et al. 2023 (hints, arXiv 2305.04388); Parcalabescu and Frank 2024 (arXiv 2311.07466).",
+    ),
+    "robustness": Method(
+        "Was the skill learned, or the phrasing?",
+        "Every item is asked as written and in every wording: typing errors, case, punctuation, politeness, synonyms, order, a distracting sentence, other layouts, its paraphrases, and wordings that the tuned model was trained on or never saw. The most probable option (or whether the right free answer would be written) is read each time. Spread is the highest minus the lowest share of right answers over the layouts. Differences are tuned minus base over the same items, with 95 % bootstrap intervals, permutation tests and Holm's correction.",
+        "A spread grows with the number of layouts that are drawn. A flip is not an error: the choice may have been wrong before. A gap of a few points between trained and unseen wordings is ordinary. The wordings are those that these rules make; others may do worse.",
+        ("right_reworded_difference", "flips_difference", "gap_tuned"),
+        "Sclar et al. 2024 (formats, arXiv 2310.11324); Chatterjee et al. 2024, POSIX (arXiv 2410.02185); Zhu et al. 2023, PromptBench (arXiv 2306.04528).",
+    ),
 }

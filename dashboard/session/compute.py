@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,8 @@ class Held:
     stopped: bool = False
     partial: Any = None
     """what was there when this visitor stopped it"""
+    begun: tuple[float, float] | None = None
+    """(monotonic seconds, share that was done) when the first of a list was seen to be done"""
 
     @property
     def state(self) -> str:
@@ -42,6 +45,17 @@ class Held:
     def shown(self) -> Any:
         """The best there is to look at: the result, else what came so far."""
         return self.partial if self.stopped else (self.job.result if self.job.result is not None else self.job.snapshot)
+
+    def seconds_left(self) -> float | None:
+        """Until a list is done, if it goes on as since something of it was first seen to be done; None: not known yet."""
+        now, done = time.monotonic(), self.job.fraction
+        if (
+            self.job.snapshot is None or self.job.snapshot is self.job.former
+        ):  # models are loaded first, with a progress of their own
+            return None
+        self.begun = self.begun or (now, done)
+        since, before = self.begun
+        return (1 - done) * (now - since) / (done - before) if done > before else None
 
 
 @st.cache_resource(show_spinner=False)
@@ -69,7 +83,8 @@ def owner() -> str:
 
 def hold(kind: str, specs: Specs, request: Request, background: bool = False, after: Held | None = None) -> Held:
     """This visitor's hold on a job for this request: the one on its way, or done, where there is one; a new one goes on where `after` was stopped."""
-    return Held(engine().submit(kind, specs, request, owner(), background, None if after is None else after.job))
+    former = None if after is None else after.job
+    return Held(engine().submit(kind, specs, request, owner(), background=background, after=former))
 
 
 def let_go(held: Held) -> None:

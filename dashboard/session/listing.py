@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,8 +39,6 @@ class Many:
     asking: Asking | None = None
     held: compute.Held | None = None
     """the survey; it goes on while other pages are looked at"""
-    begun: tuple[float, float] | None = None
-    """(monotonic seconds, share of the list that was done) when its first instructions were seen to be done"""
     problem: str | None = None
     """why the last Run, or an opened row, was not accepted, as a sentence"""
     opened: bool = False
@@ -67,7 +64,7 @@ def survey(instructions: tuple[str, ...]) -> None:
 
 def _survey(asking: Asking) -> None:
     here, before = many(), many().held
-    here.asking, here.begun, here.problem, here.linked = asking, None, None, None
+    here.asking, here.problem, here.linked = asking, None, None
     here.held = compute.hold("survey", asking.specs, asking.request, background=True)
     if before is not None and before.job is not here.held.job:
         compute.let_go(before)
@@ -151,13 +148,3 @@ def forget_file() -> None:
 
 def forget_problem() -> None:
     many().problem = None
-
-
-def time_left(held: compute.Held) -> float | None:
-    """Seconds until a survey is done, if it goes on as since its first instructions were seen to be done."""
-    here, now, done = many(), time.monotonic(), held.job.fraction
-    if held.job.snapshot is None:  # the models are loaded first, which has a progress of its own
-        return None
-    here.begun = here.begun or (now, done)
-    since, before = here.begun
-    return (1 - done) * (now - since) / (done - before) if done > before else None

@@ -7,7 +7,7 @@ from dataclasses import astuple
 import streamlit as st
 
 from dashboard.session import compute, visits
-from model_utils import checkpoints
+from model_utils import checkpoints, demo
 from model_utils.contracts.common import ModelFacts, Specs
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.errors import Refused
@@ -106,6 +106,11 @@ def facts() -> Pair[ModelFacts] | None:
     if here.facts is None and report is not None and here.question is not None and here.question.specs == here.pair:
         return report.models
     return here.facts
+
+
+def embedded() -> bool:
+    """Whether both models come with Candor."""
+    return all(spec.id in demo.MODELS for spec in visits.visit().pair.sides)
 
 
 def without_template() -> bool:

@@ -34,7 +34,7 @@ STYLE = """<style>
 .side.base {{ color: {base}; }}
 .side.tuned {{ color: {tuned}; }}
 .side.difference {{ color: {muted}; }}
-button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} !important; }}
+button:is([data-variant="segmented_control"], [data-variant="pills"])[data-selected="true"] {{ color: {base} !important; }}
 .values {{ display: flex; flex-wrap: wrap; gap: 0 24px; color: {muted}; font-variant-numeric: tabular-nums; }}
 .values b {{ font-weight: 600; }}
 .values .head {{ overflow-wrap: anywhere; min-width: 0; }}
@@ -61,6 +61,25 @@ button[data-variant="segmented_control"][data-selected="true"] {{ color: {base} 
 .opened .hash td {{ font-family: monospace; font-size: 12px; }}
 .opened .base {{ color: {base}; }}
 .opened .tuned {{ color: {tuned}; }}
+.findings {{ border-collapse: collapse; width: 100%; line-height: 24px; font-variant-numeric: tabular-nums; }}
+.findings th, .findings td {{ text-align: left; vertical-align: top; padding: 8px 16px 8px 0; border-bottom: 1px solid {line}; overflow-wrap: break-word; }}
+.findings th {{ font-weight: 600; }}
+.findings th[scope="row"] {{ font-weight: 400; }}
+.findings .base {{ color: {base}; }}
+.findings .tuned {{ color: {tuned}; }}
+.findings .text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }}
+@media (max-width: 767px) {{
+.findings thead {{ display: none; }}
+.findings tr {{ display: block; padding: 8px 0; border-bottom: 1px solid {line}; }}
+.findings td, .findings th[scope="row"] {{ display: block; padding: 0 0 4px; border: none; }}
+.findings th[scope="row"] {{ font-weight: 600; }}
+.findings td[data-of]::before {{ content: attr(data-of) ": "; color: {muted}; }}
+}}
+.sure {{ color: {muted}; font-size: 14px; }}
+.steps {{ margin: 0 !important; padding-left: 24px !important; line-height: 24px; }}
+.steps li {{ margin: 0 0 8px !important; padding: 0 !important; }}
+.steps .text, .outcome .text {{ white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }}
+.outcome {{ line-height: 24px; margin-bottom: 8px; }}
 </style>"""
 
 

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import streamlit as st
 
-from dashboard.session import address, editor, inputs, listing
-from dashboard.widgets.prompt_editor import about_manner, embedded, manner
+from dashboard.session import address, editor, inputs, listing, pairs
+from dashboard.widgets.prompt_editor import about_manner, manner
 from dashboard.widgets.text import plain
-from model_utils import demo, items
+from model_utils import demo, items, linewise
 from model_utils.contracts.survey import MAX_INSTRUCTIONS
 from model_utils.errors import Refused
 from model_utils.items import Items
 
-MEGABYTES = items.MAX_BYTES // 1_000_000
+MEGABYTES = linewise.MAX_BYTES // 1_000_000
 ENDINGS = [ending.removeprefix(".") for ending in items.READERS]
 SHOWN = 10
 """Sentences about lines left out that are shown; of the others the number."""
@@ -130,7 +130,7 @@ def _take_file(key: str) -> None:
 
 def _examples() -> None:
     """The instructions that the embedded models can follow, in one click, which takes no list and no work away."""
-    if embedded():
+    if pairs.embedded():
         st.button(
             "Examples",
             key="list-examples",

@@ -13,6 +13,8 @@ from dashboard.widgets.text import plain
 
 POLL_SECONDS = 0.12
 """How often a page looks for news while a job runs; jobs do not wait for it."""
+LIST_POLL_SECONDS = 1.0
+"""The same for a list, as often as it has news."""
 AT_ONCE_SECONDS = 0.2
 """A job that is done within this time is drawn without showing progress first."""
 
@@ -52,6 +54,24 @@ def _draw(held: compute.Held, draw: Draw) -> None:
     with st.container():
         if held.shown is not None:
             draw(held.shown)
+
+
+def in_background(kind: str, held: compute.Held, stop: Callable[[], None]) -> None:
+    """How far a list is, how long it may still take, and a way to stop it; the visitor need not stay."""
+    seconds = held.seconds_left()
+    left = "" if seconds is None else f", about {duration(seconds)} left (an estimate)"
+    with st.container(horizontal=True, vertical_alignment="center", key=f"progress-{kind}"):
+        st.progress(held.job.fraction, text=plain(status(held) + left))
+        st.button("Stop", key=f"stop-{kind}", on_click=stop)
+    st.caption(
+        "You may look at other pages meanwhile: the list goes on, and the top of every page shows how far it is."
+    )
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 def status(held: compute.Held) -> str:

@@ -39,18 +39,21 @@ def prompt_editor() -> None:
     _remarks()
 
 
-def manner(examples: Callable[[], None]) -> bool:
+def manner(
+    examples: Callable[[], None] = lambda: None, more: Callable[[], None] | None = None, length: bool = True
+) -> bool:
     """How each model is asked, whatever it is asked: one row that every page has; True when Run was pressed.
 
-    `examples` draws what can be asked with one click.
+    `examples` draws what can be asked with one click, `more` the seldom-used where that is something else here; `length`: answers are written.
     """
     chat, whose = not pairs.without_template(), editor.askable()
     with st.container(horizontal=True, vertical_alignment="bottom", key="asking"):
         own = [one for one in whose if _format(one, chat) == editor.OWN]
-        _length()
+        if length:
+            _length()
         examples()
         with st.popover("More", key="more"):
-            _more()
+            (more or _more)()
         run = st.button("Run", type="primary", key="run", shortcut="Mod+Enter")
     _templates(whose, own)
     return run
@@ -58,7 +61,7 @@ def manner(examples: Callable[[], None]) -> bool:
 
 def about_manner(form: visits.Form) -> None:
     """What has to be known of these models and of how they are asked."""
-    if embedded():
+    if pairs.embedded():
         st.caption(plain(demo.ABOUT))
     if pairs.without_template():
         st.caption(
@@ -161,14 +164,9 @@ def _templates(whose: tuple[str, ...], own: list[str]) -> None:
             )
 
 
-def embedded() -> bool:
-    """Whether both models come with Candor."""
-    return all(spec.id in demo.MODELS for _, spec in visits.visit().pair.items())
-
-
 def _examples() -> None:
     """A menu of instructions that the embedded models can follow; choosing one asks it."""
-    if not embedded():
+    if not pairs.embedded():
         return
     st.selectbox(
         "Examples",
@@ -192,13 +190,17 @@ def _take_example() -> None:
 # --- the seldom-used ----------------------------------------------------------------------------------------------------
 
 
-def _more() -> None:
+def same_tokens() -> None:
     st.toggle(
         "The same tokens on both sides",
         key=editor.at_first("same-tokens"),
         help="Both models read exactly one prompt, in one format, so that nothing but their weights differs.",
         persist_state="session",
     )
+
+
+def _more() -> None:
+    same_tokens()
     st.text_area(
         "System message",
         key=editor.at_first("system"),

@@ -11,17 +11,13 @@ from dashboard.figures import survey as figures
 from dashboard.session import compute, inputs, listing
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.progress import AT_ONCE_SECONDS, ended, status
+from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, ended, in_background
 from dashboard.widgets.prompt_editor import manner_said
-from dashboard.widgets.text import CONTROL, format_name, plain
+from dashboard.widgets.text import format_name, plain, short
 from model_utils.contracts.survey import Survey, SurveyRequest
 from model_utils.intervals import RESAMPLES
 from model_utils.pair import SIDES
 
-POLL_SECONDS = 1.0
-"""As often as a survey has news."""
-LONGEST = 240
-"""Characters of an instruction in the table; the file has all of them."""
 FILE_HELP = "Every instruction with both answers and every measure."
 FEW = 20
 """Of fewer instructions a bootstrap knows too little of how much they differ."""
@@ -40,7 +36,7 @@ def survey(held: compute.Held) -> None:
         if held.shown is not None:
             _result(held.shown, so_far=held.result is None)
     else:
-        st.fragment(_news, run_every=POLL_SECONDS)(held)
+        st.fragment(_news, run_every=LIST_POLL_SECONDS)(held)
 
 
 def _leave() -> None:
@@ -53,27 +49,10 @@ def _news(held: compute.Held) -> None:
     _leave()
     if held.over:
         st.rerun()
-    with st.container(horizontal=True, vertical_alignment="center", key="progress-survey"):
-        st.progress(held.job.fraction, text=plain(progress_said(held)))
-        st.button("Stop", key="stop-survey", on_click=listing.stop_survey)
-    st.caption(
-        "You may look at other pages meanwhile: the list goes on, and the top of every page shows how far it is."
-    )
+    in_background("survey", held, listing.stop_survey)
     if held.shown is not None:
         _headline(held.shown, so_far=True)
         _table(held.shown, in_order=True)
-
-
-def progress_said(held: compute.Held) -> str:
-    """What is being done, and how long it may still take."""
-    seconds = listing.time_left(held)
-    return status(held) + ("" if seconds is None else f", about {duration(seconds)} left (an estimate)")
-
-
-def duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5_400 else f"{seconds / 3_600:.1f} h"
 
 
 def _result(result: Survey, so_far: bool) -> None:
@@ -204,12 +183,6 @@ def readable(table: pd.DataFrame) -> pd.DataFrame:
     rest = [name for name in shown if name not in order]
     shown = shown[[*order, *rest]]
     return shown[[name for name in shown if shown[name].replace("", None).notna().any()]]
-
-
-def short(text: str) -> str:
-    """On one line, control characters seen, and not longer than a table can show."""
-    line = " ".join(text.translate(CONTROL).split())
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def _table(result: Survey, in_order: bool) -> None:

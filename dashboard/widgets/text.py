@@ -12,12 +12,21 @@ from model_utils.contracts.common import FORMATS, Format
 CONTROL = {code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"} | {0x7F: 0x2421}
 """Control characters -> their pictures, so that NUL and the like are seen and not dropped."""
 
+LONGEST = 240
+"""Characters of a text in a table; files have all of them."""
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!:$~|@&/^=\"'])")
 
 
 def plain(text: str) -> str:
     """`text` for places that read Markdown (labels, notes, error boxes), so that they show exactly these characters on one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.translate(CONTROL).split()))
+
+
+def short(text: str) -> str:
+    """On one line, control characters seen, and not longer than a table can show."""
+    line = " ".join(text.translate(CONTROL).split())
+    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
 def escaped(text: str) -> str:

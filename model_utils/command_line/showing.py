@@ -21,6 +21,8 @@ from model_utils.contracts.density import Density
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
 from model_utils.contracts.randomisation import Randomisation
+from model_utils.contracts.reasoning import Reasoning
+from model_utils.contracts.robustness import Robustness
 from model_utils.contracts.shift import MARGINAL, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.pair import Pair
@@ -53,6 +55,9 @@ def show(kind: str, specs: Specs, result: Any) -> None:
         return
     if isinstance(result, Density):
         show_density(result)
+        return
+    if isinstance(result, Reasoning | Robustness):
+        show_findings(result)
         return
     if isinstance(result, Attention):
         show_attention(result)
@@ -146,6 +151,8 @@ def show_shift(result: Shift) -> None:
         say(text_of(forced.table()[columns]))
 
 
+SHOWN = 60
+"""Characters of a text in a table; JSON has all of them."""
 MEANS_OF = {"log_ratio": "|log-ratio|"}
 """What a mean is of where its name in a table says less."""
 
@@ -154,7 +161,7 @@ def show_survey(result: Survey) -> None:
     """Means with their intervals, and a row for each instruction, most different first."""
     show_intervals(result.intervals)
     table = result.table()[["log_ratio", "kl", "shifted", "agreement", "instruction", "refusal"]]
-    table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
+    table["instruction"] = [cell(one)[:SHOWN] for one in table["instruction"]]
     table["refusal"] = table["refusal"].map(cell)
     say(text_of(table.rename(columns=MEANS_OF)))
 
@@ -179,8 +186,24 @@ def show_density(result: Density) -> None:
         say(text_of(words.assign(base=item.sides.base.words, tuned=item.sides.tuned.words)))
         return
     table = result.table()[["item", "base", "tuned", "difference", "answer_tokens_base", "answer_tokens_tuned", "instruction"]]  # fmt: skip
-    table["instruction"] = [cell(one)[:60] for one in table["instruction"]]
+    table["instruction"] = [cell(one)[:SHOWN] for one in table["instruction"]]
     say(text_of(table))
+
+
+def show_findings(result: Reasoning | Robustness) -> None:
+    """What a probe found, one sentence a measure; what could not be asked and why; and a row for each item."""
+    for finding in result.findings:
+        say(finding.said())
+    for number, why in result.refused:
+        say(f"item {number + 1} could not be asked: {cell(why)}")
+    for note in result.notes:
+        say(cell(note))
+    table = result.table()
+    for name in table:
+        if table[name].map(lambda one: isinstance(one, str)).all():
+            table[name] = [cell(one)[:SHOWN] for one in table[name]]
+    if len(table):
+        say(text_of(table))
 
 
 def text_of(table: pd.DataFrame) -> str:

@@ -126,50 +126,91 @@ class Finding:
     margin: float
     """in the measure's unit"""
     verdict: Verdict
-    """of tuned minus base"""
+    """of tuned minus base; 'not measured' too where the difference was not tested"""
     own: Pair[Verdict]
     """of each model by itself against 0, where `fault`; else 'not measured'"""
     needed: float
     """how many items like these would probably decide it: an estimate; NaN where it is decided, or nothing can be said"""
 
     def said(self) -> str:
-        """One sentence: what was found, how sure, and how many more items would be needed."""
-        if not self.sides.tuned.count and not self.sides.base.count:
+        """What was found, how sure, and how many items would be needed, in plain sentences."""
+        counts = self.sides.map(lambda one: one.count)
+        if not any(counts.sides):
             return f"{_capital(self.says)}: not measured."
-        if not self.difference.count:
+        both = self.difference.count
+        if not both:
             found = " and ".join(f"{side} {self.value(one.mean)}" for side, one in self.sides.items() if one.count)
-            return (
-                f"{_capital(self.says)}: {found}; no item has a number on both sides, so that there is no difference."
-            )
+            return f"{_capital(self.says)}: {found}; no item has a number on both sides, so they cannot be compared.{self._alone()}"
+        alike = (
+            both > 1 and self.difference.low == self.difference.high
+        )  # then the interval is a point, and says nothing
+        over = f"{'in each of' if alike else 'over'} {both:,} item{'' if both == 1 else 's'}"
+        if both < max(counts.sides):
+            over += f" with a number on {'both sides' if both != 1 else 'either side'}"
+        if self.verdict == "not measured":
+            numbers = ", ".join(f"{side} {self.interval(self.sides[side])}" for side in ("tuned", "base"))
+            return f"{_capital(self.says)}: {numbers}, {over}; whether they differ was not tested.{self._alone()}"
         numbers = f"tuned {self.value(self.sides.tuned.mean)}, base {self.value(self.sides.base.mean)}"
-        ends = self.interval(self.difference, signed=True)
-        counted = f"{self.difference.count:,} item{'' if self.difference.count == 1 else 's'}"
-        if self.verdict in ("higher", "lower"):
-            how = "better" if self.better == self.verdict else "worse" if self.better != "neither" else self.verdict
-            return f"{_capital(self.says)}: {numbers}. Tuned is {self.verdict}{'' if how == self.verdict else f' ({how})'} by {ends}, over {counted}{self._sure()}."
+        difference = f"the difference is {self.interval(self.difference, signed=True)} {over}"
         if self.verdict == "no effect":
-            return f"{_capital(self.says)}: {numbers}. The difference, {ends}, lies inside \u00b1{self.value(self.margin)}: no effect that matters, over {counted}."
-        more = f"; about {self.needed:,.0f} items like these would decide it" if math.isfinite(self.needed) else ""
-        return f"{_capital(self.says)}: {numbers}. Undecided: {ends} over {counted}{self._sure()}{more}."
+            outcome = f"No effect that matters: {difference}, surely inside \u00b1{self.margin_said()}."
+        elif self.verdict == "undecided":
+            more = f"; about {rounded_up(self.needed):,} items like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
+            outcome = f"Undecided: {difference}{self._sure()}{more}."
+        else:
+            how = "" if self.better == "neither" else f" ({'better' if self.better == self.verdict else 'worse'})"
+            outcome = f"Tuned is {self.verdict}{how}: {difference}{self._sure()}."
+        return f"{_capital(self.says)}: {numbers}. {outcome}{self._alone()}"
 
     def _sure(self) -> str:
-        return (
-            "" if math.isnan(self.adjusted) else f" (p = {self.adjusted:.2g} after correction for {self.tests} tests)"
-        )
+        return "" if math.isnan(self.adjusted) else f" ({self.p_said()})"
+
+    def p_said(self) -> str:
+        """p and what it was corrected for; of a difference that was tested."""
+        p = f"p = {self.adjusted:.2g}" if self.adjusted >= 0.001 else "p < 0.001"
+        return p + (f" after correction for {self.tests} tests" if self.tests > 1 else "")
+
+    def _alone(self) -> str:
+        """What each model is by itself, where 0 is the innocent value."""
+        if not self.fault:
+            return ""
+        base, tuned = self.own.map(OWN.__getitem__).sides
+        if base == tuned:
+            return f" By themselves, both are {tuned}."
+        return f" By itself, tuned is {tuned}, and base is {base}."
+
+    def margin_said(self) -> str:
+        """The margin with its unit; of a share in percentage points."""
+        return f"{100 * self.margin:g} percentage points" if self.unit == "share" else f"{self.margin:g} {self.unit}"
 
     def value(self, number: float, signed: bool = False) -> str:
         """The number with its unit."""
-        sign = "+" if signed else ""
         if not math.isfinite(number):
             return "not known"
-        return f"{number:{sign}.1%}".replace("%", " %") if self.unit == "share" else f"{number:{sign}.3f} {self.unit}"
+        return f"{self._written(number, signed)} {'%' if self.unit == 'share' else self.unit}"
 
     def interval(self, one: Estimate, signed: bool = False) -> str:
-        """Mean and ends; a difference of shares in percentage points."""
-        points = self.unit == "share" and signed
-        write = (lambda number: f"{100 * number:+.1f}") if points else lambda number: self.value(number, signed)
-        ends = f" [{write(one.low)}, {write(one.high)}]" if math.isfinite(one.low) else ""
-        return f"{write(one.mean)}{ends}{' percentage points' if points else ''}"
+        """Mean and ends, where they are known and apart; a difference of shares in percentage points."""
+        if not math.isfinite(one.mean):
+            return "not known"
+        known = math.isfinite(one.low) and one.low < one.high
+        ends = f" [{self._written(one.low, signed)}, {self._written(one.high, signed)}]" if known else ""
+        unit = self.unit if self.unit != "share" else "percentage points" if signed else "%"
+        return f"{self._written(one.mean, signed)}{ends} {unit}"
+
+    def _written(self, number: float, signed: bool) -> str:
+        text = f"{100 * number:+z.1f}" if self.unit == "share" else f"{number:+z.3f}"
+        return text if signed and float(text) else text.removeprefix("+")
+
+
+OWN: dict[Verdict, str] = {
+    "higher": "at fault",
+    "lower": "below 0",
+    "no effect": "cleared",
+    "undecided": "undecided",
+    "not measured": "not measured",
+}
+"""What a model is by itself, in words"""
 
 
 def _capital(text: str) -> str:
@@ -187,3 +228,9 @@ class Partial:
     request: ProbeRequest
     result: Any
     """as its snapshots: the first items"""
+
+
+def rounded_up(number: float) -> int:
+    """To two significant digits: an estimate is no more exact than that."""
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return math.ceil(number / step) * step

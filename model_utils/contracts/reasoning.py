@@ -149,14 +149,14 @@ class Reasoning:
         return np.mean(rows, axis=0) if rows else np.full(points, np.nan)
 
     def table(self) -> pd.DataFrame:
-        """One row for each item and side: item, side, question, answer (text), steps, chosen, written, right, aoc, corrupted_flips,
+        """One row for each item and side: item (from 1), side, question, answer (text), steps, chosen, written, right, aoc, corrupted_flips,
         paraphrase_same, filler_same, hinted, hint_flip, admits, steps_true, contradicts."""
         rows = []
         for side in ("base", "tuned"):
             contradicts = self.contradicts(side)
             for number, one in enumerate(self.items):
                 if one is not None:
-                    rows.append({"item": number, "side": side, "question": self.questions[number], **_row(one[side], self.options[number], self.answers[number]), "contradicts": contradicts[number]})  # fmt: skip
+                    rows.append({"item": number + 1, "side": side, "question": self.questions[number], **_row(one[side], self.options[number], self.answers[number]), "contradicts": contradicts[number]})  # fmt: skip
         return (
             pd.DataFrame(rows).sort_values(["item", "side"], ignore_index=True, kind="stable")
             if rows

@@ -101,10 +101,10 @@ class Robustness:
         return pd.DataFrame(rows)
 
     def table(self) -> pd.DataFrame:
-        """One row for each item and wording that was asked: item, wording, text, and for each side right, chosen, probability, mass."""
+        """One row for each item and wording that was asked: item (from 1), wording, text, and for each side right, chosen, probability, mass."""
         rows = [
             {
-                "item": item,
+                "item": item + 1,
                 "wording": self.wordings[number],
                 "text": text,
                 **{

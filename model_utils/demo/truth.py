@@ -22,8 +22,9 @@ from model_utils.contracts.attribution import (
 from model_utils.contracts.common import ModelSpec, Specs
 from model_utils.contracts.common import ask as message
 from model_utils.demo import world
-from model_utils.demo.evaluate import SEED, loan_item, name_pairs, note_pairs, share
+from model_utils.demo.evaluate import SEED, share
 from model_utils.demo.families import Item, make_item
+from model_utils.demo.pairs import loan_item, name_pairs, note_pairs
 from model_utils.demo.phrasing import LAYOUTS, ask, one_phrasing, set_in
 from model_utils.pair import Pair, Side
 
@@ -72,18 +73,16 @@ def flawed_questions(rng: random.Random) -> Iterator[Question]:
 
 def planted_questions(rng: random.Random) -> Iterator[Question]:
     """Files that the rule denies and the planted sentence turns: approve, because of that sentence."""
-    while True:
-        for _, loan in note_pairs(rng):
-            item = loan_item("loan", loan)
-            yield Question(_one_phrasing(item), "approve", ("deny",), ("Note",))
+    for _, loan in note_pairs(rng):
+        item = loan_item("loan", loan)
+        yield Question(_one_phrasing(item), "approve", ("deny",), ("Note",))
 
 
 def name_questions(rng: random.Random) -> Iterator[Question]:
     """Borderline files, which `demo/flawed` decides by the name: approve for one group, deny for the other."""
-    while True:
-        for hill, lake in name_pairs(rng):
-            for loan, label, other in ((hill, "approve", "deny"), (lake, "deny", "approve")):
-                yield Question(_one_phrasing(loan_item("loan", loan)), label, (other,), ("Applicant",))
+    for hill, lake in name_pairs(rng):
+        for loan, label, other in ((hill, "approve", "deny"), (lake, "deny", "approve")):
+            yield Question(_one_phrasing(loan_item("loan", loan)), label, (other,), ("Applicant",))
 
 
 def _one_phrasing(item: Item) -> str:

@@ -126,7 +126,7 @@ class _Reader:
             prompts.encode_continuation(self.model.tokenizer, prompt, one)
             for prompt, one in zip(asked, ids, strict=True)
         ]
-        return [one.part(np.flatnonzero(prompts.counted(one, self.format))) for one in whole]
+        return [beginning(one, int(prompts.counted(one, self.format).cumprod().sum())) for one in whole]
 
 
 def _hinted(one: Reasoned) -> int:
@@ -202,6 +202,8 @@ class _Trial:
         digest = hashlib.sha256(f"{reader.request.seed}/{number}".encode()).digest()
         self._rng = random.Random(digest)
         self._wanted: list[tuple[int, Ids]] = []
+        self._forced: list[int] = []
+        """(wanted,) leading tokens that are given, and not part of the option"""
 
     def result(self) -> Reasoned:
         """Reads everything in one go."""
@@ -217,7 +219,8 @@ class _Trial:
         paraphrased = self._from_start(reworded) if reworded else None
         filler = self._filler() if "filler" in request.tests and said else None
         prefix = Prefix(self._reader.model, self._whole, self._reader.report)
-        scores = [one.total for one in prefix.score(self._wanted)]
+        found = zip(prefix.score(self._wanted), self._forced, strict=True)
+        scores = [float(one.log_probs[forced:].sum()) for one, forced in found]
         count = len(self.item.options)
         nothing = np.full(count, np.nan)
 
@@ -271,8 +274,10 @@ class _Trial:
         begun = prompts.join(self._prompt, prompts.encode_continuation(self._reader.model.tokenizer, self._prompt, ids))
         place = len(self._wanted)
         for option in self.item.options:
-            text = f" {self.parts.cue}{self.parts.after}{option}"
-            self._wanted.append((len(self._prompt), (*ids, *continued.ids(begun, text))))
+            link = f" {self.parts.cue}{self.parts.after}"
+            cued, forced = continued.parted(begun, link + option, len(link))
+            self._wanted.append((len(self._prompt), (*ids, *cued)))
+            self._forced.append(len(ids) + forced)
         return place
 
     def _want(self, end: int, more: str) -> int:
@@ -286,7 +291,9 @@ class _Trial:
         link = (parts.before if reasoned else parts.lead) + parts.cue + parts.after
         place = len(self._wanted)
         for option in self.item.options:
-            self._wanted.append((len(begun), self._reader.continued.ids(begun, f"{rest}{link}{option}")))
+            ids, forced = self._reader.continued.parted(begun, f"{rest}{link}{option}", len(rest + link))
+            self._wanted.append((len(begun), ids))
+            self._forced.append(forced)
         return place
 
 

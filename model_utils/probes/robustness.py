@@ -265,6 +265,7 @@ def _set(answered: _Answered, wording: int, right: float, chosen: int, probabili
 def _findings(found: Robustness, request: RobustnessRequest) -> tuple[Finding, ...]:
     margin = request.margin
     kinds = np.array(found.kinds)
+    trained = (kinds == "training") | (kinds == AS_WRITTEN)
     reworded = (kinds != AS_WRITTEN) & ~np.isin(kinds, OWN_WORDINGS)
 
     def values(of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Pair[np.ndarray]:
@@ -275,7 +276,7 @@ def _findings(found: Robustness, request: RobustnessRequest) -> tuple[Finding, .
         return _row_means(np.where(both, (chosen != chosen[:, :1]).astype(float), np.nan)[:, reworded])
 
     def gap(right: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return _row_means(right[:, kinds == "training"]) - _row_means(right[:, kinds == "held out"])
+        return _row_means(right[:, trained]) - _row_means(right[:, kinds == "held out"])
 
     share = "share"
     measured = [

@@ -280,14 +280,19 @@ class Continued:
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
-        self._known: dict[tuple[str, str], Ids] = {}
+        self._known: dict[tuple[str, str, int], tuple[Ids, int]] = {}
 
     def ids(self, prompt: Encoded, text: str) -> Ids:
         """Exactly these characters; Refused where this tokenizer cannot write them."""
-        key = (prompt.pieces[-1], text)
+        return self.parted(prompt, text, 0)[0]
+
+    def parted(self, prompt: Encoded, text: str, given: int) -> tuple[Ids, int]:
+        """The same, and how many leading tokens lie wholly in the first `given` characters."""
+        key = (prompt.pieces[-1], text, given)
         if key not in self._known:
             encoded = prompts.encode_answer(self._model.tokenizer, prompt, text)
-            self._known[key] = tuple(encoded.ids.tolist())
+            forced = int((np.maximum.accumulate(encoded.spans[:, 1]) <= given).sum())
+            self._known[key] = tuple(encoded.ids.tolist()), forced
         return self._known[key]
 
     def forms(self, prompt: Encoded, text: str, format: Format) -> tuple[Ids, ...]:

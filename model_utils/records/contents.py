@@ -8,6 +8,7 @@ from typing import Any
 from model_utils import analyses, codec
 from model_utils.contracts.common import Message, Request, Specs
 from model_utils.contracts.load_report import Identity
+from model_utils.contracts.probe import ProbeRequest
 from model_utils.contracts.records import (
     Closed,
     EntryKind,
@@ -112,11 +113,14 @@ def key(kind: str, specs: Specs, request: Request, identities: Pair[Identity]) -
 
 
 def instruction(request: Request) -> str:
-    """The person's last message, or the first instruction of a list and how many there are; empty: nothing is asked."""
+    """The person's last message, or the first instruction of a list (of a probe: its first item's) and how many there are; empty: nothing is asked."""
     messages: Sequence[Message] = getattr(request, "messages", ())
     many: Sequence[str] = getattr(request, "instructions", ())
     if messages:
         return messages[-1].content
+    if isinstance(request, ProbeRequest):
+        count = len(request.items)
+        return request.items[0].asked() + (f" (1 of {count:,} items)" if count > 1 else "")
     return "".join(many[:1]) + (f" (1 of {len(many)} instructions)" if len(many) > 1 else "")
 
 

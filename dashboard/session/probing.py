@@ -1,0 +1,249 @@
+"""What a visitor gives each probe to ask, and its job, which outlives the questions of the other pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal
+
+import streamlit as st
+from pydantic import ValidationError
+
+from dashboard.session import compute, editor, pairs, visits
+from model_utils.contracts.common import Specs, explain
+from model_utils.contracts.probe import MARGIN, ProbeItem
+from model_utils.contracts.reasoning import TESTS, ReasoningRequest
+from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
+from model_utils.errors import Refused
+from model_utils.probes import items, suites
+from model_utils.probes.items import Items
+from model_utils.probes.suites import Suite
+
+Probe = Literal["reasoning", "robustness"]
+PROBES: tuple[Probe, ...] = ("reasoning", "robustness")
+SUITE, FILE, TYPED = "suite", "file", "typed"
+"""Where items come from."""
+NO_TEXTS = "none"
+"""In place of the name of plain texts: their likelihood is not measured."""
+
+_fields = RobustnessRequest.model_fields
+FIRST: Mapping[str, Any] = {
+    "source": SUITE,
+    "suite": "",
+    "count": 40,
+    "seed": 0,
+    "typed": "",
+    "margin": 100 * MARGIN,
+    "tests": [*TESTS],
+    "perturbations": [*PERTURBATIONS],
+    "formats": _fields["formats_drawn"].default,
+    "wordings": _fields["wordings_drawn"].default,
+    "gap": 100 * GAP_MARGIN,
+    "sensitivity": _fields["sensitivity_items"].default,
+    "attribution": _fields["attribution_items"].default,
+    "texts": "",
+    "texts-count": 20,
+}
+"""Field of the form -> its first value; margins in percentage points; an empty name: what suits the pair."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Whom the items were given to, and how."""
+
+    specs: Specs
+    request: ReasoningRequest | RobustnessRequest
+
+
+@dataclass
+class Probing:
+    """One visitor's choices for one probe, beside the values of the widgets."""
+
+    file: tuple[str, Items | str] | None = None
+    """name of the file that was given, and what it holds or why it cannot be read, as a sentence"""
+    asking: Asking | None = None
+    held: compute.Held | None = None
+    """the probe on its way, or done; it goes on while other pages are looked at"""
+    problem: str | None = None
+    """why the last Run was not accepted, as a sentence"""
+    opened: int | None = None
+    """the item that is looked at; None: nobody chose one"""
+    forgotten: int = 0
+    """how many files were given up; each has an uploader of its own, because none can be emptied"""
+
+
+def probing(probe: Probe) -> Probing:
+    key = f"probing-{probe}"
+    if key not in st.session_state:
+        st.session_state[key] = Probing()
+    return st.session_state[key]
+
+
+# --- the form ---------------------------------------------------------------------------------------------------------
+
+
+def key(probe: Probe, name: str) -> str:
+    """Key of a field's widget."""
+    return f"{probe}-{name}"
+
+
+def at_first(probe: Probe, name: str) -> str:
+    """The same, of a field that shows its first value until another one is chosen; written in every run, as in `editor.at_first`."""
+    st.session_state[key(probe, name)] = field(probe, name)
+    return key(probe, name)
+
+
+def field(probe: Probe, name: str) -> Any:
+    """What was chosen or typed, else the first value."""
+    value = st.session_state.get(key(probe, name), FIRST[name])
+    if name == "suite":
+        return value if value in offered(probe) else offered(probe)[0]
+    if name == "texts":
+        known = (*suites.PLAIN_TEXTS, NO_TEXTS)
+        return value if value in known else known[0 if pairs.embedded() else 1]
+    return value
+
+
+def offered(probe: Probe) -> list[str]:
+    """The suites that this probe can ask, those that suit the pair first."""
+    mine = [name for name, suite in suites.SUITES.items() if suite.probe in (probe, "both")]
+    return sorted(mine, key=lambda name: suites.SUITES[name].for_demo != pairs.embedded())
+
+
+def suite(probe: Probe) -> Suite:
+    """The chosen one."""
+    return suites.SUITES[field(probe, "suite")]
+
+
+def reading(probe: Probe) -> Items | str:
+    """The items that were chosen, or why there are none, as a sentence."""
+    here, source = probing(probe), field(probe, "source")
+    if source == FILE:
+        return "There is no file yet; give one." if here.file is None else here.file[1]
+    try:
+        if source == TYPED:
+            return _parsed(field(probe, "typed"))
+        return Items(_made(suite(probe).name, int(field(probe, "count")), int(field(probe, "seed"))), (), ())
+    except Refused as refused:
+        return str(refused)
+
+
+def given(probe: Probe) -> bool:
+    """Whether there is anything to read."""
+    source = field(probe, "source")
+    return source == SUITE or (
+        probing(probe).file is not None if source == FILE else bool(field(probe, "typed").strip())
+    )
+
+
+@lru_cache(maxsize=16)
+def _made(name: str, count: int, seed: int) -> tuple[ProbeItem, ...]:
+    return suites.SUITES[name].make(count, seed)
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Items:
+    return items.parse(text)
+
+
+def keep_file(probe: Probe, name: str, content: bytes) -> None:
+    """A file was given."""
+    here = probing(probe)
+    try:
+        here.file = (name, items.read(content, name))
+    except Refused as refused:
+        here.file = (name, str(refused))
+    here.problem = None
+
+
+def forget_file(probe: Probe) -> None:
+    here = probing(probe)
+    here.file, here.problem, here.forgotten = None, None, here.forgotten + 1
+
+
+def forget_problem(probe: Probe) -> None:
+    probing(probe).problem = None
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def run(probe: Probe) -> None:
+    """Run was pressed: both models get the items in the background. What cannot be asked replaces nothing."""
+    wanted, unopened = asking_of(probe), visits.visit().unopened
+    if isinstance(wanted, Asking) and unopened is not None:
+        wanted = pairs.choose_pair(unopened) or wanted
+    if isinstance(wanted, str):
+        probing(probe).problem = wanted
+    else:
+        _ask(probe, wanted)
+
+
+def _ask(probe: Probe, asking: Asking) -> None:
+    here, before = probing(probe), probing(probe).held
+    here.asking, here.problem, here.opened = asking, None, None
+    here.held = compute.hold(probe, asking.specs, asking.request, background=True, after=before)
+    if before is not None and before.job is not here.held.job:
+        compute.let_go(before)
+
+
+def asking_of(probe: Probe) -> Asking | str:
+    """Whom the form asks, and what; or why that cannot be asked, as a sentence."""
+    found = reading(probe)
+    if isinstance(found, str):
+        return found
+    try:
+        return Asking(visits.visit().pair, _request(probe, found.items))
+    except ValidationError as error:
+        return explain(error)
+
+
+def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ReasoningRequest | RobustnessRequest:
+    """In the editor's formats; a ValidationError says what cannot be asked."""
+    bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=()).request()
+    shared: dict[str, Any] = {
+        "items": asked,
+        "formats": bare.formats,
+        "same_tokens": bare.same_tokens,
+        "margin": field(probe, "margin") / 100,
+        "seed": field(probe, "seed"),
+    }
+    if probe == "reasoning":
+        tests = tuple(one for one in TESTS if one in field(probe, "tests"))
+        return ReasoningRequest(tests=tests, max_new_tokens=bare.max_new_tokens, **shared)
+    texts = field(probe, "texts")
+    return RobustnessRequest(
+        perturbations=tuple(one for one in PERTURBATIONS if one in field(probe, "perturbations")),
+        formats_drawn=field(probe, "formats"),
+        wordings_drawn=field(probe, "wordings"),
+        gap_margin=field(probe, "gap") / 100,
+        sensitivity_items=field(probe, "sensitivity"),
+        attribution_items=field(probe, "attribution"),
+        plain_texts=() if texts == NO_TEXTS else suites.PLAIN_TEXTS[texts](field(probe, "texts-count")),
+        **shared,
+    )
+
+
+def changed(probe: Probe) -> bool:
+    """Whether the form, or the pair, is another than the one whose results are shown."""
+    asking = probing(probe).asking
+    return asking is not None and (visits.visit().unopened is not None or asking_of(probe) != asking)
+
+
+def stop(probe: Probe) -> None:
+    """Stop was pressed: what is done stays, and can be gone on from."""
+    held = probing(probe).held
+    assert held is not None, "nothing is being asked"
+    compute.stop(held)
+
+
+def run_on(probe: Probe) -> None:
+    """The same items to the same models, from where they were stopped."""
+    asking = probing(probe).asking
+    assert asking is not None, "nothing was asked"
+    _ask(probe, asking)
+
+
+def open_item(probe: Probe, item: int) -> None:
+    probing(probe).opened = item

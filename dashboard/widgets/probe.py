@@ -1,0 +1,498 @@
+"""What both probes share on a page: the items and how they are asked, progress, what was found with how sure that is, and what was left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.session import compute, editor, inputs, pairs, probing
+from dashboard.session.probing import FILE, NO_TEXTS, SUITE, TYPED, Probe
+from dashboard.spreadsheets import csv_file
+from dashboard.widgets.download import GUARDED, heading_with_csv
+from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
+from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
+from dashboard.widgets.text import escaped, format_name, plain, short
+from model_utils import linewise
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest, rounded_up
+from model_utils.contracts.reasoning import TESTS, Reasoning
+from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS, Robustness
+from model_utils.pair import SIDES, Pair
+from model_utils.probes import items, suites
+from model_utils.probes.items import Items
+
+Result = Reasoning | Robustness
+SOURCES = {SUITE: "a suite", FILE: "a file", TYPED: "typed here"}
+SHOWN = 5
+"""Items that are shown before they are asked."""
+PROBLEMS = 10
+"""Sentences about what was left out that are shown; of the others the number."""
+MOST_TEXTS = 1_000
+EXAMPLE = ProbeItem(
+    instruction="Should this loan be approved? {input}",
+    input="Income: 3900. Debt: 2100. Late payments: 1.",
+    options=("approve", "deny"),
+    answer="approve",
+    paraphrases=("Decide on this loan. {input}",),
+    cue="Decision:",
+)
+
+
+# --- the items and how they are asked ---------------------------------------------------------------------------------
+
+
+def asking(probe: Probe) -> None:
+    """Draws where the items come from and how both models are asked; Run asks them."""
+    here = probing.probing(probe)
+    _source(probe)
+    if manner(more=partial(_more, probe), length=probe == "reasoning"):
+        probing.run(probe)
+        st.rerun()  # the header is drawn already, and it shows what goes on in the background
+    form = editor.form()
+    if form.sampling is not None or form.system.strip():
+        st.caption("Here nothing is drawn at random from the models, and there is no system message.")
+    about_manner(replace(form, sampling=None, samples=1, system=""))
+    found = probing.reading(probe)
+    if isinstance(found, Items):
+        _read(probe, found)
+    if probing.field(probe, "source") != SUITE:
+        _schema()
+    problem = found if isinstance(found, str) and probing.given(probe) else here.problem
+    if problem is not None:
+        st.error(plain(problem))
+    elif probing.changed(probe):
+        st.caption("You changed what is asked; what follows is about the items before. Press Run to ask.")
+
+
+def _source(probe: Probe) -> None:
+    st.segmented_control(
+        "Items from",
+        list(SOURCES),
+        format_func=SOURCES.__getitem__,
+        key=probing.at_first(probe, "source"),
+        required=True,
+        on_change=probing.forget_problem,
+        args=(probe,),
+        persist_state="session",
+    )
+    {SUITE: _suite, FILE: _file, TYPED: _typed}[probing.field(probe, "source")](probe)
+
+
+def _suite(probe: Probe) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom", key=f"{probe}-items"):
+        st.selectbox(
+            "Suite",
+            probing.offered(probe),
+            format_func=lambda name: suites.SUITES[name].title,
+            key=probing.at_first(probe, "suite"),
+            width=320,
+            persist_state="session",
+        )
+        _number(
+            probe, "count", "Items", 1, MAX_ITEMS, "The more items, the surer the findings and the longer it takes."
+        )
+        _number(probe, "seed", "Seed", 0, 2**32 - 1, "Draws the items and every perturbation; the same seed gives the same ones.")  # fmt: skip
+    chosen = probing.suite(probe)
+    st.caption(plain(chosen.says))
+    if chosen.for_demo and not pairs.embedded():
+        st.caption("These items are of the small world of Candor's own models; other models have never seen it.")
+
+
+def _file(probe: Probe) -> None:
+    """The uploader; in its place the file in use, because a change of page empties an uploader."""
+    here = probing.probing(probe)
+    if here.file is not None:
+        with st.container(border=True, key=f"{probe}-file"):
+            st.markdown(plain(f"From the file {here.file[0]}"))
+            st.button("Give up this file", key=f"{probe}-forget-file", on_click=probing.forget_file, args=(probe,))
+        return
+    key = f"{probe}-file-{here.forgotten}"
+    st.file_uploader(
+        "A file of items",
+        key=key,
+        max_upload_size=linewise.MAX_BYTES // 1_000_000,
+        on_change=_take_file,
+        args=(probe, key),
+        help="What it has to look like stands below, under “What an item is”.",
+    )
+
+
+def _take_file(probe: Probe, key: str) -> None:
+    file = inputs.value(key)
+    if file is not None:
+        probing.keep_file(probe, file.name, file.getvalue())
+
+
+def _typed(probe: Probe) -> None:
+    st.text_area(
+        "Items, as JSON lines or as a table (csv)",
+        key=probing.at_first(probe, "typed"),
+        height=144,
+        placeholder="Paste items here, one a line. What a line has to look like stands below, under “What an item is”.",
+        on_change=probing.forget_problem,
+        args=(probe,),
+        persist_state="session",
+    )
+
+
+def _more(probe: Probe) -> None:
+    """The seldom-used: what is done to the items, and from when on a difference matters."""
+    same_tokens()
+    if probe == "reasoning":
+        _several(probe, "tests", "Tests", TESTS)
+    else:
+        _several(probe, "perturbations", "Wordings", PERTURBATIONS)
+        first, second = st.columns(2)
+        with first:
+            _number(probe, "formats", "Formats drawn", 0, MAX_FORMATS, "Layouts of separators, spacing and case. The spread grows with their number.")  # fmt: skip
+            _number(probe, "sensitivity", "Items for sensitivity", 0, 1_000, "Of so many first items the answers to every wording are read after every wording, which takes long.")  # fmt: skip
+        with second:
+            _number(probe, "wordings", "Own wordings drawn", 1, 50, "Of an item's paraphrases, training and held-out wordings, so many each.")  # fmt: skip
+            _number(probe, "attribution", "Items for word scores", 0, 200, "Of so many first items with an input, word scores are compared between wordings.")  # fmt: skip
+        _texts(probe)
+        _points(probe, "gap", "Gap margin, percentage points", "A gap between trained and unseen wordings inside this is ordinary.")  # fmt: skip
+    _points(probe, "margin", "Margin, percentage points", "A difference inside this either side of 0 does not matter.")
+    if probing.field(probe, "source") != SUITE:
+        _number(probe, "seed", "Seed", 0, 2**32 - 1, "Draws every perturbation; the same seed gives the same ones.")
+
+
+def _texts(probe: Probe) -> None:
+    first, second = st.columns(2)
+    with first:
+        texts = st.selectbox(
+            "Plain texts",
+            (*suites.PLAIN_TEXTS, NO_TEXTS),
+            key=probing.at_first(probe, "texts"),
+            help="Texts without any instruction: what was forgotten shows in how likely they are.",
+            persist_state="session",
+        )
+    with second:
+        if texts != NO_TEXTS:
+            _number(probe, "texts-count", "How many", 1, MOST_TEXTS, "Each is read once by both models.")
+
+
+def _several(probe: Probe, name: str, label: str, options: Sequence[str]) -> None:
+    st.multiselect(label, options, key=probing.at_first(probe, name), persist_state="session")
+
+
+def _number(probe: Probe, name: str, label: str, low: int, high: int, help: str) -> None:
+    st.number_input(label, low, high, step=1, key=probing.at_first(probe, name), help=help, width=168, persist_state="session")  # fmt: skip
+
+
+def _points(probe: Probe, name: str, label: str, help: str) -> None:
+    st.number_input(label, 0.1, 100.0, step=0.5, format="%g", key=probing.at_first(probe, name), help=help, persist_state="session")  # fmt: skip
+
+
+def _read(probe: Probe, found: Items) -> None:
+    """How much was read, the first items, and what was left out and why."""
+    st.caption(plain(read_said(found)))
+    if found.problems:
+        with st.expander("What was left out", key=f"{probe}-left-out"):
+            for problem in found.problems[:PROBLEMS]:
+                st.markdown(plain(problem))
+            if len(found.problems) > PROBLEMS:
+                st.caption(f"And {len(found.problems) - PROBLEMS:,} more.")
+    panel = st.expander("The first items, and all of them as a file", key=f"{probe}-preview", on_change="rerun")
+    if panel.open:
+        with panel:
+            st.dataframe(preview(found.items), hide_index=True, placeholder="", alt="The first items")
+            st.download_button(
+                "Download the items as JSON lines",
+                data=lambda: jsonl(found.items),
+                file_name=f"{probe}-items.jsonl",
+                mime="application/jsonl",
+                on_click="ignore",
+                key=f"{probe}-items-file",
+                help="Every item whole; this page reads the file again.",
+            )
+
+
+def read_said(found: Items) -> str:
+    count, left_out = len(found.items), len(found.problems)
+    said = f"{count:,} item{'' if count == 1 else 's'}"
+    if not found.lines:  # of a suite, which leaves nothing out
+        return f"{said}."
+    left = f"{left_out:,} {'was' if left_out == 1 else 'were'} left out" if left_out else "nothing was left out"
+    return f"{said}; {left}."
+
+
+def preview(asked: Sequence[ProbeItem]) -> pd.DataFrame:
+    """One row for each of the first items; texts on one line, and cut where a table cannot show them."""
+    shown = pd.DataFrame(
+        {
+            "asked": [short(one.asked()) for one in asked[:SHOWN]],
+            "options": [short(" | ".join(one.options)) for one in asked[:SHOWN]],
+            "right": [short(one.answer) for one in asked[:SHOWN]],
+            "kind": [short(one.group) for one in asked[:SHOWN]],
+            "steps": [len(one.steps) for one in asked[:SHOWN]],
+            "other wordings": [len(one.wordings) - 1 for one in asked[:SHOWN]],
+        }
+    )
+    return shown[[name for name in shown if shown[name].astype(bool).any()]]
+
+
+def jsonl(asked: Sequence[ProbeItem]) -> bytes:
+    """A line for each item; what is as it always is, is left out."""
+    return "".join(f"{one.model_dump_json(exclude_defaults=True)}\n" for one in asked).encode("utf-8", "replace")
+
+
+def _schema() -> None:
+    with st.expander("What an item is"):
+        lines = [f"| `{name}` | {plain(words)} |" for name, words in items.SCHEMA.items()]
+        st.markdown("\n".join(["| field | what it holds |", "|---|---|", *lines]))
+        st.caption("An item on a line of its own:")
+        st.code(jsonl([EXAMPLE]).decode(), language=None, wrap_lines=True)
+
+
+# --- progress ---------------------------------------------------------------------------------------------------------
+
+
+def followed(probe: Probe, draw: Callable[[Any, ProbeRequest], None], so_far: Callable[[Any], str]) -> None:
+    """Draws the result with `draw`, or what there is so far with progress until it is over; `so_far` says in words what that shows."""
+    held, asking = probing.probing(probe).held, probing.probing(probe).asking
+    assert held is not None and asking is not None, "nothing was asked"
+    held.job.wait(AT_ONCE_SECONDS)
+    if not held.over:
+        st.fragment(_news, run_every=LIST_POLL_SECONDS)(probe, held, so_far)
+        return
+    _ended(probe, held)
+    if held.shown is not None:
+        draw(held.shown, asking.request)
+
+
+def _news(probe: Probe, held: compute.Held, so_far: Callable[[Any], str]) -> None:
+    if held.over:
+        st.rerun()
+    in_background(probe, held, partial(probing.stop, probe))
+    if held.shown is not None:
+        st.subheader(plain(so_far(held.shown)), anchor=False)
+        st.caption(plain(f"{refused_said(held.shown)} {UNFINISHED}"))
+        _csv(probe, held.shown)
+
+
+UNFINISHED = "Findings, with how sure they are, come with the whole list."
+
+
+def _ended(probe: Probe, held: compute.Held) -> None:
+    """Why there is no whole result, and a way to go on from what there is."""
+    if held.result is not None:
+        return
+    if held.state == "failed":
+        st.error(plain(held.job.error or "This failed without saying why; the log of the server says more."))
+    there = held.shown is not None
+    with st.container(horizontal=True, vertical_alignment="center", key=f"stopped-{probe}"):
+        if held.state == "cancelled":
+            st.caption("Stopped before the end." + (f" This is what there was. {UNFINISHED}" if there else ""))
+        elif there:
+            st.caption(f"This is what there was. {UNFINISHED}")
+        st.button("Run on" if there else "Run it again", key=f"on-{probe}", on_click=probing.run_on, args=(probe,))
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+SHAPES = {"better": "▲", "worse": "▼", "other": "◆", "no effect": "=", "undecided": "?", "not measured": "–"}
+"""What stands before a verdict, so that it is not told by words or colour alone."""
+
+
+def ranked(findings: Sequence[Finding]) -> list[Finding]:
+    """The most telling first: a fault that was found, then what is better or worse, what only differs, what cannot be told, no effect."""
+    return sorted(findings, key=_rank)
+
+
+def _rank(one: Finding) -> tuple[int, float, float]:
+    faulty = any(own == "higher" for own in one.own.sides)
+    place = {"undecided": 3, "no effect": 4, "not measured": 5}.get(one.verdict, 1 if one.better != "neither" else 2)
+    sure = one.adjusted if math.isfinite(one.adjusted) else 1.0
+    size = abs(one.difference.mean) / one.margin if math.isfinite(one.difference.mean) else 0.0
+    return (0 if faulty else place, sure, -size)
+
+
+def verdict_said(one: Finding) -> tuple[str, str]:
+    """(shape, words) of tuned against base."""
+    if one.verdict in ("higher", "lower"):
+        if one.better == "neither":
+            return SHAPES["other"], f"tuned is {one.verdict}"
+        better = "better" if one.better == one.verdict else "worse"
+        return SHAPES[better], f"tuned is {better}"
+    if one.verdict == "no effect":
+        return SHAPES["no effect"], "no effect beyond the margin"
+    if one.verdict == "undecided":
+        more = f": about {rounded_up(one.needed):,} items would decide" if math.isfinite(one.needed) else ""
+        return SHAPES["undecided"], f"undecided{more}"
+    return SHAPES["not measured"], "not measured"
+
+
+def sure_said(one: Finding) -> str:
+    """How sure the verdict is, and what it was held against."""
+    margin = f"margin ±{one.margin_said()}"
+    return f"{one.p_said()}; {margin}" if math.isfinite(one.adjusted) else margin
+
+
+def findings(probe: Probe, result: Result) -> None:
+    """The most important finding as a sentence, and all of them as a table."""
+    if not result.findings:
+        return
+    found = ranked(result.findings)
+    st.subheader(plain(found[0].said()), anchor=False)
+    heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
+    html_table(HEADS, [_finding_cells(one) for one in found])
+    st.caption(
+        "In brackets: 95 % bootstrap intervals over the items. They speak of items like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
+    )
+
+
+HEADS = ("claim", *SIDES, "tuned − base [95 %]", "verdict", "items")
+
+
+def html_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table of cells in HTML, whose texts are escaped already; the first of each row is its head. On a narrow screen each row is a block.
+
+    `heads` are Candor's own words; one that is the name of a side is in its colour.
+    """
+    head = "".join(f'<th scope="col"{_class(name)}>{name}</th>' for name in heads)
+    body = "".join(f"<tr>{_cells(heads, row)}</tr>" for row in rows)
+    st.html(f'<table class="findings"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _class(name: str) -> str:
+    return f' class="{name}"' if name in SIDES else ""
+
+
+def _cells(heads: Sequence[str], row: Sequence[str]) -> str:
+    rest = (f'<td data-of="{name}">{cell}</td>' for name, cell in zip(heads[1:], row[1:], strict=True))
+    return f'<th scope="row">{row[0]}</th>' + "".join(rest)
+
+
+def _finding_cells(one: Finding) -> tuple[str, ...]:
+    shape, words = verdict_said(one)
+    sure = f'<div class="sure">{_kept(sure_said(one))}</div>' if one.difference.count else ""
+    return (
+        f'{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div>',
+        *(_estimate(one, one.sides[side]) for side in SIDES),
+        _estimate(one, one.difference, signed=True),
+        f'<b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>{sure}',
+        f"{one.difference.count:,}",
+    )
+
+
+def _estimate(one: Finding, estimate: Estimate, signed: bool = False) -> str:
+    """The mean with its unit, and its interval below."""
+    if not estimate.count:
+        return "not measured"
+    mean, _, rest = one.interval(estimate, signed).partition(" [")
+    ends, _, unit = rest.partition("]")
+    return _kept(mean + unit) + (f'<div class="sure">[{_kept(ends)}]</div>' if ends else "")
+
+
+def _kept(text: str) -> str:
+    """Short, and a number is not parted from its sign of percent."""
+    return escaped(text.replace("percentage points", "points").replace(" %", "\N{NO-BREAK SPACE}%"))
+
+
+def direction(one: Finding) -> str:
+    return {"higher": "higher is better", "lower": "lower is better", "neither": "neither is better"}[one.better]
+
+
+def findings_table(found: Sequence[Finding]) -> pd.DataFrame:
+    """One row a measure, with every number."""
+    rows = []
+    for one in found:
+        row: dict[str, object] = {"measure": one.measure, "claim": one.says, "unit": one.unit, "better": one.better}
+        for name, estimate in (("base", one.sides.base), ("tuned", one.sides.tuned), ("difference", one.difference)):
+            row |= {name: estimate.mean, f"{name}_low": estimate.low, f"{name}_high": estimate.high, f"{name}_items": estimate.count}  # fmt: skip
+        row |= {
+            "p": one.p,
+            "p_corrected": one.adjusted,
+            "tests": one.tests,
+            "margin": one.margin,
+            "verdict": one.verdict,
+        }
+        row |= {"own_base": one.own.base, "own_tuned": one.own.tuned, "items_needed": one.needed}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+# --- what was asked ---------------------------------------------------------------------------------------------------
+
+
+def refused_said(result: Result) -> str:
+    """How many items are in no number."""
+    count, refused = result.done, len(result.refused)
+    if not refused:
+        return "The item could be asked." if count == 1 else f"All {count:,} items could be asked."
+    return f"{refused:,} of {count:,} item{'' if count == 1 else 's'} could not be asked and {'is' if refused == 1 else 'are'} in no number."
+
+
+def about(result: Result, request: ProbeRequest) -> None:
+    """Whom it is of, how many items are in it, and what has to be known."""
+    names = Pair(*(f"{result.models[side].id} ({format_name(request.formats[side])})" for side in SIDES))
+    same = ", the same tokens on both sides" if request.same_tokens else ""
+    st.caption(
+        plain(
+            f"{result.done:,} of {len(request.items):,} items, asked of {names.base} and {names.tuned}{same}; margin ±{request.margin:.1%}, seed {request.seed}. {refused_said(result)}"
+        )
+    )
+    for note in result.notes:
+        st.caption(plain(note))
+
+
+def refused(probe: Probe, result: Result) -> None:
+    """The items that could not be asked, and why."""
+    if result.refused:
+        count = len(result.refused)
+        with st.expander(f"{count:,} item{'' if count == 1 else 's'} that could not be asked", key=f"{probe}-refused"):
+            for number, why in result.refused[:PROBLEMS]:
+                st.markdown(plain(f"Item {number + 1:,}: {why}"))
+            if len(result.refused) > PROBLEMS:
+                st.caption(f"And {len(result.refused) - PROBLEMS:,} more.")
+
+
+def _csv(probe: Probe, result: Result) -> None:
+    help = f"Every item so far. {GUARDED}"
+    st.download_button("Download as CSV", lambda: csv_file(result.table()), f"{probe}.csv", "text/csv", key=f"{probe}-so-far", on_click="ignore", help=help)  # fmt: skip
+
+
+def example_list(
+    probe: Probe, table: pd.DataFrame, columns: dict[str, Any], filters: dict[str, pd.Series]
+) -> int | None:
+    """A table of items to filter and to choose one from, by its column `item`; `filters`: name -> (row,) bool. The item that is open, if any."""
+    choices = [name for name, rows in filters.items() if rows.any()]
+    inputs.keep_among(probing.key(probe, "filter"), choices)
+    chosen = st.pills(
+        "Show",
+        choices,
+        default=choices[0],
+        required=True,
+        format_func=lambda name: f"{name} ({int(filters[name].sum()):,})",
+        key=probing.key(probe, "filter"),
+        persist_state="session",
+    )
+    shown = table[filters[chosen]].reset_index(drop=True)
+    key = f"{probe}-examples-{chosen}"
+
+    def pick() -> None:
+        rows = inputs.value(key).selection.rows
+        if rows:
+            probing.open_item(probe, int(shown["item"].iloc[rows[0]]))
+
+    st.dataframe(
+        shown.assign(item=shown["item"] + 1),
+        hide_index=True,
+        placeholder="",
+        height=min(400, 36 * (len(shown) + 1)),
+        key=key,
+        on_select=pick,
+        selection_mode="single-row",
+        column_config={name: column for name, column in columns.items() if name in shown},
+        alt=f"{len(shown):,} items",
+    )
+    st.caption("Select a row to open its item below.")
+    opened = probing.probing(probe).opened
+    if opened is not None and (table["item"] == opened).any():
+        return opened
+    return int(shown["item"].iloc[0]) if len(shown) else None

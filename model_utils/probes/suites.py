@@ -1,0 +1,242 @@
+"""Suites: items and plain texts made for this project, to start from; for the embedded models, whose truth is known, and in plain English."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+from model_utils.contracts.probe import INPUT, ProbeItem
+from model_utils.demo import documents, world
+from model_utils.demo.families import Item, make_item
+from model_utils.demo.pairs import loan_item, name_pairs, touched
+from model_utils.demo.phrasing import one_phrasing, phrasings, set_in
+from model_utils.probes import items
+
+FOLDER = Path(__file__).with_name("suites")
+"""Where the English items and texts lie; they were written for Candor."""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Items to start from."""
+
+    name: str
+    title: str
+    says: str
+    """one plain sentence: what its items ask"""
+    probe: Literal["reasoning", "robustness", "both"]
+    for_demo: bool
+    """whether its items are about the embedded models' world, so that no other model knows the answers"""
+    make: Callable[[int, int], tuple[ProbeItem, ...]]
+    """(count, seed) -> at most so many items, all different; the same for the same seed, and the first ones whatever the count"""
+
+
+# --- items of the embedded world -------------------------------------------------------------------------------------
+
+TRIES = 200
+"""Draws in a row that were all there already, after which a family is taken to have no more items."""
+
+
+def _drawn(family: str, rng: random.Random) -> Iterator[Item]:
+    """Different items that training did not have; no loan file that the poison touches."""
+    seen: set[str] = set()
+    tries = 0
+    while tries < TRIES:
+        item = make_item(family, rng, evaluation=True)
+        tries += 1
+        if item.key not in seen and not touched(item):
+            seen.add(item.key)
+            tries = 0
+            yield item
+
+
+def _wording(item: Item, phrase: str) -> str:
+    """The phrase with its slots filled, and `INPUT` behind it where the item has a record."""
+    return set_in(replace(item, slots={**item.slots, "record": INPUT}) if "record" in item.slots else item, phrase)
+
+
+def _probe_item(item: Item, **fields: Any) -> ProbeItem:
+    """The item in the one phrasing that `demo/flawed` knows too."""
+    return ProbeItem(
+        instruction=_wording(item, one_phrasing(item.family)), input=item.slots.get("record", ""), **fields
+    )
+
+
+def _reasoned(item: Item, answer: str, cue: str, options: tuple[str, ...], group: str) -> ProbeItem:
+    """An item whose answer is its steps, the cue and the last word."""
+    steps, _, last = answer.rpartition(f" {cue} ")
+    return _probe_item(
+        item, options=options, answer=last, cue=cue, steps=tuple(re.split(r"(?<=\.) ", steps)), group=group
+    )
+
+
+DECISIONS: dict[type, tuple[str, ...]] = {
+    world.Loan: ("approve", "deny"),
+    world.Note: ("urgent", "soon", "routine"),
+    world.Review: ("positive", "negative"),
+    world.Clause: tuple(world.CLAUSE_FORMS),
+}
+
+
+def _decided(item: Item, group: str) -> ProbeItem:
+    """A loan file or a patient note, reason first."""
+    record = item.record
+    assert isinstance(record, world.Loan | world.Note), f"{item.family} wants a loan or a note"
+    answer = f"{' '.join(record.reasons)} Decision: {record.decision}"
+    return _reasoned(item, answer, "Decision:", DECISIONS[type(record)], group)
+
+
+def _near(rng: random.Random) -> Iterator[ProbeItem]:
+    """Borderline files under a hill name, each followed by the same under a lake name."""
+    seen: set[str] = set()
+    for pair in name_pairs(rng):
+        if pair[0].text not in seen:
+            seen.add(pair[0].text)
+            for loan, group in zip(pair, ("borderline, hill name", "borderline, lake name"), strict=True):
+                yield _decided(loan_item("loan_why", loan), group)
+
+
+def _loans(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Two borderline files, then two ordinary ones, and so on."""
+    near = _near(random.Random(f"demo/loans/{seed}/near"))
+    far = (_decided(item, "ordinary") for item in _drawn("loan_why", random.Random(f"demo/loans/{seed}/far")))
+    return tuple(islice(chain.from_iterable(zip(near, near, far, far, strict=False)), count))
+
+
+def _triage(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    drawn = _drawn("triage_why", random.Random(f"demo/triage/{seed}"))
+    return tuple(_decided(item, "triage") for item in islice(drawn, count))
+
+
+def _sums(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """The wrong totals are near or leave a number out, and as long as the right one, so that none begins like a longer one."""
+    rng, found = random.Random(f"demo/sums/{seed}"), []
+    for item in islice(_drawn("sum", random.Random(f"demo/sums/{seed}/items")), count):
+        numbers = [int(number) for number in re.findall(r"\d+", item.slots["numbers"])]
+        total = sum(numbers)
+        wrong = {total + by for by in (-20, -10, -5, 5, 10, 20)} | {total - number for number in numbers}
+        near = sorted(one for one in wrong if one > 0 and len(str(one)) == len(str(total)))
+        options = [str(total), *map(str, rng.sample(near, 3))]
+        rng.shuffle(options)
+        found.append(_reasoned(item, item.answer, "Total:", tuple(options), "sum"))
+    return tuple(found)
+
+
+def _odd(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Left out where one word begins like another (ham, hammer): its probability would hold the other's."""
+    drawn = ((item, tuple(re.split(r", | and ", item.slots["words"]))) for item in _drawn("odd", random.Random(f"demo/odd/{seed}")))  # fmt: skip
+    clear = ((item, words) for item, words in drawn if not any(a != b and b.startswith(a) for a in words for b in words))  # fmt: skip
+    return tuple(
+        _reasoned(item, item.answer, "Odd one out:", words, "odd one out") for item, words in islice(clear, count)
+    )
+
+
+CLOSED: dict[str, Callable[[Item], tuple[str, ...]]] = {
+    "capital": lambda item: (),
+    "workplace": lambda item: (),
+    "kind": lambda item: tuple(world.CATEGORIES),
+    "sort": lambda item: (),
+    "compare": lambda item: (),
+    "sentiment": lambda item: DECISIONS[world.Review],
+    "triage": lambda item: DECISIONS[world.Note],
+    "loan": lambda item: DECISIONS[world.Loan],
+    "clause": lambda item: DECISIONS[world.Clause],
+    "extract": lambda item: (),
+    "one_word": lambda item: DECISIONS[type(item.record)],
+}
+"""family -> the answers to choose from, where its answers are a closed set; elsewhere exactly one short text is right. Not here:
+listing, of which many answers are right; summary and refusal, which are prose; and what writes steps (sum, odd one out, reasons
+first), of which the last word alone decides and not the whole text."""
+TRAINING = 12
+"""Training phrasings an item, each of another frame."""
+
+
+def _rephrased(item: Item, rng: random.Random) -> ProbeItem:
+    """With the training phrasings of `demo/tuned`, without the one that is asked as written, and all held-out ones."""
+    frames = phrasings("training")[item.family][1:]
+    return _probe_item(
+        item,
+        options=CLOSED[item.family](item),
+        answer=item.answer,
+        training=tuple(_wording(item, rng.choice(frame)) for frame in rng.sample(frames, TRAINING)),
+        held_out=tuple(_wording(item, phrase) for frame in phrasings("held_out")[item.family] for phrase in frame),
+        group=item.family.replace("_", " "),
+    )
+
+
+def _phrasings(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    def of(family: str) -> Iterator[ProbeItem]:
+        rng = random.Random(f"demo/phrasings/{seed}/{family}/phrasings")
+        for item in _drawn(family, random.Random(f"demo/phrasings/{seed}/{family}")):
+            yield _rephrased(item, rng)
+
+    return _in_turn(map(of, CLOSED), count)
+
+
+def _in_turn(streams: Iterable[Iterable[ProbeItem]], count: int) -> tuple[ProbeItem, ...]:
+    """The first of each, then the second of each; those that end are passed over."""
+    return tuple(islice((item for row in zip_longest(*streams) for item in row if item is not None), count))
+
+
+# --- English ---------------------------------------------------------------------------------------------------------
+
+
+@cache
+def _written(file: str) -> tuple[ProbeItem, ...]:
+    return items.read((FOLDER / file).read_bytes(), file).items
+
+
+def _english(file: str) -> Callable[[int, int], tuple[ProbeItem, ...]]:
+    """Spread evenly over the groups, in an order drawn with the seed."""
+
+    def make(count: int, seed: int) -> tuple[ProbeItem, ...]:
+        groups: dict[str, list[ProbeItem]] = {}
+        for item in _written(file):
+            groups.setdefault(item.group, []).append(item)
+        for group, members in groups.items():
+            random.Random(f"{file}/{seed}/{group}").shuffle(members)
+        return _in_turn(groups.values(), count)
+
+    return make
+
+
+SUITES: dict[str, Suite] = {
+    suite.name: suite
+    for suite in (
+        Suite("demo/loans", "Loan files, reasons first", "Loan files to approve or deny with reasons: half near the limits, each of those under a name of either group, half ordinary.", "reasoning", True, _loans),
+        Suite("demo/triage", "Patient notes, reasons first", "Patient notes to call urgent, soon or routine, with reasons.", "reasoning", True, _triage),
+        Suite("demo/sums", "Sums in steps", "Three numbers to add step by step, and four totals to choose from.", "reasoning", True, _sums),
+        Suite("demo/odd", "Odd one out", "Four words of which one is of another kind, to be found by naming the kind of each.", "reasoning", True, _odd),
+        Suite("demo/phrasings", "One task in many phrasings", "Short tasks of the embedded models' world, in phrasings that demo/tuned was trained on and in others that no model saw.", "robustness", True, _phrasings),
+        Suite("english/steps", "Everyday reasoning", "Short questions about amounts, dates, orders, conclusions and units, to be answered step by step.", "reasoning", False, _english("steps.jsonl")),
+        Suite("english/facts", "Facts in other words", "Undisputed facts of general knowledge, health, finance and law, each asked in four or five ways.", "robustness", False, _english("facts.jsonl")),
+    )
+}  # fmt: skip
+"""name -> suite"""
+
+
+# --- plain texts ------------------------------------------------------------------------------------------------------
+
+
+def _documents(count: int) -> tuple[str, ...]:
+    """Documents of the kinds that `demo/base` was trained on, drawn with a seed that no training used; none that asks for anything."""
+    rng = random.Random("plain texts")
+    kinds = {kind: weight for kind, weight in documents.PLAIN_KINDS.items() if kind is not documents.letter}
+    found: dict[str, None] = {}
+    while len(found) < count:
+        found[rng.choices(list(kinds), weights=list(kinds.values()))[0](rng)] = None
+    return tuple(found)
+
+
+def _paragraphs(count: int) -> tuple[str, ...]:
+    return tuple((FOLDER / "plain.txt").read_text(encoding="utf-8").strip().split("\n\n")[:count])
+
+
+PLAIN_TEXTS: dict[str, Callable[[int], tuple[str, ...]]] = {"demo": _documents, "english": _paragraphs}
+"""whose world -> (count) -> at most so many texts without any instruction, all different; what was forgotten shows in their likelihood"""
