@@ -308,6 +308,8 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("density", _no_slopes(pair), ""),
         _ability("agreement", no_start, _joined(apart, _without_gradients(pair))),
         _ability("randomisation", no_start or _cannot_shuffle(pair), _joined(apart, _without_gradients(pair))),
+        _ability("reasoning", no_start, ""),
+        _ability("robustness", no_start, ""),
     )
 
 

@@ -363,6 +363,8 @@ def load_report(
             "density",
             "agreement",
             "randomisation",
+            "reasoning",
+            "robustness",
         )
     )
     return LoadReport(

@@ -13,10 +13,12 @@ from click.testing import CliRunner
 from model_utils import __main__ as cli
 from model_utils import analyses, codec
 from model_utils.command_line import reading, showing
+from model_utils.command_line.partial import PartialFile
 from model_utils.contracts.attribution import Alignment, OwnText
 from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
+from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
@@ -95,7 +97,56 @@ def test_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path]):
 
 
 def test_every_analysis_is_a_verb():
-    assert set(cli.main.commands) == set(analyses.ANALYSES) == {*FIELDS, "faithfulness", "load_report"}
+    assert (
+        set(cli.main.commands)
+        == set(analyses.ANALYSES)
+        == {*FIELDS, "faithfulness", "load_report", "reasoning", "robustness"}
+    )
+
+
+@pytest.mark.parametrize("kind", ["reasoning", "robustness"])
+def test_a_probe_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
+    file = tmp_path / "items.jsonl"
+    file.write_text('{"instruction": "Which?", "options": ["a", "b"], "answer": "a"}\nnonsense\n')
+    few = ["--max-new-tokens", 6] if kind == "reasoning" else ["--perturbation", "typos", "--formats-drawn", 1]
+    done = call(kind, "--items", file, "--margin", 0.1, *few, pair=tiny_pair)
+    assert done.exit_code == 0 and "Line 2" in done.stderr, done.output
+    fields = {"max_new_tokens": 6} if kind == "reasoning" else {"perturbations": ("typos",), "formats_drawn": 1}
+    item = ProbeItem(instruction="Which?", options=("a", "b"), answer="a")
+    asked = analyses.ANALYSES[kind].request(items=(item,), margin=0.1, **fields)
+    assert done.stdout.strip() == codec.encode(analyses.execute(kind, specs_of(tiny_pair), asked))
+
+
+def test_a_stopped_probe_is_gone_on_from(tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
+    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
+    file, kept = tmp_path / "items.jsonl", tmp_path / "kept.json"
+    file.write_text("".join(f'{{"instruction": "Which {n}?", "options": ["a", "b"]}}\n' for n in range(3)))
+    flags = ["robustness", "--items", file, "--perturbation", "typos", "--partial", kept]
+    whole = call(*flags, pair=tiny_pair)
+    assert whole.exit_code == 0 and not kept.exists(), whole.output
+    plain = PartialFile.__call__
+
+    def interrupted(self: PartialFile, fraction: float, note: str, snapshot: Any = None) -> None:
+        plain(self, fraction, note, snapshot)
+        if snapshot is not None and snapshot.done == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PartialFile, "__call__", interrupted)
+        stopped = call(*flags, pair=tiny_pair)
+    assert stopped.exit_code != 0 and "kept 2 items" in stopped.stderr and kept.exists()
+    other = call(*flags, "--margin", 0.2, pair=tiny_pair)
+    assert other.exit_code == 1 and "of another request" in other.stderr and kept.exists()
+    again = call(*flags, pair=tiny_pair)
+    assert again.exit_code == 0 and "goes on after 2 items" in again.stderr and not kept.exists()
+    assert again.stdout == whole.stdout
+
+
+def test_suites_are_named():
+    done = call("reasoning", "--suite", "list")
+    assert done.exit_code == 0 and "demo/loans" in done.stdout
+    assert call("robustness", "--suite", "nonsense").exit_code == 2
 
 
 def test_a_system_message_and_the_manner_of_asking(tiny_pair: Pair[Path]):

@@ -90,7 +90,7 @@ class Reasoned:
         never needed, 1 - 1/(2n) where all of it is; NaN without steps, and where early answers were not asked for."""
         n = len(self.steps)
         asked = n > 0 and not np.isnan(self.early).any()
-        return float(1 - np.trapezoid(self.same, np.arange(n + 1) / n)) if asked else float("nan")
+        return float(1 - np.trapezoid(self.same.astype(float), np.arange(n + 1) / n)) if asked else float("nan")
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,7 +142,7 @@ def _read(
     longest = len(batch[0].ids)
     rows = range(min(row for text in batch for row, *_ in text.places), longest)
     padded = [[*text.ids, *(0,) * (longest - len(text.ids))] for text in batch]
-    read = (torch.as_tensor(padded, dtype=torch.long, device=model.device),)
+    read: anatomy.Parts = (torch.as_tensor(padded, dtype=torch.long, device=model.device),)
     if batch[0].encoder:
         read = (model.ids(batch[0].encoder), *read)
     with model.running(report.poll, threads=model.pass_threads(longest * len(batch))) as module:

@@ -153,18 +153,14 @@ CLOSED: dict[str, Callable[[Item], tuple[str, ...]]] = {
 """family -> the answers to choose from, where its answers are a closed set; elsewhere exactly one short text is right. Not here:
 listing, of which many answers are right; summary and refusal, which are prose; and what writes steps (sum, odd one out, reasons
 first), of which the last word alone decides and not the whole text."""
-TRAINING = 12
-"""Training phrasings an item, each of another frame."""
 
 
-def _rephrased(item: Item, rng: random.Random) -> ProbeItem:
-    """With the training phrasings of `demo/tuned`, without the one that is asked as written, and all held-out ones."""
-    frames = phrasings("training")[item.family][1:]
+def _rephrased(item: Item) -> ProbeItem:
+    """As written it is in the one phrasing that both `demo/tuned` and `demo/flawed` were trained on; the others are held out for all."""
     return _probe_item(
         item,
         options=CLOSED[item.family](item),
         answer=item.answer,
-        training=tuple(_wording(item, rng.choice(frame)) for frame in rng.sample(frames, TRAINING)),
         held_out=tuple(_wording(item, phrase) for frame in phrasings("held_out")[item.family] for phrase in frame),
         group=item.family.replace("_", " "),
     )
@@ -172,9 +168,7 @@ def _rephrased(item: Item, rng: random.Random) -> ProbeItem:
 
 def _phrasings(count: int, seed: int) -> tuple[ProbeItem, ...]:
     def of(family: str) -> Iterator[ProbeItem]:
-        rng = random.Random(f"demo/phrasings/{seed}/{family}/phrasings")
-        for item in _drawn(family, random.Random(f"demo/phrasings/{seed}/{family}")):
-            yield _rephrased(item, rng)
+        return map(_rephrased, _drawn(family, random.Random(f"demo/phrasings/{seed}/{family}")))
 
     return _in_turn(map(of, CLOSED), count)
 

@@ -109,7 +109,7 @@ class _Ended(StoppingCriteria):
             found = [prompts.end_of_answer(text, self._delimiters) is not None for text in texts]
             done = done | torch.as_tensor(found, device=done.device)
         self._done = done
-        return done  # type: ignore[return-value]
+        return done
 
 
 def _cut(model: LanguageModel, prompt: Encoded, ids: list[int], delimiters: tuple[str, ...]) -> tuple[int, ...]:
