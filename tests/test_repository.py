@@ -192,6 +192,7 @@ LAYERS = (
         "bench",
         "bench_attention",
         "bench_generation",
+        "bench_probes",
         "bench_records",
         "demo.",
     },  # the other files of demo use Candor as anyone may
