@@ -87,3 +87,12 @@ def test_attribution_bench_works():
     assert all(figure["median"] > 0 for name, figure in figures.items() if "against" in name)
     (apart,) = [figure for name, figure in figures.items() if "relative difference" in name]
     assert apart["median"] <= apart["bar"]
+
+
+@pytest.mark.slow
+def test_probes_bench_works():
+    done = CliRunner().invoke(bench.main, ["probes", "--smoke"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert [figure["bar"] for figure in figures.values()] == [60.0, 180.0, 0.15]
+    assert 0 <= [*figures.values()][-1]["median"] < 1

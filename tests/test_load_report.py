@@ -23,7 +23,10 @@ from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import Ability, LoadReport, LoadReportRequest
+from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.randomisation import RandomisationRequest
+from model_utils.contracts.reasoning import ReasoningRequest
+from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.contracts.shift import ShiftRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
@@ -120,6 +123,7 @@ def test_what_is_quick_comes_first(tiny_pair: Pair[Path]):
 
 
 PLAIN = Pair("plain", "plain")
+ITEMS = (ProbeItem(instruction="Which?", input="12 or 7, or 3", options=("12", "7")),)
 REQUESTS: dict[str, Request] = {
     "generation": GenerationRequest(messages=ask("Name three."), formats=PLAIN, max_new_tokens=3),
     "survey": SurveyRequest(instructions=("Name three.",), formats=PLAIN, max_new_tokens=3),
@@ -136,6 +140,8 @@ REQUESTS: dict[str, Request] = {
     "faithfulness": FaithfulnessRequest(
         messages=ask("Name three."), format="plain", answer_ids=(40, 41), operator="delete", scores=Pair((1.0,), (1.0,))
     ),
+    "reasoning": ReasoningRequest(items=ITEMS, formats=PLAIN, max_new_tokens=3),
+    "robustness": RobustnessRequest(items=ITEMS, formats=PLAIN, perturbations=("typos",), formats_drawn=1),
 }
 
 

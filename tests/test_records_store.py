@@ -407,7 +407,11 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
     assert contents[0] == Opened("Loans", "who gets one", "finance", ("Ada", "Béla"))
     assert contents[2:6] == [Note("Ada", "漢字 🎉"), None, Tags("Ada", ("first", "second")), Judgement("Béla", "concern", "look again")]  # fmt: skip
     assert contents[8:] == [Erased("Ada", "asked to"), Closed("Ada")]
-    assert codec.digest(record.result) == codec.digest(results.load_report()), "every number of then"
+    now = results.load_report()
+    then = replace(
+        now, abilities=tuple(one for one in now.abilities if one.analysis not in ("reasoning", "robustness"))
+    )
+    assert codec.digest(record.result) == codec.digest(then), "every number of then"
     apart = Difference("tensor_norms", 0.5, 2.0)
     assert floor.differences == replay.differences == replay.floor == (apart,) and floor.floor is None
     overview = sessions.overview(session, here.listed(session))

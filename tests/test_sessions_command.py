@@ -424,7 +424,10 @@ def requests(tmp_path: Path) -> Path:
 def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
     id = call("sessions", "new", "One").stdout.strip()
     asked: list[object] = []
-    if kind != "load_report":
+    if kind in ("reasoning", "robustness"):
+        (tmp_path / "items.jsonl").write_text('{"instruction": "Hello 漢字", "options": ["a", "b"]}')
+        asked += ["--items", tmp_path / "items.jsonl"]
+    elif kind != "load_report":
         asked += ["--instruction", "Hello 漢字", "--max-new-tokens", 3]
     if kind == "faithfulness":
         (tmp_path / "scores.jsonl").write_text(call("attribution", *asked, pair=tiny_pair).stdout)
