@@ -138,7 +138,7 @@ def test_a_stopped_probe_is_gone_on_from(tiny_pair: Pair[Path], tmp_path: Path, 
     assert stopped.exit_code != 0 and "kept 2 items" in stopped.stderr and kept.exists()
     other = call(*flags, "--margin", 0.2, pair=tiny_pair)
     assert other.exit_code == 1 and "of another request" in other.stderr and kept.exists()
-    again = call(*flags, pair=tiny_pair)
+    again = call("robustness", "--partial", kept)
     assert again.exit_code == 0 and "goes on after 2 items" in again.stderr and not kept.exists()
     assert again.stdout == whole.stdout
 

@@ -11,11 +11,13 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, visits
+from model_utils import codec
 from model_utils.contracts.common import Specs, explain
-from model_utils.contracts.probe import MARGIN, ProbeItem
+from model_utils.contracts.probe import MARGIN, Partial, ProbeItem
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
 from model_utils.errors import Refused
+from model_utils.pair import Pair
 from model_utils.probes import items, suites
 from model_utils.probes.items import Items
 from model_utils.probes.suites import Suite
@@ -243,6 +245,14 @@ def run_on(probe: Probe) -> None:
     asking = probing(probe).asking
     assert asking is not None, "nothing was asked"
     _ask(probe, asking)
+
+
+def partial_file(probe: Probe) -> bytes:
+    """What was done when it was stopped, as the command line goes on from it."""
+    here = probing(probe)
+    assert here.asking is not None and here.held is not None, "nothing was asked"
+    signatures = Pair(*here.held.job.signatures)
+    return codec.encode_bytes(Partial(probe, here.asking.specs, signatures, here.asking.request, here.held.shown))
 
 
 def open_item(probe: Probe, item: int) -> None:

@@ -291,6 +291,16 @@ def _ended(probe: Probe, held: compute.Held) -> None:
         elif there:
             st.caption(f"This is what there was. {UNFINISHED}")
         st.button("Run on" if there else "Run it again", key=f"on-{probe}", on_click=probing.run_on, args=(probe,))
+        if there:
+            st.download_button(
+                "Keep it as a file",
+                data=lambda: probing.partial_file(probe),
+                file_name=f"{probe}-partial.json",
+                mime="application/json",
+                on_click="ignore",
+                key=f"partial-{probe}",
+                help=f"On this machine it is gone on from without a browser: python -m model_utils {probe} --partial FILE",
+            )
 
 
 # --- what was found ---------------------------------------------------------------------------------------------------

@@ -19,6 +19,25 @@ EVERY_SECONDS = 5.0
 """Between two writings; an interrupted run writes once more."""
 
 
+def read(path: Path, kind: str) -> Partial:
+    """What a file holds; Refused where that is no beginning of such a probe."""
+    try:
+        found = codec.decode(path.read_bytes())
+    except OSError as error:
+        raise Refused(f"{path} cannot be read ({error.strerror}).") from error
+    analysis = analyses.ANALYSES[kind]
+    if (
+        not isinstance(found, Partial)
+        or found.analysis != kind
+        or not isinstance(found.request, analysis.request)
+        or not isinstance(found.result, analysis.result)
+    ):
+        raise Refused(
+            f"{path} holds no partial result of {kind}; name a file that is not there yet, or one that such a run wrote."
+        )
+    return found
+
+
 class PartialFile(Report):
     """Given to one analysis: begins from what the file holds, and keeps in it what there is. It goes when the analysis ends whole."""
 
@@ -32,15 +51,8 @@ class PartialFile(Report):
             say(f"goes on after {self.former.done:,} items of {path}", err=True)
 
     def _read(self) -> Any:
-        try:
-            found = codec.decode(self._path.read_bytes())
-        except OSError as error:
-            raise Refused(f"{self._path} cannot be read ({error.strerror}).") from error
-        if not isinstance(found, Partial) or not isinstance(found.result, analyses.ANALYSES[self._kind].result):
-            raise Refused(
-                f"{self._path} holds no partial result of {self._kind}; name a file that is not there yet, or one that such a run wrote."
-            )
-        if (found.analysis, found.specs, found.request) != (self._kind, self._specs, self._request):
+        found = read(self._path, self._kind)
+        if (found.specs, found.request) != (self._specs, self._request):
             raise Refused(
                 f"{self._path} holds a partial result of other models or of another request; name another file."
             )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from model_utils.command_line.options import FORMAT
+from model_utils.command_line.partial import read
 from model_utils.command_line.reading import lines_of
 from model_utils.command_line.running import models_and_kept, run_lines
 from model_utils.command_line.showing import printable, say
@@ -40,7 +42,7 @@ ITEMS = [
     click.option(
         "--partial",
         type=click.Path(dir_okay=False, path_type=Path),
-        help="keep what is found so far in this file; where it is there, the run goes on from it",
+        help="keep what is found so far in this file; where it is there, the run goes on from it, and it alone says of what",
     ),
 ]
 
@@ -61,8 +63,12 @@ def run_probe(
     if suite == "list":
         _tell_suites(kind)
         return
-    if (suite is not None) + (listed is not None) + (requests is not None) != 1:
-        raise click.UsageError("give one of --suite, --items, --requests.")
+    chosen = (suite is not None) + (listed is not None) + (requests is not None)
+    if not chosen and partial is not None and partial.exists():
+        _go_on(kind, partial, given)
+        return
+    if chosen != 1:
+        raise click.UsageError("give one of --suite, --items, --requests, or a --partial that is there.")
     if partial is not None and requests is not None:
         raise click.UsageError("--partial is of one run; give --suite or --items with it.")
     models, kept = models_and_kept(given)
@@ -74,6 +80,17 @@ def run_probe(
         fields["items"] = _items_of(listed)
     lines = [(1, "{}")] if requests is None else list(lines_of(requests))
     run_lines(kind, models, lines, fields, numbered=requests is not None, partial=partial, **kept)
+
+
+def _go_on(kind: str, path: Path, given: dict[str, Any]) -> None:
+    """Of the models and with the request that the file itself names."""
+    _, kept = models_and_kept(given)
+    try:
+        found = read(path, kind)
+    except Refused as refused:
+        raise click.UsageError(printable(refused)) from refused
+    line = json.dumps(found.request.model_dump(mode="json"))
+    run_lines(kind, {}, [(1, line)], {}, numbered=False, partial=path, specs=found.specs, **kept)
 
 
 def _suites(kind: str) -> dict[str, Any]:

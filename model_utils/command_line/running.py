@@ -80,9 +80,10 @@ def run_lines(
     author: str | None,
     fail_on: tuple[str, ...],
     partial: Path | None = None,
+    specs: Specs | None = None,
 ) -> None:
-    """Exits with 3 where a threshold is met, else with 1 when a line failed, and with 2 when nothing could be tried."""
-    if models["pair"] and (models["base"] or models["tuned"]):
+    """`specs`: the models, where they are not `models` by name. Exits with 3 where a threshold is met, else with 1 when a line failed, and with 2 when nothing could be tried."""
+    if models.get("pair") and (models["base"] or models["tuned"]):
         raise click.UsageError("give either --pair or --base and --tuned.")
     if floor and record is None:
         raise click.UsageError("--floor is kept beside a record; give --record too.")
@@ -94,7 +95,7 @@ def run_lines(
         for number, line in lines:
             place = f"Line {number}: " if numbered else ""
             try:
-                specs = read_specs(**models)
+                specs = specs or read_specs(**models)
                 request = read_request(kind, line, fields)
                 before = keeper.find(kind, specs, request) if keeper is not None and numbered else None
                 seconds = 0.0
