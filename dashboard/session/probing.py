@@ -11,7 +11,6 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, visits
-from model_utils import codec
 from model_utils.contracts.common import Specs, explain
 from model_utils.contracts.probe import MARGIN, Partial, ProbeItem
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
@@ -247,12 +246,12 @@ def run_on(probe: Probe) -> None:
     _ask(probe, asking)
 
 
-def partial_file(probe: Probe) -> bytes:
+def partial(probe: Probe) -> Partial:
     """What was done when it was stopped, as the command line goes on from it."""
     here = probing(probe)
     assert here.asking is not None and here.held is not None, "nothing was asked"
     signatures = Pair(*here.held.job.signatures)
-    return codec.encode_bytes(Partial(probe, here.asking.specs, signatures, here.asking.request, here.held.shown))
+    return Partial(probe, here.asking.specs, signatures, here.asking.request, here.held.shown)
 
 
 def open_item(probe: Probe, item: int) -> None:

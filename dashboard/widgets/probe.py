@@ -18,7 +18,7 @@ from dashboard.widgets.download import GUARDED, heading_with_csv
 from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
 from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
-from model_utils import linewise
+from model_utils import codec, linewise
 from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest, rounded_up
 from model_utils.contracts.reasoning import TESTS, Reasoning
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS, Robustness
@@ -294,7 +294,7 @@ def _ended(probe: Probe, held: compute.Held) -> None:
         if there:
             st.download_button(
                 "Keep it as a file",
-                data=lambda: probing.partial_file(probe),
+                data=partial(codec.encode_bytes, probing.partial(probe)),  # encoded when it is asked for
                 file_name=f"{probe}-partial.json",
                 mime="application/json",
                 on_click="ignore",
