@@ -92,6 +92,22 @@ def test_probabilities_are_among_the_options_and_rows_follow_the_steps(tiny_pair
     assert result.answers == (0, -1)
 
 
+def test_an_item_that_has_no_room_is_refused_and_the_others_are_asked(tiny_pair: Pair[Path]):
+    long = ProbeItem(instruction="Which?", options=("a", "word " * 2_000 + "z"))
+    result = run("reasoning", tiny_pair, ReasoningRequest(items=(*ITEMS, long), max_new_tokens=4))
+    assert [one is None for one in result.items] == [False, False, True]
+    assert [number for number, _ in result.refused] == [2] and "reads at most" in result.refused[0][1]
+
+
+def test_without_early_answers_nothing_is_said_of_the_area(tiny_pair: Pair[Path]):
+    result = run("reasoning", tiny_pair, _request(tests=("filler",)))
+    assert "aoc" not in {one.measure for one in result.findings}
+    for one in result.items:
+        for _, side in one.items():
+            assert np.isnan(side.aoc) and not np.isnan(side.early[-1]).any() and np.isnan(side.early[:-1]).all()
+            assert np.isnan(side.filler).any() == (not side.steps) and side.hinted == -1
+
+
 class Stopping(Report):
     """Cancels as soon as there is a partial result."""
 

@@ -95,6 +95,15 @@ def test_what_was_not_asked_has_no_number(tiny_pair: Pair[Path]):
     assert len(result.table()) == asked.sum()
 
 
+def test_an_item_that_has_no_room_is_refused_and_the_others_are_asked(tiny_pair: Pair[Path]):
+    long = ProbeItem(instruction="Which?", options=("a", "word " * 2_000 + "z"))
+    request = RobustnessRequest(items=(long, *ITEMS), perturbations=("typos",), formats_drawn=1, sensitivity_items=2)
+    result = run("robustness", tiny_pair, request)
+    assert [number for number, _ in result.refused] == [0] and "reads at most" in result.refused[0][1]
+    assert not any(result.texts[0]) and all(texts[0] for texts in result.texts[1:])
+    assert result.chosen.tuned.dtype == np.int64 and (result.chosen.tuned[0] == -1).all()
+
+
 def test_a_stopped_run_goes_on_to_the_same_result(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
     monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)

@@ -13,6 +13,7 @@ from model_utils.command_line.showing import say
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.probe import Partial
 from model_utils.errors import Refused
+from model_utils.pair import Pair
 from model_utils.reporting import Report
 
 EVERY_SECONDS = 5.0
@@ -45,6 +46,7 @@ class PartialFile(Report):
         """Refused where the file holds something else than a beginning of this very run."""
         self._path, self._kind, self._specs, self._request = path, kind, specs, request
         self._snapshot: Any = None
+        self._signatures: Pair[str] | None = None
         self._written = time.monotonic()
         if path.exists():
             self.former = self._snapshot = self._read()
@@ -63,6 +65,8 @@ class PartialFile(Report):
         return found.result
 
     def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+        if self._signatures is None:  # the models are loaded by now, a downloaded one lies here
+            self._signatures = self._specs.map(checkpoints.key)
         if snapshot is not None:
             self._snapshot = snapshot
             if time.monotonic() - self._written > EVERY_SECONDS:
@@ -70,7 +74,7 @@ class PartialFile(Report):
 
     def _write(self) -> None:
         """Whole or not at all."""
-        kept = Partial(self._kind, self._specs, self._specs.map(checkpoints.key), self._request, self._snapshot)  # type: ignore[arg-type]
+        kept = Partial(self._kind, self._specs, self._signatures, self._request, self._snapshot)  # type: ignore[arg-type]
         half = self._path.with_name(self._path.name + ".half")
         half.write_bytes(codec.encode_bytes(kept))
         os.replace(half, self._path)
@@ -82,6 +86,6 @@ class PartialFile(Report):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if kind is None:
             self._path.unlink(missing_ok=True)
-        elif self._snapshot is not None:
+        elif self._snapshot is not None and self._signatures is not None:
             self._write()
             say(f"kept {self._snapshot.done:,} items in {self._path}; the same command goes on from there", err=True)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from model_utils.contracts.common import Formats, Request, Specs, Text
@@ -211,6 +212,12 @@ OWN: dict[Verdict, str] = {
     "not measured": "not measured",
 }
 """What a model is by itself, in words"""
+
+
+def known_mean(values: np.ndarray) -> float:
+    """The mean of those that are numbers; NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _capital(text: str) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from model_utils.contracts.common import ModelFacts, Text
-from model_utils.contracts.probe import Finding, ProbeRequest
+from model_utils.contracts.probe import Finding, ProbeRequest, known_mean
 from model_utils.pair import Pair
 
 Perturbation = Literal[
@@ -95,8 +95,8 @@ class Robustness:
             for side in ("base", "tuned"):
                 right, chosen = self.right[side][:, number], self.chosen[side]
                 both = (chosen[:, number] >= 0) & (chosen[:, 0] >= 0)
-                row[f"right_{side}"] = _mean(right)
-                row[f"flips_{side}"] = _mean((chosen[both, number] != chosen[both, 0]).astype(float))
+                row[f"right_{side}"] = known_mean(right)
+                row[f"flips_{side}"] = known_mean((chosen[both, number] != chosen[both, 0]).astype(float))
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -119,8 +119,3 @@ class Robustness:
         ]
         columns = ["item", "wording", "text", *(f"{name}_{side}" for name in ("right", "chosen", "probability", "mass") for side in ("base", "tuned"))]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")

@@ -15,8 +15,8 @@ import numpy as np
 
 from model_utils import prompts
 from model_utils.contracts.common import Encoded, Format
-from model_utils.contracts.probe import Finding, ProbeItem
-from model_utils.contracts.reasoning import CUE, Reasoned, Reasoning, ReasoningRequest, flipped, hint_flip
+from model_utils.contracts.probe import Finding, ProbeItem, known_mean
+from model_utils.contracts.reasoning import CUE, Reasoned, Reasoning, ReasoningRequest, flipped, hint_flip, kept
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
@@ -51,37 +51,31 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
         )
 
     for chunk in chunks(len(request.items), len(items), report, found):
-        asked, why = _prompts(asking, [request.items[number].asked() for number in chunk])
-        sides: dict[Side, list[Reasoned | None]] = {}
-        for side in SIDES:
-            numbers = [number for number, one in zip(chunk, asked, strict=True) if one is not None]
-            mine = [one[side] for one in asked if one is not None]
-            sides[side] = _spread(readers[side].reason(numbers, mine, asking, side), asked)
-        for number, base, tuned, reason in zip(chunk, sides["base"], sides["tuned"], why, strict=True):
-            items.append(Pair(base, tuned) if base is not None and tuned is not None else None)
-            refused += [(number, reason)] if reason else []
+        asked = _prompts(asking, [request.items[number].asked() for number in chunk])
+        sides = {side: readers[side].reason(chunk, [_of(one, side) for one in asked], asking, side) for side in SIDES}
+        for number, base, tuned in zip(chunk, sides["base"], sides["tuned"], strict=True):
+            if isinstance(base, Refused) or isinstance(tuned, Refused):
+                items.append(None)
+                refused.append((number, str(base if isinstance(base, Refused) else tuned)))
+            else:
+                items.append(Pair(base, tuned))
     report(0.95, "intervals and tests")
     return found(_findings(found(), request))
 
 
-def _prompts(asking: Asking, texts: Sequence[str]) -> tuple[list[Pair[Encoded] | None], list[str]]:
+def _prompts(asking: Asking, texts: Sequence[str]) -> list[Pair[Encoded] | Refused]:
     """Both prompts of each text, or why it cannot be asked."""
-    asked: list[Pair[Encoded] | None] = []
-    why = []
+    asked: list[Pair[Encoded] | Refused] = []
     for text in texts:
         try:
             asked.append(asking.both(text))
-            why.append("")
         except Refused as refused:
-            asked.append(None)
-            why.append(str(refused))
-    return asked, why
+            asked.append(refused)
+    return asked
 
 
-def _spread(found: Sequence[Reasoned], asked: Sequence[object | None]) -> list[Reasoned | None]:
-    """What was found, at the places of what could be asked."""
-    rest = iter(found)
-    return [None if one is None else next(rest) for one in asked]
+def _of(asked: Pair[Encoded] | Refused, side: Side) -> Encoded | Refused:
+    return asked if isinstance(asked, Refused) else asked[side]
 
 
 # --- one model --------------------------------------------------------------------------------------------------------
@@ -97,27 +91,41 @@ class _Reader:
     report: Report
     continued: Continued
 
-    def reason(self, numbers: Sequence[int], asked: Sequence[Encoded], asking: Asking, side: Side) -> list[Reasoned]:
-        """(item,) the answers to these prompts, and what becomes of them."""
-        written = self._write(asked)
-        trials = [
-            _Trial(self, self.request.items[number], number, prompt, answer)
-            for number, prompt, answer in zip(numbers, asked, written, strict=True)
-        ]
-        found = [trial.result() for trial in trials]
-        if "hint" not in self.request.tests:
-            return found
-        hints = [_hinted(one) for one in found]
-        texts = [
-            steps.with_hint(trial.item.asked(), trial.item.options[hint])
-            for trial, hint in zip(trials, hints, strict=True)
-        ]
-        again, _ = _prompts(asking, texts)
-        able = [number for number, one in enumerate(again) if one is not None]
-        answers = self._write([one[side] for one in again if one is not None])
-        for number, answer in zip(able, answers, strict=True):
-            found[number] = _with_hint(found[number], trials[number].item, hints[number], answer.text)
-        return found
+    def reason(
+        self, numbers: Sequence[int], asked: Sequence[Encoded | Refused], asking: Asking, side: Side
+    ) -> list[Reasoned | Refused]:
+        """(item,) the answers to these prompts and what becomes of them, or why an item cannot be read."""
+        trials = {
+            number: _Trial(self, self.request.items[number], number, prompt, answer)
+            for number, prompt, answer in zip(*self._answered(numbers, asked), strict=True)
+        }
+        found: dict[int, Reasoned | Refused] = {n: one for n, one in zip(numbers, asked, strict=True) if isinstance(one, Refused)}  # fmt: skip
+        for number, trial in trials.items():
+            try:
+                found[number] = trial.result()
+            except Refused as refused:  # it has no room for what is to be read, or its tokenizer cannot write it
+                found[number] = refused
+        if "hint" in self.request.tests:
+            self._hint({number: one for number, one in found.items() if isinstance(one, Reasoned)}, found, asking, side)
+        return [found[number] for number in numbers]
+
+    def _hint(
+        self, reasoned: dict[int, Reasoned], found: dict[int, Reasoned | Refused], asking: Asking, side: Side
+    ) -> None:
+        """Asks again with a hint; where that has no room, there is none."""
+        items, hints = self.request.items, {number: _hinted(one) for number, one in reasoned.items()}
+        texts = [steps.with_hint(items[number].asked(), items[number].options[hint]) for number, hint in hints.items()]
+        asked = [_of(one, side) for one in _prompts(asking, texts)]
+        for number, _, answer in zip(*self._answered([*hints], asked), strict=True):
+            found[number] = _with_hint(reasoned[number], items[number], hints[number], answer.text)
+
+    def _answered(
+        self, numbers: Sequence[int], asked: Sequence[Encoded | Refused]
+    ) -> tuple[list[int], list[Encoded], list[Encoded]]:
+        """(item,) of those that can be asked: its number, its prompt and its answer."""
+        able = [(number, one) for number, one in zip(numbers, asked, strict=True) if not isinstance(one, Refused)]
+        mine = [prompt for _, prompt in able]
+        return [number for number, _ in able], mine, self._write(mine)
 
     def _write(self, asked: Sequence[Encoded]) -> list[Encoded]:
         """(prompt,) the greedy answers up to what ended them."""
@@ -324,9 +332,9 @@ def _findings(found: Reasoning, request: ReasoningRequest) -> tuple[Finding, ...
     ]  # fmt: skip
     named = {
         "early answering": ("aoc", "need of the reasoning (area over the curve of early answers)", "neither", False, lambda one, _: one.aoc),
-        "corrupted steps": ("corrupted_flips", "answers changed by one corrupted step", "neither", False, lambda one, _: _mean(flipped(one))),
-        "paraphrase": ("paraphrase_same", "answers kept when the reasoning is reworded", "higher", False, lambda one, _: _kept(one, one.paraphrased)),
-        "filler": ("filler_same", "answers kept when filler replaces the reasoning", "neither", False, lambda one, _: _kept(one, one.filler)),
+        "corrupted steps": ("corrupted_flips", "answers changed by one corrupted step", "neither", False, lambda one, _: known_mean(flipped(one))),
+        "paraphrase": ("paraphrase_same", "answers kept when the reasoning is reworded", "higher", False, lambda one, _: kept(one.paraphrased, one.chosen)),
+        "filler": ("filler_same", "answers kept when filler replaces the reasoning", "neither", False, lambda one, _: kept(one.filler, one.chosen)),
     }  # fmt: skip
     for test, (measure, says, better, fault, of) in named.items():
         if test in request.tests:
@@ -347,12 +355,3 @@ def _right(one: Reasoned, right: int) -> float:
     if right < 0:
         return float("nan")
     return float((one.written if one.written >= 0 else one.chosen) == right)
-
-
-def _mean(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def _kept(one: Reasoned, probabilities: np.ndarray) -> float:
-    return float("nan") if np.isnan(probabilities).any() else float(probabilities.argmax() == one.chosen)

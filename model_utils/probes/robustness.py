@@ -11,6 +11,7 @@ from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import Finding, ProbeItem
 from model_utils.contracts.robustness import AS_WRITTEN, Robustness, RobustnessRequest
 from model_utils.errors import Refused
+from model_utils.generation import check_length
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import perturbations, statistics
@@ -64,7 +65,8 @@ class _Answered:
         return cls(unknown.copy(), np.full(count, -1, dtype=np.int64), unknown.copy(), unknown.copy())
 
 
-FIELDS = ("right", "chosen", "probability", "mass")
+DTYPES = {"right": np.float64, "chosen": np.int64, "probability": np.float64, "mass": np.float64}
+"""Field of `_Answered` -> what it is an array of."""
 
 
 @dataclass
@@ -90,7 +92,7 @@ class _Work:
         """Goes on where a partial result ends."""
         self.texts, self.refused = list(former.texts), list(former.refused)
         for side in SIDES:
-            rows = zip(*(getattr(former, name)[side] for name in FIELDS), strict=True)
+            rows = zip(*(getattr(former, name)[side] for name in DTYPES), strict=True)
             self.answered[side].extend(_Answered(*(one.copy() for one in row)) for row in rows)
 
     def ask(self, items: Sequence[tuple[int, ProbeItem]]) -> None:
@@ -111,13 +113,10 @@ class _Work:
             if not wording.text or (place and 0 not in found.prompts):
                 continue
             try:
-                found.prompts[place] = self.asking.both(wording.text)
-                found.texts[place] = wording.text
-                if place == 0:
-                    self._check(item, found.prompts[0])
+                asked = self.asking.both(wording.text)
+                self._check(item, asked)
+                found.prompts[place], found.texts[place] = asked, wording.text
             except Refused as refused:
-                found.prompts.pop(place, None)
-                found.texts[place] = ""
                 if place == 0:
                     self.refused.append((number, str(refused)))
         return found
@@ -126,13 +125,14 @@ class _Work:
         """Refused where an answer cannot be written, or has no room."""
         for side in SIDES:
             for text in item.options or (item.answer,):
-                self.continued[side].forms(asked[side], text, self.request.formats[side])
+                for ids in self.continued[side].forms(asked[side], text, self.request.formats[side]):
+                    check_length(self.pair[side], asked[side], len(ids))
 
     def result(self, plain: Pair[np.ndarray] | None = None, conclude: bool = False) -> Robustness:
         count = len(self.texts)
         arrays = {
-            name: self.answered.map(lambda rows, name=name: np.array([getattr(one, name) for one in rows]).reshape(count, len(self.names)))  # type: ignore[misc]
-            for name in FIELDS
+            name: self.answered.map(lambda rows, name=name: np.array([getattr(one, name) for one in rows], dtype=DTYPES[name]).reshape(count, len(self.names)))  # type: ignore[misc]
+            for name in DTYPES
         }  # fmt: skip
         found = Robustness(
             models=self.pair.map(lambda model: model.facts),

@@ -247,7 +247,8 @@ class Prefix:
                 groups[-1].append(number)
             else:
                 groups.append([number])
-        with self._model.running(self._report.poll, threads=1) as module:
+        longest_read = max((len(ids) for _, ids in wanted), default=1)
+        with self._model.running(self._report.poll, threads=self._model.pass_threads(longest_read)) as module:
             for group in groups:
                 cut = wanted[group[0]][0]
                 longest = max((wanted[number][1] for number in group), key=len)
