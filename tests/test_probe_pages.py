@@ -463,11 +463,13 @@ def test_where_early_answers_were_not_asked_for_nothing_is_said_of_them(app: App
             if one[side].steps:
                 assert reasoning_widget.NEVER_NEEDED not in now
                 assert now == [mark for mark in then if mark != reasoning_widget.NEVER_NEEDED]
-                assert not [name for name, *_ in reasoning_widget.outcomes(one[side], ("yes", "no")) if "Before" in name]
+                assert not [
+                    name for name, *_ in reasoning_widget.outcomes(one[side], ("yes", "no")) if "Before" in name
+                ]
     said = "\n".join((words(app), *written(app), *(chart.proto.spec for chart in app.get("plotly_chart"))))
     assert "nan%" not in said and "AOC nan" not in said and "How soon is the answer the final one?" not in said
-    assert "What changes the answer?" in said and "After it: deny" not in said
-    assert said.count("After it: ") == len(SIDES), "after the last step it is known"
+    assert "What changes the answer?" in said
+    assert "\n".join(written(app)).count("After it: ") == len(SIDES), "after the last step it is known"
 
 
 def without_early(result: Reasoning) -> Reasoning:
