@@ -167,7 +167,9 @@ def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, en
         kept(page).chosen = pair
         checked(page.run())
         go(page, "sessions")
-        go(page, probe)
+        choose(go(page, probe), probe, probing.TYPED)
+        go(page, "compare")
+        choose(go(page, probe), probe, probing.SUITE)
         assert shown() == chosen
 
 
