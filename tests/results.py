@@ -604,6 +604,10 @@ WORST = "<script>alert(1)</script> ![x](http://example.com/x.png) $x^2$ **b** <b
 """What a model or a person may have written."""
 
 
+PLAIN_TEXTS = ("Snow fell on the hills.", "Nobody asked for it.", WORST)
+"""Those of `robustness`."""
+
+
 def probe_items() -> tuple[ProbeItem, ...]:
     """Five items, of which the last cannot be asked."""
     loans = [
@@ -615,7 +619,7 @@ def probe_items() -> tuple[ProbeItem, ...]:
         )
         for number in range(3)
     ]
-    worst = ProbeItem(instruction=WORST, options=(f"yes {WORST}", "no"), answer="no")
+    worst = ProbeItem(instruction=f"=1+1 {WORST}", options=(f"yes {WORST}", "no"), answer="no")
     return (*loans, worst, ProbeItem(instruction="A very long one.", options=("yes", "no")))
 
 
@@ -696,7 +700,7 @@ def reasoning(whole: bool = True) -> Reasoning:
     worst = replace(
         reasoned(steps=(WORST, WORST), true_steps=(), written=-1, hint=(-1, -1)),
         paraphrase=WORST,
-        text=WORST,
+        text=f"=1+1 {WORST}",
         final=WORST,
     )
     items: tuple[Pair[Reasoned] | None, ...] = (
@@ -795,7 +799,7 @@ def requests() -> dict[str, Request]:
     """analysis -> a request of it"""
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
-    given["items"] = probe_items()
+    given |= {"items": probe_items(), "plain_texts": PLAIN_TEXTS}
     return {
         kind: one.request(**{name: value for name, value in given.items() if name in one.request.model_fields})
         for kind, one in ANALYSES.items()

@@ -15,13 +15,18 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from dashboard.figures.robustness import AXES
 from dashboard.session import editor, probing
 from dashboard.session.probing import PROBES, Probe
 from dashboard.widgets import probe as widget
 from dashboard.widgets import reasoning as reasoning_widget
 from dashboard.widgets import robustness as robustness_widget
 from dashboard.widgets.text import escaped, plain
+from model_utils import catalogue
+from model_utils.contracts.common import ModelSpec
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
+from model_utils.contracts.reasoning import Reasoned, Reasoning
+from model_utils.contracts.robustness import OWN_WORDINGS
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import items, suites
 from model_utils.records import contents
@@ -66,6 +71,12 @@ def probe(request: pytest.FixtureRequest) -> Probe:
 def page(app: AppTest, engine: FakeEngine, probe: Probe) -> AppTest:
     """The page of a probe, and an engine that knows probes."""
     engine.make = probed()
+    return opened(app, probe)
+
+
+def opened(app: AppTest, probe: Probe) -> AppTest:
+    """The page, with as many plain texts as there are in its result."""
+    app.session_state["robustness-texts-count"] = len(results.PLAIN_TEXTS)
     return go(app, probe)
 
 
@@ -131,6 +142,35 @@ def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine
 
 def probing_state(page: AppTest, probe: Probe, name: str) -> Any:
     return page.session_state[f"{probe}-{name}"]
+
+
+def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: Probe):
+    def shown() -> list[str]:
+        """Suite and plain texts, where there are any."""
+        fields = {box.key: box.value for box in page.selectbox}
+        return [fields[key] for key in (f"{probe}-suite", f"{probe}-texts") if key in fields]
+
+    demo, others = catalogue.DEFAULT, Pair(ModelSpec(id="one/base"), ModelSpec(id="one/tuned"))  # fmt: skip
+    own = shown()
+    assert all(name.startswith("demo") for name in own)
+    for pair, whose in ((others, "english"), (demo, "demo")):
+        kept(page).chosen = pair
+        checked(page.run())
+        assert all(name.startswith(whose) for name in shown()) and len(shown()) == len(own), "nobody chose yet"
+    for box in (f"{probe}-suite", *(["robustness-texts"] if probe == "robustness" else [])):
+        options = page.selectbox(key=box).options
+        checked(page.selectbox(key=box).select_index(1).run())
+        assert len(options) > 1
+    chosen = shown()
+    assert chosen != own
+    for pair in (others, demo):
+        kept(page).chosen = pair
+        checked(page.run())
+        go(page, "sessions")
+        choose(go(page, probe), probe, probing.TYPED)
+        go(page, "compare")
+        choose(go(page, probe), probe, probing.SUITE)
+        assert shown() == chosen
 
 
 def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
@@ -294,7 +334,7 @@ def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEng
 def test_the_probes_leave_each_other_alone(app: AppTest, engine: FakeEngine):
     engine.make = probed()
     for probe in PROBES:
-        ask(go(app, probe), probe)
+        ask(opened(app, probe), probe)
     assert [job.kind for job in engine.submitted] == [*PROBES] and not engine.released
     for probe in PROBES:
         assert kept_claims(go(app, probe))
@@ -315,6 +355,8 @@ def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(page: AppTes
         shape, said = widget.verdict_said(one)
         assert escaped(said) in table and shape in table
     assert "after correction for 8 tests" in table
+    for one in found:
+        assert bool(one.alone()) is one.fault and escaped(one.alone()) in table
 
 
 def test_a_finding_has_a_shape_and_words_for_every_verdict():
@@ -368,6 +410,7 @@ def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: P
     table = RESULTS[probe]().table()
     rows = list(csv.DictReader(io.StringIO(widget.csv_file(table).decode(), newline="")))
     assert len(rows) == len(table)
+    assert any(str(value).startswith("=") for value in table.to_numpy().ravel()), "one that a spreadsheet would run"
     assert not [value for row in rows for value in row.values() if value.startswith(("=", "@"))]
     found = widget.findings_table(RESULTS[probe]().findings)
     assert found["measure"].is_unique and {"p", "p_corrected", "tests", "margin", "verdict"} <= set(found)
@@ -412,12 +455,58 @@ def test_each_model_is_found_or_cleared(reasoning_page: AppTest):
     assert "○</span> cleared</b>" in said and "●</span> found</b>" in said
 
 
-@pytest.mark.parametrize(
-    ("own", "said"), [("higher", "found"), ("no effect", "cleared"), ("undecided", "cannot be told")]
-)
-def test_a_verdict_on_one_model_has_a_word_and_a_shape(own: Any, said: str):
-    shapes = {shape for shape, _ in (reasoning_widget.OWN[one] for one in ("higher", "no effect", "undecided"))}
-    assert reasoning_widget.OWN[own][1] == said and len(shapes) == 3
+def test_where_early_answers_were_not_asked_for_nothing_is_said_of_them(app: AppTest, engine: FakeEngine):
+    whole = results.reasoning()
+    engine.make = probed(result=without_early(whole))
+    ask(go(app, "reasoning"), "reasoning")
+    for one, before in zip(without_early(whole).items, whole.items, strict=True):
+        for side in SIDES if one is not None and before is not None else ():
+            now, then = (reasoning_widget.marks(items[side], 0, False) for items in (one, before))
+            if one[side].steps:
+                assert reasoning_widget.NEVER_NEEDED not in now
+                assert now == [mark for mark in then if mark != reasoning_widget.NEVER_NEEDED]
+                assert not [
+                    name for name, *_ in reasoning_widget.outcomes(one[side], ("yes", "no")) if "Before" in name
+                ]
+    said = "\n".join((words(app), *written(app), *(chart.proto.spec for chart in app.get("plotly_chart"))))
+    assert "nan%" not in said and "AOC nan" not in said and "How soon is the answer the final one?" not in said
+    assert "What changes the answer?" in said
+    assert "\n".join(written(app)).count("After it: ") == len(SIDES), "after the last step it is known"
+
+
+def without_early(result: Reasoning) -> Reasoning:
+    """As when only the answer after the whole reasoning is read."""
+
+    def last_only(one: Reasoned) -> Reasoned:
+        early, mass = one.early.copy(), one.mass.copy()
+        early[:-1], mass[:-1] = results.np.nan, results.np.nan
+        return replace(one, early=early, mass=mass)
+
+    return replace(result, items=tuple(None if one is None else one.map(last_only) for one in result.items))
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_reasoning_is_never_needed_only_where_no_step_changes_the_answer(steps: int):
+    names = ("A step.",) * steps
+    held = results.reasoned(early=(0.9,) * (steps + 1), steps=names)
+    late = results.reasoned(early=(*(0.1,) * steps, 0.9), steps=names)
+    assert reasoning_widget.NEVER_NEEDED in reasoning_widget.marks(held, 0, False)
+    assert reasoning_widget.NEVER_NEEDED not in reasoning_widget.marks(late, 0, False)
+    assert late.aoc == pytest.approx(1 - 1 / (2 * steps)), "which is what the page says of its greatest value"
+
+
+@pytest.mark.parametrize(("written", "first", "wrong"), [(0, 0.1, False), (1, 0.9, True), (-1, 0.9, False), (-1, 0.1, True)])  # fmt: skip
+def test_an_answer_is_wrong_where_the_finding_counts_it_as_wrong(written: int, first: float, wrong: bool):
+    one = replace(results.reasoned(early=(first,) * 3), written=written)
+    assert (reasoning_widget.WRONG in reasoning_widget.marks(one, 0, False)) is wrong
+    assert ("✗ wrong" in reasoning_widget.ending(one, ("approve", "deny"), 0)) is wrong
+    assert reasoning_widget.WRONG not in reasoning_widget.marks(one, -1, False), "nobody knows"
+
+
+def test_of_a_stopped_run_a_verdict_says_what_it_counts():
+    so_far = results.reasoning(whole=False)
+    said = reasoning_widget.verdict_said(so_far, "tuned", None)
+    assert said == "So far 1 of 2 items whose steps are all right end in another answer than the steps lead to."
 
 
 def test_contradictions_and_hints_in_silence_come_first():
@@ -459,7 +548,7 @@ def test_no_reasoning_at_all_is_said(app: AppTest, engine: FakeEngine):
 @pytest.fixture
 def robustness_page(app: AppTest, engine: FakeEngine) -> AppTest:
     engine.make = probed()
-    return ask(go(app, "robustness"), "robustness")
+    return ask(opened(app, "robustness"), "robustness")
 
 
 def test_items_that_flip_most_come_first():
@@ -470,6 +559,18 @@ def test_items_that_flip_most_come_first():
     for side in SIDES:
         shares = robustness_widget.flips(results.robustness(), side)
         assert table["item"].map(dict(enumerate(100 * shares))).tolist() == table[f"{side} flips"].tolist()
+
+
+def test_an_items_own_wordings_are_no_rewordings_that_flip_it():
+    result = results.robustness()
+    own = [number for number, kind in enumerate(result.kinds) if kind in OWN_WORDINGS]
+    assert own and (result.chosen.tuned[2, own] != result.chosen.tuned[2, 0]).all()
+    assert robustness_widget.flips(result, "tuned")[2] == 0
+    for side in SIDES:
+        before = robustness_widget.flips(result, side)
+        for chosen in (0, 1):
+            result.chosen[side][:4, own] = chosen
+            results.np.testing.assert_array_equal(robustness_widget.flips(result, side), before)
 
 
 def test_an_opened_item_shows_every_wording_as_it_was_asked(robustness_page: AppTest):
@@ -493,9 +594,17 @@ def test_forgetting_is_told_where_it_was_measured(robustness_page: AppTest, engi
 
 
 def test_right_answers_or_flips_are_drawn(robustness_page: AppTest):
+    assert drawn_along(robustness_page) == AXES["right"]
     robustness_page.session_state["robustness-measure"] = "flips"
     checked(robustness_page.run())
+    assert drawn_along(robustness_page) == AXES["flips"]
     assert "Upper marks are base" in words(robustness_page)
+
+
+def drawn_along(page: AppTest) -> str:
+    """Title of the chart's horizontal axis."""
+    (chart,) = page.get("plotly_chart")
+    return json.loads(chart.proto.spec)["layout"]["xaxis"]["title"]["text"]
 
 
 def test_a_free_answer_is_said_in_words():

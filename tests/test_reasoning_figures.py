@@ -94,9 +94,11 @@ def test_one_item_shows_every_option_after_every_step(dark: bool):
 
 def test_hostile_options_are_not_markup():
     one = WHOLE.items[0].tuned  # type: ignore[union-attr]
-    fig = figures.probabilities(one, ("<b>x</b>", "<script>"), -1, "base")
-    told = " ".join(f"{trace.name} {trace.hovertemplate}" for trace in fig.data).replace("<b>", "", len(fig.data))
+    fig = figures.probabilities(one, ("<b>x</b>%{y}", "<script>"), -1, "base")
+    told = " ".join(f"{trace.name} {trace.hovertemplate} {trace.text}" for trace in fig.data).replace("<b>", "", len(fig.data))  # fmt: skip
     assert "<script" not in told and "<b>x" not in told.replace("<b>&lt;", "&lt;")
+    assert "%{y}" in fig.data[0].text[0] + fig.data[1].text[0], "it stands under the pointer as it is written"
+    assert not [trace for trace in fig.data if "%{y}" in trace.hovertemplate], "and nothing is put in its place"
 
 
 def test_twenty_options_are_drawn_and_few_are_named():
@@ -110,3 +112,15 @@ def test_a_model_without_reasoning_has_no_line():
     quiet = WHOLE.items[1].base  # type: ignore[union-attr]
     only = replace(WHOLE, items=tuple(None if one is None else Pair(quiet, one.tuned) for one in WHOLE.items))
     assert [*lines(figures.curve(only))] == ["tuned"] and np.isnan(figures.aoc(only, "base"))
+
+
+def test_only_items_whose_area_is_known_are_in_the_curve():
+    known = WHOLE.items[2].tuned  # type: ignore[union-attr]
+    early = known.early.copy()
+    early[:-1] = np.nan
+    one_of_two = replace(WHOLE, items=(Pair(replace(known, early=early), known), Pair(known, known)))
+    assert figures.areas(one_of_two, "base") == [known.aoc] and figures.areas(one_of_two, "tuned") == [known.aoc] * 2
+    drawn = lines(figures.curve(one_of_two))
+    np.testing.assert_allclose(drawn["base"][1], drawn["tuned"][1])
+    none = replace(one_of_two, items=one_of_two.items[:1])
+    assert [*lines(figures.curve(none))] == ["tuned"]

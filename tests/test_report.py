@@ -12,10 +12,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dashboard import report
 from dashboard.figures import theme
+from dashboard.figures.robustness import AXES
 from dashboard.report import build, drawn
 from dashboard.report.methods import METHODS
 from model_utils import codec
@@ -255,6 +257,25 @@ def test_half_a_character_can_be_written(store: Store):
     store.append(session, "note", Note("Ada", "half \ud83d of one"))
     assert "half" in report.html(store, session).encode().decode()
     assert report.as_json(store, session).encode()
+
+
+def test_where_nobody_knows_the_answers_the_flips_of_every_wording_are_drawn():
+    whole = results.robustness()
+    unknown = replace(whole, right=whole.right.map(lambda values: np.full_like(values, np.nan)))
+    bare = replace(whole, texts=(("",) * len(whole.wordings),) * len(whole.texts))
+    for result, name in ((whole, "right"), (unknown, "flips")):
+        (figure,) = drawn.drawn("robustness", result)
+        assert AXES[name] in figure.light and ("flip" in figure.title) is (name == "flips")
+    assert drawn.drawn("robustness", bare) == []
+
+
+def test_refused_items_that_are_not_listed_are_counted(store: Store):
+    for count, more in ((build.LISTED, ""), (build.LISTED + 1, "1 more item could"), (build.LISTED + 30, "30 more items could")):  # fmt: skip
+        refused = replace(results.reasoning(), refused=tuple((number, "Too long.") for number in range(count)))
+        one = record("reasoning", "Say it.", refused)
+        text = Page(report.html(store, session_of(store, one))).text
+        assert text.count("could not be asked: Too long.") == build.LISTED
+        assert re.findall(r"(\d+ more items? could) not be asked", text) == ([more] if more else [])
 
 
 @pytest.mark.parametrize("kind", list(ANALYSES))

@@ -57,16 +57,19 @@ def test_as_written_is_a_line_through_all_rows():
         assert (line.y[0], line.y[1]) == (-0.5, len(figures.rows(WHOLE)) - 0.5)
 
 
-def test_the_spread_reaches_from_the_worst_to_the_best_format_and_says_how_many():
+def test_a_line_reaches_from_the_worst_to_the_best_format_and_the_label_says_the_spread_that_was_found():
     (row,) = [row for row in figures.rows(WHOLE) if row.kind == figures.FORMAT]
-    said = figures.label(row)
+    (spread,) = [one for one in WHOLE.findings if one.measure == "spread"]
+    (said,) = [name for name in figures.figure(WHOLE).layout.yaxis.ticktext if "formats" in name]
     assert "(2 formats)" in said
     for side in SIDES:
         shares = row.values[side]
-        assert row.spread(side) == shares.max() - shares.min()
-        assert f"{side} {100 * row.spread(side):.0f}" in said
+        assert row.ends(side) == (shares.min(), shares.max())
+        assert f"{side} {100 * spread.sides[side].mean:.0f}" in said
         (trace,) = [trace for trace in figures.figure(WHOLE).data if trace.name == f"{side}, worst to best"]
         assert {*shares} <= {*trace.x}
+    for other in (figures.figure(results.robustness(whole=False)), figures.figure(WHOLE, measure="flips")):
+        assert "spread" not in str(other.layout.yaxis.ticktext), "no finding of it, or not of what is drawn"
 
 
 @MEASURES

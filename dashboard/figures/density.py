@@ -8,6 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import theme
 from dashboard.figures.labels import visible
+from dashboard.figures.rows import error_x
 from dashboard.figures.shift import SYMBOLS
 from model_utils.contracts.density import DIFFERENCE, Density, Measured, measures
 from model_utils.contracts.survey import Interval
@@ -107,9 +108,9 @@ def _spread(halves: np.ndarray, dark: bool) -> go.Scatter:
 
 
 def _dots(panel: list[Interval], dark: bool) -> go.Scatter:
-    colours, middle = theme.palette(dark), np.array([one.mean for one in panel])
+    colours = theme.palette(dark)
     return go.Scatter(
-        x=middle,
+        x=[one.mean for one in panel],
         y=np.arange(len(panel)),
         name="mean",
         mode="markers",
@@ -121,14 +122,7 @@ def _dots(panel: list[Interval], dark: bool) -> go.Scatter:
             ],
             "symbol": [SYMBOLS[side] if side in SIDES else "circle" for side in (one.measure for one in panel)],
         },
-        error_x={
-            "type": "data",
-            "array": np.array([one.high for one in panel]) - middle,
-            "arrayminus": middle - np.array([one.low for one in panel]),
-            "color": colours.text,
-            "thickness": 2,
-            "width": 5,
-        },
+        error_x=error_x(panel, colours.text),
         text=[f"<b>{one.measure}</b><br>mean {said(one)}, over {one.count:,} instructions" for one in panel],
         hovertemplate="%{text}<extra></extra>",
     )

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import theme
 from dashboard.figures.labels import visible
+from dashboard.figures.rows import SHARE, error_x, share_of_rows
 from dashboard.figures.shift import SYMBOLS
 from model_utils.contracts.probe import Estimate
 from model_utils.contracts.reasoning import Reasoned, Reasoning
@@ -19,7 +20,7 @@ OUTCOMES = {
     "corrupted_flips": "a step corrupted:<br>another answer",
     "paraphrase_same": "in other words:<br>the same answer",
     "filler_same": "filler in its place:<br>the same answer",
-    "hint_flips": "a hint at a wrong option:<br>the answer follows it",
+    "hint_flips": "a hint at an option it did not<br>choose: the answer follows it",
     "hint_admitted": "of these:<br>the text speaks of the hint",
 }
 """Measure -> what its share is of."""
@@ -28,9 +29,14 @@ NAMED = 6
 DASHES = {"base": "solid", "tuned": "dash"}
 
 
+def areas(result: Reasoning, side: Side) -> list[float]:
+    """Area over the curve of each item that has one: of those with steps whose early answers were asked for."""
+    return [one[side].aoc for one in result.items if one is not None and not np.isnan(one[side].aoc)]
+
+
 def aoc(result: Reasoning, side: Side) -> float:
-    """Mean area over the curve, of the items whose answer has steps; NaN: none has."""
-    found = [one[side].aoc for one in result.items if one is not None and one[side].steps]
+    """Mean area over the curve; NaN: no item has one."""
+    found = areas(result, side)
     return float(np.mean(found)) if found else float("nan")
 
 
@@ -43,7 +49,7 @@ def curve(result: Reasoning, dark: bool = False) -> go.Figure:
     """Share of items whose answer is the final one already, against the share of the steps that the model has read back."""
     fig, colours, at = go.Figure(), theme.palette(dark), np.linspace(0, 1, POINTS)
     for side in SIDES:
-        if not with_steps(result, side):
+        if not areas(result, side):
             continue
         fig.add_trace(
             go.Scatter(
@@ -59,9 +65,8 @@ def curve(result: Reasoning, dark: bool = False) -> go.Figure:
         )
     theme.apply(fig, dark)
     fig.update_layout(height=320, hovermode="closest", margin_t=40, margin_r=16)
-    ticks = {"range": [-0.02, 1.02], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
-    fig.update_xaxes(title_text="share of the model's own steps; 0 %: none", **ticks)
-    fig.update_yaxes(title_text="same answer as after all steps", **ticks)
+    fig.update_xaxes(title_text="share of the model's own steps; 0 %: none", **SHARE)
+    fig.update_yaxes(title_text="same answer as after all steps", **SHARE)
     return fig
 
 
@@ -87,23 +92,15 @@ def outcomes(result: Reasoning, dark: bool = False) -> go.Figure:
         mine = [(place, measure, both[side][measure]) for place, measure in enumerate(rows) if measure in both[side]]
         if not mine:
             continue
-        means = np.array([one.mean for _, _, one in mine])
         fig.add_trace(
             go.Scatter(
-                x=means,
+                x=[one.mean for _, _, one in mine],
                 y=[place + lane for place, _, _ in mine],
                 name=side,
                 mode="markers",
                 cliponaxis=False,
                 marker={"size": 10, "color": colours.sides[side], "symbol": SYMBOLS[side]},
-                error_x={
-                    "type": "data",
-                    "array": np.array([one.high for _, _, one in mine]) - means,
-                    "arrayminus": means - np.array([one.low for _, _, one in mine]),
-                    "color": colours.sides[side],
-                    "thickness": 2,
-                    "width": 4,
-                },
+                error_x=error_x([one for _, _, one in mine], colours.sides[side]),
                 text=[f"<b>{OUTCOMES[measure].replace('<br>', ' ')}</b><br>{said(one)}" for _, measure, one in mine],
                 hovertemplate=f"%{{text}}<extra>{side}</extra>",
             )
@@ -111,15 +108,7 @@ def outcomes(result: Reasoning, dark: bool = False) -> go.Figure:
     theme.apply(fig, dark)
     fig.update_layout(height=ROW * max(1, len(rows)) + 100, hovermode="closest", hoverlabel_align="left", margin_r=24)
     fig.update_layout(margin_t=40)
-    fig.update_xaxes(title_text="share, 0 to 100 %", range=[-0.02, 1.02], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])  # fmt: skip
-    fig.update_yaxes(
-        tickvals=[*range(len(rows))],
-        ticktext=[OUTCOMES[measure] for measure in rows],
-        range=[len(rows) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-        tickfont_color=colours.text,
-    )
+    share_of_rows(fig, "share, 0 to 100 %", [OUTCOMES[measure] for measure in rows], dark)
     return fig
 
 
@@ -152,7 +141,8 @@ def probabilities(one: Reasoned, options: tuple[str, ...], right: int, side: Sid
                     "size": 8,
                 },
                 cliponaxis=False,
-                hovertemplate=f"<b>{name}</b><br>after %{{x}} steps: %{{y:.1%}}<extra></extra>",
+                text=[name] * len(steps),  # not in the template, where what is in braces would be filled in
+                hovertemplate="<b>%{text}</b><br>after %{x} steps: %{y:.1%}<extra></extra>",
             )
         )
     fig.add_trace(

@@ -11,7 +11,9 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
+from dashboard.figures.rows import share_of_rows
 from dashboard.figures.shift import SYMBOLS
+from model_utils.contracts.probe import Finding
 from model_utils.contracts.robustness import AS_WRITTEN, Robustness
 from model_utils.pair import SIDES, Pair, Side
 
@@ -35,10 +37,10 @@ class Row:
     values: Pair[np.ndarray]
     """(wording,) of each side; NaN where nothing is known"""
 
-    def spread(self, side: Side) -> float:
-        """Largest minus smallest share; NaN where fewer than two are known."""
+    def ends(self, side: Side) -> tuple[float, float] | None:
+        """Smallest and largest share; None where fewer than two are known."""
         known = self.values[side][~np.isnan(self.values[side])]
-        return float(np.ptp(known)) if len(known) > 1 else float("nan")
+        return (float(known.min()), float(known.max())) if len(known) > 1 else None
 
 
 def offered(result: Robustness) -> tuple[Measure, ...]:
@@ -92,24 +94,18 @@ def figure(result: Robustness, dark: bool = False, measure: Measure = "right") -
     theme.apply(fig, dark)
     fig.update_layout(height=ROW * max(1, len(shown)) + 120, hovermode="closest", hoverlabel_align="left")
     fig.update_layout(margin_t=64, margin_r=24)
-    fig.update_xaxes(title_text=AXES[measure], range=[-0.02, 1.02], tickformat=".0%", tickvals=[0, 0.25, 0.5, 0.75, 1])
-    fig.update_yaxes(
-        tickvals=[*range(len(shown))],
-        ticktext=[label(row) for row in shown],
-        range=[len(shown) - 0.5, -0.5],
-        showgrid=False,
-        zeroline=False,
-        tickfont_color=colours.text,
-    )
+    spread = next((one for one in result.findings if one.measure == "spread"), None) if measure == "right" else None
+    share_of_rows(fig, AXES[measure], [label(row, spread) for row in shown], dark)
     return fig
 
 
-def label(row: Row) -> str:
-    """The kind, how many wordings of it there are, and of layouts how far apart the best and the worst are."""
+def label(row: Row, spread: Finding | None = None) -> str:
+    """The kind, how many wordings of it there are, and of layouts the spread as it was found."""
     count = len(row.wordings)
     if row.kind != FORMAT or count < 2:
         return html.escape(row.kind, quote=False) + (f" ({count} wordings)" if count > 1 else "")
-    spreads = [f"{side} {100 * row.spread(side):.0f}" for side in SIDES if np.isfinite(row.spread(side))]
+    found = spread.sides.items() if spread is not None else ()
+    spreads = [f"{side} {100 * one.mean:.0f}" for side, one in found if one.count]
     said = f"<br>spread: {', '.join(spreads)} points" if spreads else ""
     return f"{row.kind} ({count} formats){said}"
 
@@ -119,8 +115,9 @@ def _ranges(shown: list[Row], side: Side, lane: float, dark: bool) -> go.Scatter
     x: list[float] = []
     y: list[float] = []
     for place, row in enumerate(shown):
-        if np.isfinite(row.spread(side)):
-            x += [np.nanmin(row.values[side]), np.nanmax(row.values[side]), np.nan]
+        ends = row.ends(side)
+        if ends is not None:
+            x += [*ends, np.nan]
             y += [place + lane] * 3
     return go.Scatter(
         x=x,

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from dashboard.figures import theme
+from dashboard.figures.rows import error_x
 from dashboard.figures.shift import SYMBOLS
 from model_utils.contracts.survey import Interval, Survey, measures
 from model_utils.pair import Side
@@ -138,10 +139,10 @@ def _spread(halves: np.ndarray, dark: bool) -> go.Scatter:
 
 
 def _dots(panel: Panel, shown: list[Interval], halves: np.ndarray, dark: bool) -> go.Scatter:
-    colours, means = theme.palette(dark), np.array([one.mean for one in shown])
+    colours = theme.palette(dark)
     sides = [WHOSE.get(one.measure) for one in shown]
     return go.Scatter(
-        x=means,
+        x=[one.mean for one in shown],
         y=np.arange(len(shown)),
         name="mean",
         mode="markers",
@@ -151,14 +152,7 @@ def _dots(panel: Panel, shown: list[Interval], halves: np.ndarray, dark: bool) -
             "color": [colours.sides[side] if side else colours.text for side in sides],
             "symbol": [SYMBOLS[side] if side else "circle" for side in sides],
         },
-        error_x={
-            "type": "data",
-            "array": np.array([one.high for one in shown]) - means,
-            "arrayminus": means - np.array([one.low for one in shown]),
-            "color": colours.text,
-            "thickness": 2,
-            "width": 5,
-        },
+        error_x=error_x(shown, colours.text),
         text=[
             f"<b>{panel.names[one.measure]}</b><br>mean {said(one)}, over {counted(one.count)}<br>"
             f"half of them lie between {value(one.measure, low)} and {value(one.measure, high)}"

@@ -258,7 +258,10 @@ def _notes(result: Any) -> list[str]:
     if hasattr(result, "judged"):
         said = (*(f"{side}: {one.verdict()}" for side, one in result.judged.items()), *said)
     if isinstance(result, Reasoning | Robustness):
-        refused = (f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED])
+        refused = [f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED]]
+        left = len(result.refused) - len(refused)
+        if left:
+            refused.append(f"{left:,} more item{'' if left == 1 else 's'} could not be asked.")
         said = (*(one.said() for one in result.findings), *refused, *said)
     return list(said)
 

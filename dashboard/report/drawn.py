@@ -130,8 +130,23 @@ def _density(result: Any) -> Iterator[tuple[str, Draw]]:
 
 
 def _reasoning(result: Any) -> Iterator[tuple[str, Draw]]:
-    yield "How soon the answer is the final one", lambda dark: reasoning.curve(result, dark)
-    yield "What becomes of the answer when the reasoning is changed", lambda dark: reasoning.outcomes(result, dark)
+    if any(reasoning.areas(result, side) for side in SIDES):
+        yield "How soon the answer is the final one", lambda dark: reasoning.curve(result, dark)
+    if any(reasoning.estimates(result, side) for side in SIDES):
+        yield "What becomes of the answer when the reasoning is changed", lambda dark: reasoning.outcomes(result, dark)
+
+
+WORDINGS: dict[robustness.Measure, str] = {
+    "right": "Right answers in every wording",
+    "flips": "Items that flip in every wording",
+}
+
+
+def _robustness(result: Any) -> Iterator[tuple[str, Draw]]:
+    """Of right answers; where nobody knows them, of flips."""
+    if robustness.rows(result):
+        measure = robustness.offered(result)[0]
+        yield WORDINGS[measure], lambda dark: robustness.figure(result, dark, measure)
 
 
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
@@ -148,7 +163,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "agreement": _one("Kendall's tau of each two methods", agreement.figure),
     "randomisation": _one("Likeness of the scores as layers are shuffled", randomisation.figure),
     "reasoning": _reasoning,
-    "robustness": _one("Right answers in every wording", robustness.figure),
+    "robustness": _robustness,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

@@ -17,15 +17,16 @@ how_to_read(
 | what | unit and direction |
 |---|---|
 | **right, as written** | share of items whose most probable option is the right one; higher is better. |
-| **right, reworded** | the same over all other wordings. |
-| **flips** | share of wordings whose choice is another one than as written; lower is more robust. |
+| **right, reworded** | the same over all rewordings, without the item's training and held-out wordings. |
+| **flips** | share of wordings whose choice is another one than as written, over all rewordings, without the item's training and held-out wordings; lower is more robust. |
 | **spread** | highest minus lowest share of right answers over the formats drawn; lower is more robust. |
-| **gap** | right answers in wordings that the tuned model was trained on, minus those in wordings that it never saw; above 0: it does better where it knows the words. |
+| **gap** | right answers as written and in the item's training wordings, minus those in its held-out ones; above 0: it does better where it knows the words. |
 | **sensitivity** | nats a token (POSIX): how far an answer's log-probability moves when the same is asked in another wording; 0 is not at all. |
 | **attribution agreement** | −1 to 1, Kendall's tau: whether the same words of the input count in every wording; higher is more robust. |
 | **plain texts** | nats a character: how unlikely texts without any instruction are. Tuned above base: it forgot. |
 | **tuned − base** | percentage points of a share, otherwise the unit of the measure; over the items that have a number on both sides. |
-| **p** | of a paired permutation test, after Holm's correction for all measures that were tested together. |
+| **p** | of a paired permutation test, after Holm's correction for all measures that were tested together. The spread has none: its verdict comes from its interval alone, and is never "no effect". |
+| **at fault, cleared, undecided** | of one model by itself, where 0 is innocent (flips, gap): its number is surely above the margin; surely inside it; or neither. |
 
 **What this cannot show.** A spread is a maximum minus a minimum, so that it grows with the number of formats: the number stands beside it. A flip is not an error: the choice as written may have been the wrong one. A gap of a few points
 is ordinary, since no model does unseen wordings quite as well. Perturbations are made by rules, and a wording in which a model fails may not be among them. A free answer counts as right only where it is exactly what the model would write.

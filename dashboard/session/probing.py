@@ -31,7 +31,6 @@ NO_TEXTS = "none"
 _fields = RobustnessRequest.model_fields
 FIRST: Mapping[str, Any] = {
     "source": SUITE,
-    "suite": "",
     "count": 40,
     "seed": 0,
     "typed": "",
@@ -43,10 +42,11 @@ FIRST: Mapping[str, Any] = {
     "gap": 100 * GAP_MARGIN,
     "sensitivity": _fields["sensitivity_items"].default,
     "attribution": _fields["attribution_items"].default,
-    "texts": "",
     "texts-count": 20,
 }
-"""Field of the form -> its first value; margins in percentage points; an empty name: what suits the pair."""
+"""Field of the form -> its first value; margins in percentage points."""
+FOLLOWING = ("suite", "texts")
+"""Fields that have no first value: they follow the pair until somebody chooses."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,8 @@ class Probing:
     """why the last Run was not accepted, as a sentence"""
     opened: int | None = None
     """the item that is looked at; None: nobody chose one"""
+    chosen: frozenset[str] = frozenset()
+    """of the fields that follow the pair, those for which somebody chose"""
     forgotten: int = 0
     """how many files were given up; each has an uploader of its own, because none can be emptied"""
 
@@ -96,14 +98,17 @@ def at_first(probe: Probe, name: str) -> str:
 
 
 def field(probe: Probe, name: str) -> Any:
-    """What was chosen or typed, else the first value."""
-    value = st.session_state.get(key(probe, name), FIRST[name])
-    if name == "suite":
-        return value if value in offered(probe) else offered(probe)[0]
-    if name == "texts":
-        known = (*suites.PLAIN_TEXTS, NO_TEXTS)
-        return value if value in known else known[0 if pairs.embedded() else 1]
-    return value
+    """What was chosen or typed, else the first value; of `FOLLOWING`, what suits the pair of now."""
+    if name not in FOLLOWING:
+        return st.session_state.get(key(probe, name), FIRST[name])
+    if name in probing(probe).chosen:
+        return st.session_state[key(probe, name)]
+    return offered(probe)[0] if name == "suite" else [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
+
+
+def choose(probe: Probe, name: str) -> None:
+    """Somebody chose the value of a field that followed the pair."""
+    probing(probe).chosen |= {name}
 
 
 def offered(probe: Probe) -> list[str]:
@@ -141,6 +146,11 @@ def given(probe: Probe) -> bool:
 @lru_cache(maxsize=16)
 def _made(name: str, count: int, seed: int) -> tuple[ProbeItem, ...]:
     return suites.SUITES[name].make(count, seed)
+
+
+@lru_cache(maxsize=4)
+def _plain(name: str, count: int) -> tuple[str, ...]:
+    return suites.PLAIN_TEXTS[name](count)
 
 
 @lru_cache(maxsize=4)
@@ -221,7 +231,7 @@ def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ReasoningRequest | R
         gap_margin=field(probe, "gap") / 100,
         sensitivity_items=field(probe, "sensitivity"),
         attribution_items=field(probe, "attribution"),
-        plain_texts=() if texts == NO_TEXTS else suites.PLAIN_TEXTS[texts](field(probe, "texts-count")),
+        plain_texts=() if texts == NO_TEXTS else _plain(texts, field(probe, "texts-count")),
         **shared,
     )
 

@@ -90,6 +90,8 @@ def _suite(probe: Probe) -> None:
             probing.offered(probe),
             format_func=lambda name: suites.SUITES[name].title,
             key=probing.at_first(probe, "suite"),
+            on_change=probing.choose,
+            args=(probe, "suite"),
             width=320,
             persist_state="session",
         )
@@ -168,6 +170,8 @@ def _texts(probe: Probe) -> None:
             "Plain texts",
             (*suites.PLAIN_TEXTS, NO_TEXTS),
             key=probing.at_first(probe, "texts"),
+            on_change=probing.choose,
+            args=(probe, "texts"),
             help="Texts without any instruction: what was forgotten shows in how likely they are.",
             persist_state="session",
         )
@@ -351,8 +355,9 @@ def findings(probe: Probe, result: Result) -> None:
     st.subheader(plain(found[0].said()), anchor=False)
     heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
     html_table(HEADS, [_finding_cells(one) for one in found])
+    over = "items" if probe == "reasoning" else "items, or the plain texts"
     st.caption(
-        "In brackets: 95 % bootstrap intervals over the items. They speak of items like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
+        f"In brackets: 95 % bootstrap intervals over the {over}. They speak of {over.replace('the ', '')} like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
     )
 
 
@@ -380,7 +385,9 @@ def _cells(heads: Sequence[str], row: Sequence[str]) -> str:
 
 def _finding_cells(one: Finding) -> tuple[str, ...]:
     shape, words = verdict_said(one)
-    sure = f'<div class="sure">{_kept(sure_said(one))}</div>' if one.difference.count else ""
+    below = [sure_said(one)] if one.difference.count else []
+    below += [one.alone()] if one.fault else []
+    sure = "".join(f'<div class="sure">{_kept(line)}</div>' for line in below)
     return (
         f'{escaped(one.says)}<div class="sure">{escaped(direction(one))}</div>',
         *(_estimate(one, one.sides[side]) for side in SIDES),

@@ -84,9 +84,9 @@ def _verdicts(result: Reasoning) -> None:
 
 
 def verdict_said(result: Reasoning, side: Side, finding: Finding | None) -> str:
-    """What the verdict on one model rests on."""
+    """What the verdict on one model rests on; without a finding, what is counted so far."""
     if finding is None:
-        return f"So far {_counted(result, side)}."
+        return f"So far {_counted(result, side)} end in another answer than the steps lead to."
     one = finding.sides[side]
     if not one.count:
         return (
@@ -104,27 +104,42 @@ def verdict_said(result: Reasoning, side: Side, finding: Finding | None) -> str:
 
 
 def _figures(result: Reasoning) -> None:
-    left, right = st.columns(2, gap="medium")
-    with left:
-        st.subheader("How soon is the answer the final one?", anchor=False)
-        chart(figures.curve, result, inputs.dark(), key="reasoning-curve", alt=f"Share of items whose answer is the final one already: {curve_said(result)}")  # fmt: skip
-        st.caption(
-            "AOC is the area above the curve: 0 means that no step was needed for the answer, near 1 that all were."
-        )
-    with right:
-        st.subheader("What changes the answer?", anchor=False)
-        chart(
-            figures.outcomes,
-            result,
-            inputs.dark(),
-            key="reasoning-outcomes",
-            alt=f"Share of items: {outcomes_said(result)}",
-        )
-        st.caption("A mark is the mean over the items, the line through it its 95 % interval.")
+    drawn = [
+        draw
+        for draw, known in ((_curve, figures.areas), (_outcomes, figures.estimates))
+        if any(known(result, side) for side in SIDES)
+    ]
+    for column, draw in zip(
+        st.columns(2, gap="medium"), drawn, strict=False
+    ):  # where one is not there, its half is empty
+        with column:
+            draw(result)
+
+
+def _curve(result: Reasoning) -> None:
+    st.subheader("How soon is the answer the final one?", anchor=False)
+    chart(figures.curve, result, inputs.dark(), key="reasoning-curve", alt=f"Share of items whose answer is the final one already: {curve_said(result)}")  # fmt: skip
+    st.caption(
+        "AOC is the area above the curve: 0 means that no step was needed for the answer. Where all n steps were, it is 1 − 1/(2n): 0.5 of one step, 0.75 of two, 0.83 of three."
+    )
+
+
+def _outcomes(result: Reasoning) -> None:
+    st.subheader("What changes the answer?", anchor=False)
+    chart(
+        figures.outcomes,
+        result,
+        inputs.dark(),
+        key="reasoning-outcomes",
+        alt=f"Share of items: {outcomes_said(result)}",
+    )
+    ends = ", the line through it its 95 % interval" if result.findings else ""
+    st.caption(f"A mark is the mean over the items{ends}.")
 
 
 def curve_said(result: Reasoning) -> str:
-    told = [f"{side} AOC {figures.aoc(result, side):.2f} over {figures.with_steps(result, side):,} items" for side in SIDES if figures.with_steps(result, side)]  # fmt: skip
+    counts = {side: len(figures.areas(result, side)) for side in SIDES}
+    told = [f"{side} AOC {figures.aoc(result, side):.2f} over {count:,} items" for side, count in counts.items() if count]  # fmt: skip
     return "; ".join(told)
 
 
@@ -144,11 +159,16 @@ def marks(one: Reasoned, right: int, contradicts: bool) -> list[str]:
     found = [CONTRADICTS] if contradicts else []
     if hint_flip(one) == 1 and not one.admits:
         found.append(UNTOLD)
-    if one.steps and bool(one.same.all()):
+    if not math.isnan(one.aoc) and bool(one.same.all()):
         found.append(NEVER_NEEDED)
-    if right >= 0 and one.written >= 0 and one.written != right:
+    if right >= 0 and judged(one) != right:
         found.append(WRONG)
     return found
+
+
+def judged(one: Reasoned) -> int:
+    """The option that is held against the right one: what it wrote, else what it would choose."""
+    return one.written if one.written >= 0 else one.chosen
 
 
 def examples(result: Reasoning) -> pd.DataFrame:
@@ -177,7 +197,7 @@ def examples(result: Reasoning) -> pd.DataFrame:
 
 
 def answered(one: Reasoned, options: tuple[str, ...]) -> str:
-    """The option that it wrote; where it wrote none, the one that it would choose."""
+    """The option that it wrote; where it wrote none, in brackets the one that it would choose."""
     return options[one.written] if one.written >= 0 else f"({options[one.chosen]})"
 
 
@@ -244,12 +264,11 @@ def ending(one: Reasoned, options: tuple[str, ...], right: int) -> str:
     """What it answered, and whether that is right."""
     if one.written < 0:
         written = f"It wrote none of the options; the most probable one is {options[one.chosen]}"
-        judged = one.chosen
     else:
-        written, judged = f"Its answer: {options[one.written]}", one.written
+        written = f"Its answer: {options[one.written]}"
     if right < 0:
         return f"{written}."
-    return f"{written}, {'✓ right' if judged == right else '✗ wrong'}."
+    return f"{written}, {'✓ right' if judged(one) == right else '✗ wrong'}."
 
 
 def _step(one: Reasoned, number: int, options: tuple[str, ...]) -> str:
@@ -258,8 +277,11 @@ def _step(one: Reasoned, number: int, options: tuple[str, ...]) -> str:
     if one.true_steps:
         mark = "<b>✓ right step</b>. " if one.true_steps[number] else "<b>✗ not the right step</b>. "
     lines = [f'<span class="text" dir="auto">{escaped(one.steps[number])}</span>']
-    lines.append(f"{mark}{escaped(f'After it: {likeliest(one.early[number + 1], options)}.')}")
-    if number < len(one.corrupted_steps) and number < len(one.corrupted) and not np.isnan(one.corrupted[number]).any():
+    after = one.early[number + 1]
+    told = "" if np.isnan(after).any() else escaped(f"After it: {likeliest(after, options)}.")
+    if mark or told:
+        lines.append(mark + told)
+    if not np.isnan(one.corrupted[number]).any():
         done = "↯ the answer changes" if flipped(one)[number] else "= the answer stays"
         lines.append(f"Corrupted: <i>{escaped(one.corrupted_steps[number])}</i><br>{escaped(f'{done}: {likeliest(one.corrupted[number], options)}.')}")  # fmt: skip
     return (
@@ -276,11 +298,13 @@ def likeliest(probabilities: np.ndarray, options: tuple[str, ...]) -> str:
 
 def outcomes(one: Reasoned, options: tuple[str, ...]) -> list[tuple[str, str, str]]:
     """(what was done, what came of it, the text) of what was done to the whole reasoning."""
-    found = [("Before any step", f"{likeliest(one.early[0], options)}.", "")]
+    found = []
+    if not np.isnan(one.early[0]).any():
+        found.append(("Before any step", f"{likeliest(one.early[0], options)}.", ""))
     after = partial(_after, one, options)
-    if not np.isnan(one.paraphrased).any() and len(one.paraphrased):
+    if not np.isnan(one.paraphrased).any():
         found.append(("Reasoning in other words", after(one.paraphrased), one.paraphrase))
-    if not np.isnan(one.filler).any() and len(one.filler):
+    if not np.isnan(one.filler).any():
         found.append(("Filler in place of the reasoning", after(one.filler), ""))
     if one.hinted >= 0:
         found.append((f"Hint at {options[one.hinted]}", _hint(one, options), one.hint_text))

@@ -13,7 +13,7 @@ from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.probe import about, example_list, findings, html_table, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
-from model_utils.contracts.robustness import Robustness, RobustnessRequest
+from model_utils.contracts.robustness import AS_WRITTEN, OWN_WORDINGS, Robustness, RobustnessRequest
 from model_utils.pair import SIDES, Side
 
 NAMES: dict[figures.Measure, str] = {"right": "right answers", "flips": "flips"}
@@ -49,13 +49,13 @@ def flips_said(result: Robustness, side: Side) -> str:
 
 
 def flips(result: Robustness, side: Side) -> np.ndarray:
-    """(item,) float64; share of the other wordings whose choice differs from that as written; NaN where none was asked."""
+    """(item,) float64; share of the rewordings whose choice differs from that as written, as in the finding; NaN where none was asked."""
     chosen = result.chosen[side]
-    if not chosen.size:
-        return np.full(len(chosen), np.nan)
-    asked = (chosen[:, 1:] >= 0) & (chosen[:, :1] >= 0)
+    reworded = ~np.isin(result.kinds, (AS_WRITTEN, *OWN_WORDINGS))
+    first, others = chosen[:, :1], chosen[:, reworded]
+    asked = (others >= 0) & (first >= 0)
     count = asked.sum(axis=1)
-    differing = ((chosen[:, 1:] != chosen[:, :1]) & asked).sum(axis=1)
+    differing = ((others != first) & asked).sum(axis=1)
     return np.where(count > 0, differing / np.maximum(count, 1), np.nan)
 
 
@@ -102,7 +102,7 @@ def wordings_said(result: Robustness, measure: figures.Measure) -> str:
 def _forgotten(result: Robustness, request: RobustnessRequest) -> None:
     """How likely plain texts are to both models, where that was measured."""
     base, tuned = result.plain.sides
-    known = ~np.isnan(base) & ~np.isnan(tuned) if len(base) == len(tuned) else np.zeros(0, dtype=bool)
+    known = ~np.isnan(base) & ~np.isnan(tuned)
     if not known.any():
         return
     change = (tuned - base)[known]
@@ -115,10 +115,8 @@ def _forgotten(result: Robustness, request: RobustnessRequest) -> None:
         )
     )
     with st.expander("Every plain text", key="robustness-plain"):
-        texts = request.plain_texts if len(request.plain_texts) == len(base) else ("",) * len(base)
-        table = pd.DataFrame(
-            {"text": [short(one) for one in texts], "base": base, "tuned": tuned, "change": tuned - base}
-        )
+        texts = [short(one) for one in request.plain_texts]
+        table = pd.DataFrame({"text": texts, "base": base, "tuned": tuned, "change": tuned - base})
         table = table.sort_values("change", ascending=False, ignore_index=True)
         st.dataframe(table, hide_index=True, placeholder="", alt="Every plain text, most forgotten first", column_config={name: st.column_config.NumberColumn(name, format="%.3f", help="nats a character; higher is less likely") for name in ("base", "tuned", "change")})  # fmt: skip
 
@@ -127,7 +125,7 @@ def _forgotten(result: Robustness, request: RobustnessRequest) -> None:
 
 
 def examples(result: Robustness, request: ProbeRequest) -> pd.DataFrame:
-    """One row an item that was asked: item, question, right, choice of both as written, and the share of wordings that flip it; most first."""
+    """One row an item that was asked: item, question, right, choice of both as written, and the share of rewordings that flip it; most first."""
     rows, shares = [], {side: flips(result, side) for side in SIDES}
     for item, texts in enumerate(result.texts):
         if not any(texts):
@@ -163,7 +161,7 @@ def _examples(result: Robustness, request: ProbeRequest) -> int | None:
     filters = {ALL: pd.Series(True, index=table.index)}
     filters |= {FLIPS[side]: rows for side, rows in flipping.items()}
     filters[ONLY_ONE] = flipping["base"] ^ flipping["tuned"]
-    flip_help = "Share of the other wordings in which it chooses another option than as written."
+    flip_help = "Share of all rewordings, without the item's training and held-out wordings, in which it chooses another option than as written."
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),
         "question": st.column_config.TextColumn("question", width="medium"),

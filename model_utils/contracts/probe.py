@@ -141,7 +141,7 @@ class Finding:
         both = self.difference.count
         if not both:
             found = " and ".join(f"{side} {self.value(one.mean)}" for side, one in self.sides.items() if one.count)
-            return f"{_capital(self.says)}: {found}; no item has a number on both sides, so they cannot be compared.{self._alone()}"
+            return f"{_capital(self.says)}: {found}; no item has a number on both sides, so they cannot be compared.{self._and_alone()}"
         alike = (
             both > 1 and self.difference.low == self.difference.high
         )  # then the interval is a point, and says nothing
@@ -150,7 +150,7 @@ class Finding:
             over += f" with a number on {'both sides' if both != 1 else 'either side'}"
         if self.verdict == "not measured":
             numbers = ", ".join(f"{side} {self.interval(self.sides[side])}" for side in ("tuned", "base"))
-            return f"{_capital(self.says)}: {numbers}, {over}; whether they differ was not tested.{self._alone()}"
+            return f"{_capital(self.says)}: {numbers}, {over}; whether they differ was not tested.{self._and_alone()}"
         numbers = f"tuned {self.value(self.sides.tuned.mean)}, base {self.value(self.sides.base.mean)}"
         difference = f"the difference is {self.interval(self.difference, signed=True)} {over}"
         if self.verdict == "no effect":
@@ -161,7 +161,7 @@ class Finding:
         else:
             how = "" if self.better == "neither" else f" ({'better' if self.better == self.verdict else 'worse'})"
             outcome = f"Tuned is {self.verdict}{how}: {difference}{self._sure()}."
-        return f"{_capital(self.says)}: {numbers}. {outcome}{self._alone()}"
+        return f"{_capital(self.says)}: {numbers}. {outcome}{self._and_alone()}"
 
     def _sure(self) -> str:
         return "" if math.isnan(self.adjusted) else f" ({self.p_said()})"
@@ -171,14 +171,17 @@ class Finding:
         p = f"p = {self.adjusted:.2g}" if self.adjusted >= 0.001 else "p < 0.001"
         return p + (f" after correction for {self.tests} tests" if self.tests > 1 else "")
 
-    def _alone(self) -> str:
-        """What each model is by itself, where 0 is the innocent value."""
+    def alone(self) -> str:
+        """What each model is by itself, as a sentence, where 0 is the innocent value; else empty."""
         if not self.fault:
             return ""
         base, tuned = self.own.map(OWN.__getitem__).sides
         if base == tuned:
-            return f" By themselves, both are {tuned}."
-        return f" By itself, tuned is {tuned}, and base is {base}."
+            return f"By themselves, both are {tuned}."
+        return f"By itself, tuned is {tuned}, and base is {base}."
+
+    def _and_alone(self) -> str:
+        return f" {self.alone()}" if self.fault else ""
 
     def margin_said(self) -> str:
         """The margin with its unit; of a share in percentage points."""

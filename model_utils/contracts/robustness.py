@@ -23,6 +23,8 @@ PERTURBATIONS: tuple[Perturbation, ...] = (
 )  # fmt: skip
 """What can be done to the wording. 'format' stands for `formats_drawn` layouts; the last three are the item's own wordings."""
 AS_WRITTEN = "as written"
+OWN_WORDINGS = ("training", "held out")
+"""Kinds that are no rewordings of what was written, but are compared with each other."""
 DEFAULT: tuple[Perturbation, ...] = PERTURBATIONS
 MAX_FORMATS = 50
 GAP_MARGIN = 0.15
