@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_utils.contracts.probe import INPUT, MAX_ITEMS, ProbeItem
-from model_utils.contracts.reasoning import ASKED_FOR_STEPS, CUE, ReasoningRequest
+from model_utils.contracts.reasoning import CUE, ReasoningRequest
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.demo import families, world
 from model_utils.demo.families import Item, check, is_held_out
@@ -221,7 +221,7 @@ def steps() -> tuple[ProbeItem, ...]:
 def test_every_question_asks_for_steps_and_names_its_options():
     for item in steps():
         assert item.cue == CUE and not item.steps
-        assert ASKED_FOR_STEPS in item.instruction and f"'{item.cue}'" in item.instruction
+        assert "Think step by step" in item.instruction and f"'{item.cue}'" in item.instruction
         listed = ", ".join(item.options), f"{', '.join(item.options[:-1])} or {item.options[-1]}"
         assert item.instruction.endswith(tuple(f": {options}." for options in listed))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import Finding, ProbeItem
-from model_utils.contracts.robustness import AS_WRITTEN, Robustness, RobustnessRequest
+from model_utils.contracts.robustness import AS_WRITTEN, OWN_WORDINGS, Robustness, RobustnessRequest
 from model_utils.errors import Refused
 from model_utils.generation import check_length
 from model_utils.loading import LanguageModel
@@ -28,8 +28,6 @@ SENSITIVITY_MARGIN = 0.05
 TAU_MARGIN = 0.1
 NLL_MARGIN = 0.02
 """nats a character"""
-OWN_WORDINGS = ("training", "held out")
-"""Not rewordings of what was written, but wordings that are compared with each other."""
 
 
 def robustness(pair: Pair[LanguageModel], request: RobustnessRequest, report: Report) -> Robustness:
