@@ -12,14 +12,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.cache_utils import DynamicLayer
 
 from model_utils import anatomy, generation, prompts
 from model_utils.contracts.common import Encoded, ask
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
-from model_utils.probes import scoring, writing
-from model_utils.probes.scoring import MOST_WASTE, Continued, Prefix, Text, Wanted, among, batches, beginning, joined
+from model_utils.probes import prefixes, scoring, writing
+from model_utils.probes.caches import RoomyLayer
+from model_utils.probes.prefixes import After, score_after
+from model_utils.probes.scoring import MOST_WASTE, Continued, Text, Wanted, among, batches, beginning, joined
 from model_utils.reporting import Report
 from tests import architectures
 from tests.architectures import ARCHITECTURES
@@ -71,35 +74,78 @@ def test_each_score_is_that_of_one_plain_forward(model: LanguageModel):
                 assert found.following == -1
 
 
-def test_what_follows_a_beginning_is_what_follows_the_whole_text(model: LanguageModel):
-    prompt = _prompts(model)[2]
-    text = prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, (60, 90, 33, 61, 62)))
-    cuts = [len(prompt), len(prompt) + 2, len(text)]
-    wanted = [(cut, ids) for cut in cuts for ids in ANSWERS]
-    prefix = Prefix(model, text, Report())
-    for (cut, ids), found in zip(wanted, prefix.score(wanted), strict=True):
-        rows = _plainly(model, text.part(np.arange(cut)), ids)
-        np.testing.assert_allclose(found.log_probs, rows[torch.arange(len(ids)), torch.tensor(ids)].numpy(), atol=CLOSE)
+def _answered(model: LanguageModel) -> list[Encoded]:
+    """Prompts with answers of different lengths."""
+    answers = ((60, 90, 33, 61, 62), (33,), (61, 60, 61, 62, 63, 60, 90), (90, 62))
+    return [
+        prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, ids))
+        for prompt, ids in zip(_prompts(model), answers, strict=True)
+    ]
 
 
-def test_early_answering_costs_one_pass_and_a_short_one_for_each_cut(model: LanguageModel):
-    prompt = _prompts(model)[2]
-    text = prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, (60, 90, 33, 61, 62)))
-    lengths: list[int] = []
+@pytest.mark.parametrize("room", [1, prefixes.CACHE_BYTES])
+def test_what_follows_a_beginning_is_what_follows_the_whole_text(model: LanguageModel, room: int, monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    """However many texts and rows share a pass, wherever they are cut, even after the first token."""
+    monkeypatch.setattr(prefixes, "CACHE_BYTES", room)
+    texts = _answered(model)
+    wanted = [
+        After(number, cut, ids)
+        for number, text in enumerate(texts)
+        for cut in {text.encoder_length + 1, len(text) - 1, len(text)}
+        for ids in ANSWERS
+    ]
+    random.Random(2).shuffle(wanted)
+    for one, found in zip(wanted, score_after(model, texts, wanted, Report()), strict=True):
+        rows = _plainly(model, texts[one.text].part(np.arange(one.cut)), one.ids)
+        own = rows[torch.arange(len(one.ids)), torch.tensor(one.ids)].numpy()
+        np.testing.assert_allclose(found.log_probs, own, atol=CLOSE)
+        best = rows[:-1].topk(2, dim=-1)
+        sure = (best.values[:, 0] - best.values[:, 1] > 1e-3).numpy()
+        assert ((best.indices[:, 0].numpy() == one.ids) == found.first)[sure].all()
+
+
+def test_early_answering_reads_each_text_once_and_all_its_cuts_in_one_short_pass(model: LanguageModel):
+    texts = _answered(model)[::2]
+    read: list[tuple[int, ...]] = []
 
     def count(part: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        lengths.append(kwargs["input_ids"].shape[-1])
+        read.append(tuple(kwargs["input_ids"].shape))
 
+    wanted = [After(0, len(texts[0]) - cut, ids) for cut in (0, 2, 4) for ids in ((60, 90, 120), (60, 90, 121))]
     hook = model.network.module.register_forward_pre_hook(count, with_kwargs=True)
     try:
-        prefix = Prefix(model, text, Report())
-        prefix.score([(len(text) - cut, ids) for cut in (0, 2, 4) for ids in ((60, 90, 120), (60, 90, 121))])
+        score_after(model, texts[:1], wanted, Report())
+        alone, read = read, []
+        score_after(model, texts, [*wanted, After(1, len(texts[1]) - 1, (60, 90, 33))], Report())
     finally:
         hook.remove()
     if _name(model) in KEEPS_ALL:
-        assert lengths == [len(text) - 1, 3, 3, 3] and prefix.passes == 4
-    else:
-        assert prefix.passes == 0
+        assert alone == [(1, len(texts[0]) - 1), (3, 3)]
+        assert sum(rows for rows, length in read if length == 3) == 4, "three cuts of one text and one of the other"
+
+
+def test_a_row_may_end_where_the_models_context_does(model: LanguageModel):
+    """Shorter rows are padded behind, at positions that the model need not have."""
+    text = _answered(model)[0]
+    room = min(model.facts.context, 256) - (len(text) - text.encoder_length)  # some have no end
+    most = tuple((60, 90)[place % 2] for place in range(room))
+    wanted = [After(0, len(text), most), After(0, len(text), (33, 61)), After(0, len(text) - 3, most)]
+    for one, found in zip(wanted, score_after(model, [text], wanted, Report()), strict=True):
+        own = _plainly(model, text.part(np.arange(one.cut)), one.ids)[: len(one.ids)]
+        np.testing.assert_allclose(
+            found.log_probs, own.gather(1, torch.tensor(one.ids)[:, None])[:, 0].numpy(), atol=CLOSE
+        )
+
+
+@given(steps=st.lists(st.integers(1, 90), min_size=1, max_size=6))
+def test_keys_and_values_with_room_ahead_are_all_that_came(steps: list[int]):
+    layer, plain = RoomyLayer(), DynamicLayer()
+    made = torch.Generator().manual_seed(sum(steps))
+    for step in steps:
+        more = torch.randn(2, 3, step, 4, generator=made), torch.randn(2, 3, step, 4, generator=made)
+        held, wanted = layer.update(*more), plain.update(*more)
+        assert all(torch.equal(one, other) for one, other in zip(held, wanted, strict=True))
+        assert layer.get_seq_length() == plain.get_seq_length()
 
 
 def test_greedy_answers_are_those_of_the_decoder(model: LanguageModel):
@@ -203,4 +249,4 @@ def test_too_long_a_text_is_refused_in_a_sentence(tiny_pair: Pair[Path]):
     with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
         scoring.score(model, [Wanted(prompt, long)], Report())
     with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
-        Prefix(model, prompt, Report()).score([(len(prompt), long)])
+        score_after(model, [prompt], [After(0, len(prompt), long)], Report())

@@ -9,22 +9,27 @@ from typing import Any
 from model_utils import generation
 from model_utils.contracts.common import Encoded, ask
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
-from model_utils.loading import LanguageModel
+from model_utils.loading import SMALL, LanguageModel
 from model_utils.pair import Pair
 from model_utils.reporting import Report
 
-CHUNK = 16
-"""Items whose texts are read together."""
+CHUNK = 64
+"""Items whose texts are read together by small models."""
+SHORT_CHUNK = 16
+"""By others, which take longer over each: what is shown so far, and kept of a stopped run, is whole chunks."""
 SNAPSHOT_SECONDS = 1.0
 ITEMS_SHARE = 0.9
 """Share of the progress that is given to the items; the rest is for what is concluded from them."""
 
 
-def chunks(count: int, done: int, report: Report, snapshot: Callable[[], Any]) -> Iterator[range]:
+def chunks(
+    pair: Pair[LanguageModel], count: int, done: int, report: Report, snapshot: Callable[[], Any]
+) -> Iterator[range]:
     """Ranges of items from the first that is not done; after each, how far it is and, about once a second, what there is so far."""
     shown = time.monotonic()
-    for first in range(done, count, CHUNK):
-        chosen = range(first, min(first + CHUNK, count))
+    size = CHUNK if all(model.facts.parameters < SMALL for model in pair.sides) else SHORT_CHUNK
+    for first in range(done, count, size):
+        chosen = range(first, min(first + size, count))
         yield chosen
         now, partial = time.monotonic(), None
         if now - shown > SNAPSHOT_SECONDS or chosen.stop == count:

@@ -22,7 +22,8 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics, steps
 from model_utils.probes.frame import Asking, chunks, right_option
-from model_utils.probes.scoring import Continued, Ids, Prefix, among, beginning
+from model_utils.probes.prefixes import After, check_room, score_after
+from model_utils.probes.scoring import Continued, Ids, Scored, among, beginning
 from model_utils.probes.writing import write
 from model_utils.reporting import Report
 
@@ -50,7 +51,7 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
             expected=tuple(len(item.steps) for item in chosen),
         )
 
-    for chunk in chunks(len(request.items), len(items), report, found):
+    for chunk in chunks(pair, len(request.items), len(items), report, found):
         asked = _prompts(asking, [request.items[number].asked() for number in chunk])
         sides = {side: readers[side].reason(chunk, [_of(one, side) for one in asked], asking, side) for side in SIDES}
         for number, base, tuned in zip(chunk, sides["base"], sides["tuned"], strict=True):
@@ -95,16 +96,18 @@ class _Reader:
         self, numbers: Sequence[int], asked: Sequence[Encoded | Refused], asking: Asking, side: Side
     ) -> list[Reasoned | Refused]:
         """(item,) the answers to these prompts and what becomes of them, or why an item cannot be read."""
-        trials = {
-            number: _Trial(self, self.request.items[number], number, prompt, answer)
-            for number, prompt, answer in zip(*self._answered(numbers, asked), strict=True)
-        }
         found: dict[int, Reasoned | Refused] = {n: one for n, one in zip(numbers, asked, strict=True) if isinstance(one, Refused)}  # fmt: skip
-        for number, trial in trials.items():
+        trials: dict[int, _Trial] = {}
+        for number, prompt, answer in zip(*self._answered(numbers, asked), strict=True):
             try:
-                found[number] = trial.result()
+                trials[number] = _Trial(self, self.request.items[number], number, prompt, answer)
             except Refused as refused:  # it has no room for what is to be read, or its tokenizer cannot write it
                 found[number] = refused
+        texts = [trial.whole for trial in trials.values()]
+        wanted = [After(text, *one) for text, trial in enumerate(trials.values()) for one in trial.wanted]
+        scored = iter(score_after(self.model, texts, wanted, self.report))
+        for number, trial in trials.items():
+            found[number] = trial.result([next(scored) for _ in trial.wanted])
         if "hint" in self.request.tests:
             self._hint({number: one for number, one in found.items() if isinstance(one, Reasoned)}, found, asking, side)
         return [found[number] for number in numbers]
@@ -197,64 +200,64 @@ class _Parts:
 
 
 class _Trial:
-    """What becomes of one answer when its reasoning is cut, changed and replaced: everything that is to be read, then what it showed."""
+    """What becomes of one answer when its reasoning is cut, changed and replaced: everything that is to be read, then what it showed.
+
+    Refused where the model has no room for that, or its tokenizer cannot write it.
+    """
 
     def __init__(self, reader: _Reader, item: ProbeItem, number: int, prompt: Encoded, answer: Encoded) -> None:
         self.item, self.text = item, answer.text
         self._reader, self._prompt = reader, prompt
         self.parts = _Parts.of(answer.text, item)
-        end = self.parts.steps[-1][1] if self.parts.steps else 0
-        self._reasoning = answer.part(np.flatnonzero(answer.spans[:, 1] <= end))
-        self._whole = prompts.join(prompt, self._reasoning)
-        self._end = end
-        digest = hashlib.sha256(f"{reader.request.seed}/{number}".encode()).digest()
-        self._rng = random.Random(digest)
-        self._wanted: list[tuple[int, Ids]] = []
+        self._end = self.parts.steps[-1][1] if self.parts.steps else 0
+        self._reasoning = answer.part(np.flatnonzero(answer.spans[:, 1] <= self._end))
+        self.whole = prompts.join(prompt, self._reasoning)
+        self.wanted: list[tuple[int, Ids]] = []
+        """of each (number of leading tokens, ids that follow them)"""
         self._forced: list[int] = []
         """(wanted,) leading tokens that are given, and not part of the option"""
+        tests = reader.request.tests
+        rng = random.Random(hashlib.sha256(f"{reader.request.seed}/{number}".encode()).digest())
+        self._said = [self.text[start:end].strip() for start, end in self.parts.steps]
+        self._ends = [0, *(end for _, end in self.parts.steps)]
+        self._early = [self._after(end) for end in (self._ends if "early answering" in tests else self._ends[-1:])]
+        self._false = [steps.corrupt(one, rng) if "corrupted steps" in tests else "" for one in self._said]
+        self._changed = [self._with_step(step, one) if one else None for step, one in enumerate(self._false)]
+        self._reworded = steps.paraphrase(self.text[: self._end]) if "paraphrase" in tests and self._said else ""
+        self._paraphrased = self._from_start(self._reworded) if self._reworded else None
+        self._filler = self._with_filler() if "filler" in tests and self._said else None
+        for cut, ids in self.wanted:
+            check_room(reader.model, self.whole, After(0, cut, ids))
 
-    def result(self) -> Reasoned:
-        """Reads everything in one go."""
-        request, parts = self._reader.request, self.parts
-        said = [self.text[start:end] for start, end in parts.steps]
-        corrupted = [
-            steps.corrupt(one.strip(), self._rng) if "corrupted steps" in request.tests else "" for one in said
-        ]
-        ends = [0, *(end for _, end in parts.steps)]
-        early = [self._after(end) for end in (ends if "early answering" in request.tests else ends[-1:])]
-        changed = [self._changed(step, one) if one else None for step, one in enumerate(corrupted)]
-        reworded = steps.paraphrase(self.text[: self._end]) if "paraphrase" in request.tests and said else ""
-        paraphrased = self._from_start(reworded) if reworded else None
-        filler = self._filler() if "filler" in request.tests and said else None
-        prefix = Prefix(self._reader.model, self._whole, self._reader.report)
-        found = zip(prefix.score(self._wanted), self._forced, strict=True)
-        scores = [float(one.log_probs[forced:].sum()) for one, forced in found]
+    def result(self, scored: Sequence[Scored]) -> Reasoned:
+        """From (wanted,) what the model says of everything that was asked."""
+        scores = [float(one.log_probs[forced:].sum()) for one, forced in zip(scored, self._forced, strict=True)]
         count = len(self.item.options)
         nothing = np.full(count, np.nan)
 
         def read(place: int | None) -> tuple[np.ndarray, float]:
             return (nothing, np.nan) if place is None else among(scores[place : place + count])
 
-        rows = [read(place) for place in early]
-        if len(rows) < len(ends):  # only the whole reasoning was asked for
-            rows = [(nothing, np.nan)] * (len(ends) - 1) + rows
+        rows = [read(place) for place in self._early]
+        if len(rows) < len(self._ends):  # only the whole reasoning was asked for
+            rows = [(nothing, np.nan)] * (len(self._ends) - 1) + rows
         return Reasoned(
             text=self.text,
-            steps=tuple(one.strip() for one in said),
-            final=parts.final,
-            written=parts.written,
+            steps=tuple(self._said),
+            final=self.parts.final,
+            written=self.parts.written,
             early=np.array([row for row, _ in rows]),
             mass=np.array([mass for _, mass in rows]),
-            corrupted_steps=tuple(corrupted),
-            corrupted=np.array([read(place)[0] for place in changed]).reshape(len(said), count),
-            paraphrase=reworded,
-            paraphrased=read(paraphrased)[0],
-            filler=read(filler)[0],
+            corrupted_steps=tuple(self._false),
+            corrupted=np.array([read(place)[0] for place in self._changed]).reshape(len(self._said), count),
+            paraphrase=self._reworded,
+            paraphrased=read(self._paraphrased)[0],
+            filler=read(self._filler)[0],
             hinted=-1,
             hint_text="",
             hint_written=-1,
             admits=False,
-            true_steps=steps.matches([one.strip() for one in said], self.item.steps),
+            true_steps=steps.matches(self._said, self.item.steps),
         )
 
     # Each of these asks for all options, and says at which place of what is wanted they begin.
@@ -263,7 +266,7 @@ class _Trial:
         """After the reasoning up to this character."""
         return self._want(end, "")
 
-    def _changed(self, step: int, corrupted: str) -> int:
+    def _with_step(self, step: int, corrupted: str) -> int:
         """With one step in other words; space around it stays."""
         start, end = self.parts.steps[step]
         old = self.text[start:end]
@@ -274,17 +277,17 @@ class _Trial:
     def _from_start(self, reasoning: str) -> int:
         return self._want(0, reasoning)
 
-    def _filler(self) -> int:
+    def _with_filler(self) -> int:
         """As many filler tokens as the reasoning has."""
         continued, count = self._reader.continued, len(self._reasoning)
         one = continued.ids(self._prompt, FILLER)
         ids = (one * count)[:count]
         begun = prompts.join(self._prompt, prompts.encode_continuation(self._reader.model.tokenizer, self._prompt, ids))
-        place = len(self._wanted)
+        place = len(self.wanted)
         for option in self.item.options:
             link = f" {self.parts.cue}{self.parts.after}"
             cued, forced = continued.parted(begun, link + option, len(link))
-            self._wanted.append((len(self._prompt), (*ids, *cued)))
+            self.wanted.append((len(self._prompt), (*ids, *cued)))
             self._forced.append(len(ids) + forced)
         return place
 
@@ -292,15 +295,15 @@ class _Trial:
         """The text up to this character, then `more`, then the cue and each option."""
         parts = self.parts
         kept = np.flatnonzero(self._reasoning.spans[:, 1] <= end)
-        begun = beginning(self._whole, len(self._prompt) + len(kept))
+        begun = beginning(self.whole, len(self._prompt) + len(kept))
         at = int(self._reasoning.spans[kept[-1], 1]) if len(kept) else 0
         rest = self.text[at:end] + more  # a token that goes on beyond this character is written anew
         reasoned = bool(self.text[:end].strip() or more.strip())
         link = (parts.before if reasoned else parts.lead) + parts.cue + parts.after
-        place = len(self._wanted)
+        place = len(self.wanted)
         for option in self.item.options:
             ids, forced = self._reader.continued.parted(begun, f"{rest}{link}{option}", len(rest + link))
-            self._wanted.append((len(begun), ids))
+            self.wanted.append((len(begun), ids))
             self._forced.append(forced)
         return place
 

@@ -36,7 +36,7 @@ def robustness(pair: Pair[LanguageModel], request: RobustnessRequest, report: Re
     work = _Work(pair, request, report)
     if former is not None:
         work.take(former)
-    for chunk in chunks(len(request.items), len(work.texts), report, work.result):
+    for chunk in chunks(pair, len(request.items), len(work.texts), report, work.result):
         work.ask([(number, request.items[number]) for number in chunk])
     report(0.9, "answers to every wording, read after every wording", work.result())
     work.measure_sensitivity()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from model_utils import anatomy, generation, prompts
 from model_utils.contracts.common import Encoded, Format
@@ -80,8 +78,11 @@ class Text:
     encoder: Ids
     """what an encoder reads; empty without one"""
     ids: Ids
-    places: tuple[tuple[int, int, int], ...]
+    places: tuple[tuple[int, int, int], ...] = ()
     """(row, continuation, token in it); a token past the end of the continuation asks for what follows"""
+
+
+T = TypeVar("T", bound=Text)
 
 
 def _texts(wanted: Sequence[Wanted], following: bool) -> list[Text]:
@@ -110,12 +111,12 @@ def tokens_of_a_pass(model: LanguageModel) -> int:
     return max(1, int(PASS_FLOPS / (2 * model.facts.parameters)))
 
 
-def batches(texts: Sequence[Text], tokens: int) -> Iterator[list[Text]]:
+def batches(texts: Sequence[T], tokens: int) -> Iterator[list[T]]:
     """The texts, the longest first, in batches of at most so many tokens (or of one text) of which at most `MOST_WASTE` are padding.
 
     Texts of an encoder-decoder share a batch only where their encoder reads the same.
     """
-    batch: list[Text] = []
+    batch: list[T] = []
     filled = 0
     for text in sorted(texts, key=lambda one: (one.encoder, -len(one.ids))):
         longest = len(batch[0].ids) if batch else len(text.ids)
@@ -189,91 +190,13 @@ def _take(
             ends[number] = int(best[row])
 
 
-# --- one text, and what could follow its beginnings -------------------------------------------------------------------
-
-
-class Prefix:
-    """A text that a model reads once; what follows any beginning of it is read from there, its keys and values reused.
-
-    Where a model keeps something else than all keys and values (a window, a state, an encoder) every continuation is read with the
-    whole text before it.
-    """
-
-    def __init__(self, model: LanguageModel, text: Encoded, report: Report) -> None:
-        generation.check_length(model, text, 0)
-        self._model, self._text, self._report = model, text, report
-        self.passes = 0
-        """forwards so far"""
-
-    def score(self, wanted: Sequence[tuple[int, Ids]]) -> list[Scored]:
-        """(continuation,) of each (number of leading tokens, ids that follow them), in their order."""
-        for cut, ids in wanted:
-            generation.check_length(self._model, self._text, cut - len(self._text) + len(ids))
-        self._report.breathe()
-        cache = self._cache() if len(self._text) > 1 else None
-        if cache is None:
-            whole = [Wanted(self._text.part(np.arange(cut)), ids) for cut, ids in wanted]
-            return score(self._model, whole, self._report)
-        return self._from(cache, wanted)
-
-    def _cache(self) -> Any:
-        """The keys and values of the whole text but its last token; None where they alone are not enough to go on from."""
-        model = self._model
-        with model.running(self._report.poll, threads=model.pass_threads(len(self._text))) as module:
-            if self._text.encoder_length or not anatomy.accepts(module, "past_key_values"):
-                return None
-            cache = DynamicCache(config=module.config.get_text_config(decoder=True))
-            if not all(type(layer) is DynamicLayer for layer in cache.layers):
-                return None
-            self._forward(module, cache, self._text.ids[:-1].tolist(), keep=1)
-        return cache
-
-    def _forward(self, module: Any, cache: Any, ids: Sequence[int], keep: int) -> torch.Tensor:
-        """(row, vocabulary) float32 logits of the last `keep` of these tokens, which are read after what the cache holds."""
-        options: dict[str, Any] = {"logits_to_keep": keep} if anatomy.accepts(module, "logits_to_keep") else {}
-        self.passes += 1
-        output = module(input_ids=self._model.ids(ids), past_key_values=cache, use_cache=True, **options)
-        return output.logits[0, -keep:].float()
-
-    def _from(self, cache: Any, wanted: Sequence[tuple[int, Ids]]) -> list[Scored]:
-        """The later a continuation begins, the earlier it is read, so that the cache is only ever cut shorter."""
-        text = self._text.ids.tolist()
-        found = [Scored(np.zeros(0), np.zeros(0, dtype=bool), -1)] * len(wanted)
-        order = sorted(range(len(wanted)), key=lambda one: (-wanted[one][0], [-id for id in wanted[one][1]], one))
-        groups: list[list[int]] = []
-        for number in order:  # what another one of the same beginning holds need not be read again
-            cut, ids = wanted[number]
-            if groups and wanted[groups[-1][0]][0] == cut and wanted[groups[-1][0]][1][: len(ids) - 1] == ids[:-1]:
-                groups[-1].append(number)
-            else:
-                groups.append([number])
-        longest_read = max((len(ids) for _, ids in wanted), default=1)
-        with self._model.running(self._report.poll, threads=self._model.pass_threads(longest_read)) as module:
-            for group in groups:
-                cut = wanted[group[0]][0]
-                longest = max((wanted[number][1] for number in group), key=len)
-                cache.crop(cut - 1 - cache.get_seq_length())
-                read = [text[cut - 1], *longest[:-1]]
-                logits = self._forward(module, cache, read, keep=len(read))
-                for number in group:
-                    found[number] = _of_rows(logits, wanted[number][1])
-        return found
-
-
-def _of_rows(logits: torch.Tensor, ids: Ids) -> Scored:
-    """A continuation whose first token stands at the first of these rows."""
-    rows, wanted = logits[: len(ids)], torch.as_tensor(ids, dtype=torch.long, device=logits.device)
-    own = rows.gather(-1, wanted[:, None])[:, 0] - torch.logsumexp(rows, dim=-1)
-    return Scored(own.double().cpu().numpy(), (rows.argmax(dim=-1) == wanted).cpu().numpy(), -1)
+# --- texts that can be written in more than one way -------------------------------------------------------------------
 
 
 def beginning(text: Encoded, count: int) -> Encoded:
     """Its first tokens and their characters: what something else can follow."""
     kept = text.part(np.arange(count))
     return replace(kept, text=text.text[: int(kept.spans[:, 1].max(initial=0))])
-
-
-# --- texts that can be written in more than one way -------------------------------------------------------------------
 
 
 class Continued:

@@ -13,10 +13,11 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from model_utils import generation, prompts
 from model_utils.contracts.common import Encoded, Format
 from model_utils.loading import LanguageModel
+from model_utils.probes import caches
 from model_utils.probes.scoring import tokens_of_a_pass
 from model_utils.reporting import Part, Report
 
-MOST_TOGETHER = 32
+MOST_TOGETHER = 64
 """Answers that are written at once: the longest of them keeps all others waiting."""
 CHECKED_EVERY = 8
 """Tokens between two looks at the texts for what ends an answer in its format."""
@@ -73,6 +74,7 @@ def _together(
     with model.running(report.breathe, threads=model.batch_threads) as module, _plain(module):
         written = module.generate(
             **{name: one.to(model.device) for name, one in read.items()},
+            past_key_values=caches.roomy(module),
             max_new_tokens=limit,
             do_sample=False,
             eos_token_id=stops or None,

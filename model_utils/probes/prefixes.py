@@ -1,0 +1,194 @@
+"""Texts that a model reads once, and what could follow any beginning of them: their keys and values are reused, many rows at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+from model_utils import anatomy, generation
+from model_utils.contracts.common import Encoded
+from model_utils.loading import LanguageModel
+from model_utils.probes import caches
+from model_utils.probes.scoring import LOGIT_BYTES, Ids, Scored, Text, Wanted, batches, score, tokens_of_a_pass
+from model_utils.reporting import Report
+
+CACHE_BYTES = 64 << 20
+"""Keys and values of the rows that go on at once."""
+
+
+@dataclass(frozen=True)
+class After:
+    """Tokens whose probability after a beginning of a text is asked for."""
+
+    text: int
+    """which one"""
+    cut: int
+    """how many of its leading tokens"""
+    ids: Ids
+
+
+def check_room(model: LanguageModel, text: Encoded, wanted: After) -> None:
+    """Refused where the model cannot read as much."""
+    generation.check_length(model, text, wanted.cut - len(text) + len(wanted.ids))
+
+
+def score_after(
+    model: LanguageModel, texts: Sequence[Encoded], wanted: Sequence[After], report: Report
+) -> list[Scored]:
+    """(continuation,) in the order of `wanted`. Each text is read once, as far as something follows it, several texts in one pass; then
+    all that follows, again several at a time.
+
+    Where a model keeps something else than all keys and values (a window, a state, an encoder) every continuation is read with the
+    whole text before it. Refused where something is too long for the model.
+    """
+    for one in wanted:
+        check_room(model, texts[one.text], one)
+        generation.check_ids(model, one.ids)
+    report.breathe()
+    with model.running() as module:
+        keeps = caches.roomy(module) is not None
+    if not keeps:
+        whole = [Wanted(texts[one.text].part(np.arange(one.cut)), one.ids) for one in wanted]
+        return score(model, whole, report)
+    found: list[Scored | None] = [None] * len(wanted)
+    for batch in _texts(model, texts, wanted):
+        cache = _read(model, batch, report)
+        place = {one.text: row for row, one in enumerate(batch)}
+        chosen = [number for number, one in enumerate(wanted) if one.text in place]
+        for rows in _rows(model, cache, texts, wanted, chosen):
+            report.breathe()
+            _go_on(model, cache, place, rows, wanted, found, report)
+    return [one for one in found if one is not None]
+
+
+# --- what is read -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Begun(Text):
+    """What must be known before anything follows: a text up to the last token before its latest cut."""
+
+    text: int = -1
+
+
+def _texts(model: LanguageModel, texts: Sequence[Encoded], wanted: Sequence[After]) -> Iterator[list[_Begun]]:
+    cuts: dict[int, int] = {}
+    for one in wanted:
+        cuts[one.text] = max(cuts.get(one.text, 2), one.cut)
+    read = [_Begun((), tuple(texts[text].ids[: cut - 1].tolist()), text=text) for text, cut in cuts.items()]
+    yield from batches(read, tokens_of_a_pass(model))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """Continuations of one beginning, of which the longest begins with all others."""
+
+    cut: int
+    ids: Ids
+    """what is read: the last token of the beginning, and all but the last of the longest continuation"""
+    members: tuple[int, ...]
+
+
+def _rows(
+    model: LanguageModel, cache: DynamicCache, texts: Sequence[Encoded], wanted: Sequence[After], chosen: Sequence[int]
+) -> Iterator[list[_Row]]:
+    """What goes on from these texts, rows of like length together."""
+    groups: dict[tuple[int, int, Ids], list[int]] = {}
+    last: tuple[int, int, Ids] | None = None
+    for number in sorted(chosen, key=lambda one: (wanted[one].text, wanted[one].cut, wanted[one].ids), reverse=True):
+        one = wanted[number]  # comes right after those that begin with it
+        begun = one.ids[:-1]
+        if last is None or last[:2] != (one.text, one.cut) or last[2][: len(begun)] != begun:
+            last = (one.text, one.cut, one.ids)
+        groups.setdefault(last, []).append(number)
+    rows = [
+        _Row(cut, (int(texts[text].ids[cut - 1]), *ids[:-1]), tuple(members))
+        for (text, cut, ids), members in groups.items()
+    ]
+    held = caches.bytes_of_a_position(cache)
+    batch: list[_Row] = []
+    for row in sorted(rows, key=lambda one: (-len(one.ids), -one.cut)):
+        longest = len(batch[0].ids) if batch else len(row.ids)
+        positions = longest * (len(batch) + 1)
+        reach = max(one.cut for one in (*batch, row)) + longest
+        full = (
+            positions > tokens_of_a_pass(model)
+            or reach * (len(batch) + 1) * held > CACHE_BYTES
+            or positions * 4 * model.facts.vocabulary > LOGIT_BYTES
+        )
+        if batch and full:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+# --- passes -----------------------------------------------------------------------------------------------------------
+
+
+def _read(model: LanguageModel, batch: Sequence[_Begun], report: Report) -> DynamicCache:
+    """The keys and values of these texts; shorter ones are padded behind, where no earlier position looks."""
+    longest = len(batch[0].ids)
+    ids = np.array([[*text.ids, *(0,) * (longest - len(text.ids))] for text in batch])
+    with model.running(report.poll, threads=model.pass_threads(ids.size)) as module:
+        cache = caches.roomy(module)
+        assert cache is not None
+        _forward(module, 1, input_ids=torch.as_tensor(ids, device=model.device), past_key_values=cache)
+    return cache
+
+
+def _go_on(
+    model: LanguageModel,
+    cache: DynamicCache,
+    place: dict[int, int],
+    rows: Sequence[_Row],
+    wanted: Sequence[After],
+    found: list[Scored | None],
+    report: Report,
+) -> None:
+    """One pass over what follows: beginnings are padded in front, as for writing, and rows behind."""
+    device, longest = model.device, max(len(row.ids) for row in rows)
+    known = torch.as_tensor([row.cut - 1 for row in rows], device=device)
+    texts = torch.as_tensor([place[wanted[row.members[0]].text] for row in rows], device=device)
+    own = torch.as_tensor([len(row.ids) for row in rows], device=device)
+    ids = torch.as_tensor([[*row.ids, *(0,) * (longest - len(row.ids))] for row in rows], device=device)
+    step = torch.arange(longest, device=device)
+    with model.running(report.poll, threads=model.pass_threads(ids.numel())) as module:
+        held = caches.taken_up(module, cache, texts, known)
+        front = held.get_seq_length()
+        before = torch.arange(front, device=device) >= front - known[:, None]
+        read: dict[str, Any] = {"attention_mask": torch.cat([before, step < own[:, None]], dim=1).long()}
+        if anatomy.accepts(module, "position_ids"):
+            read["position_ids"] = (known[:, None] + step).minimum((known + own - 1)[:, None])
+        logits = _forward(module, longest, input_ids=ids, past_key_values=held, **read)
+        members = [(row, number) for row, one in enumerate(rows) for number in one.members]
+        _take(logits.float(), members, wanted, found)
+
+
+def _take(
+    logits: torch.Tensor, members: Sequence[tuple[int, int]], wanted: Sequence[After], found: list[Scored | None]
+) -> None:
+    """What these rows say of the continuations that begin at their first positions."""
+    counts = [len(wanted[number].ids) for _, number in members]
+    rows = torch.as_tensor(np.repeat([row for row, _ in members], counts), device=logits.device)
+    steps = torch.as_tensor(np.concatenate([np.arange(count) for count in counts]), device=logits.device)
+    asked = torch.as_tensor([id for _, number in members for id in wanted[number].ids], device=logits.device)
+    totals, best = torch.logsumexp(logits, dim=-1), logits.argmax(dim=-1)
+    log_probs = (logits[rows, steps, asked] - totals[rows, steps]).double().cpu().numpy()
+    first = (best[rows, steps] == asked).cpu().numpy()
+    ends = np.cumsum(counts)[:-1]
+    for (_, number), own, likeliest in zip(members, np.split(log_probs, ends), np.split(first, ends), strict=True):
+        found[number] = Scored(own, likeliest, -1)
+
+
+def _forward(module: PreTrainedModel, keep: int, **read: Any) -> torch.Tensor:
+    """(text, position, vocabulary) logits of the last `keep` positions."""
+    options: dict[str, Any] = {"logits_to_keep": keep} if anatomy.accepts(module, "logits_to_keep") else {}
+    logits: torch.Tensor = module(**read, use_cache=True, **options).logits
+    return logits[:, -keep:]
