@@ -72,7 +72,7 @@ def _decode(pair: Pair[LanguageModel], decoders: Pair[Decoder], show: Callable[[
                 shown = time.monotonic()
             if turn == 0 and mixed.mixes(pair, decoders.map(lambda decoder: decoder.writer.cache)):
                 write = _Mixed(pair, decoders)
-            elif turn == 0 and _apart(pair):
+            elif turn == 0 and apart(pair):
                 write = partial(at_once, helper)
             turn = TURN_SECONDS
             report.breathe()
@@ -100,7 +100,7 @@ def at_once(helper: Executor, decoders: Pair[Decoder], report: Report, seconds: 
     tuned.result()
 
 
-def _apart(pair: Pair[LanguageModel]) -> bool:
+def apart(pair: Pair[LanguageModel]) -> bool:
     """Whether the sides can write at once: two networks on the processor, neither with a pass under way that this job runs inside of."""
     apart = pair.base.network is not pair.tuned.network
     return apart and all(model.device.type == "cpu" and not model.network.passes for model in pair.sides)

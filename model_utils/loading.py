@@ -80,6 +80,8 @@ class LanguageModel:
     plan: Plan
     """how it was opened"""
     adapter: str | None = None
+    cores: int = 0
+    """how many it may take, where another model is read at the same time; 0: all"""
 
     @property
     def device(self) -> torch.device:
@@ -88,7 +90,7 @@ class LanguageModel:
     @property
     def batch_threads(self) -> int:
         """Cores for a token of several texts at once."""
-        return 1 if self.facts.parameters < SMALL else CORES
+        return 1 if self.facts.parameters < SMALL else self.cores or CORES
 
     @property
     def decode_threads(self) -> int:
@@ -97,7 +99,7 @@ class LanguageModel:
 
     def pass_threads(self, tokens: int) -> int:
         """Cores for one pass over so many tokens: a short one takes one, because two wait for each other, long when a browser wants a core too."""
-        return 1 if 2 * self.facts.parameters * tokens < SHORT else CORES
+        return 1 if 2 * self.facts.parameters * tokens < SHORT else self.cores or CORES
 
     @contextmanager
     def running(

@@ -185,7 +185,7 @@ def test_sides_that_write_at_once_write_what_they_write_in_turn(
     )
     at_once = run("generation", tiny_pair, request(sampling=sampling))
     assert len(set(threads)) == 2
-    monkeypatch.setattr(generation, "_apart", lambda pair: False)
+    monkeypatch.setattr(generation, "apart", lambda pair: False)
     threads.clear()
     in_turn = run("generation", tiny_pair, request(sampling=sampling))
     assert set(threads) == {threading.get_ident()}
@@ -195,11 +195,11 @@ def test_sides_that_write_at_once_write_what_they_write_in_turn(
 def test_sides_of_one_network_and_those_inside_a_pass_write_in_turn(tiny_pair: Pair[Path]):
     """A thread beside a pass of its own network would wait for it, and the pass for the thread."""
     pair = loaded(tiny_pair)
-    assert generation._apart(pair) and not generation._apart(Pair(pair.base, pair.base))
+    assert generation.apart(pair) and not generation.apart(Pair(pair.base, pair.base))
     for side in SIDES:
         with pair[side].running():
-            assert not generation._apart(pair)
-    assert generation._apart(pair)
+            assert not generation.apart(pair)
+    assert generation.apart(pair)
 
 
 def test_a_side_has_half_of_the_cores_also_inside_a_pass_that_was_given_fewer(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
 from model_utils.probes import prefixes, scoring, writing
 from model_utils.probes.caches import RoomyLayer
-from model_utils.probes.prefixes import After, score_after
+from model_utils.probes.prefixes import After, Source, score_after
 from model_utils.probes.scoring import MOST_WASTE, Continued, Text, Wanted, among, batches, beginning, joined
 from model_utils.reporting import Report
 from tests import architectures
@@ -46,6 +48,21 @@ def _prompts(model: LanguageModel) -> list[Encoded]:
 
 def _name(model: LanguageModel) -> str:
     return next(name for name in ARCHITECTURES if re.fullmatch(rf"{name}\d+", Path(model.facts.id).parent.name))
+
+
+@contextmanager
+def _shapes(model: LanguageModel) -> Iterator[list[tuple[int, ...]]]:
+    """(text, position) of every pass."""
+    read: list[tuple[int, ...]] = []
+
+    def note(part: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+        read.append(tuple(kwargs.get("input_ids", kwargs.get("decoder_input_ids")).shape))
+
+    hook = model.network.module.register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield read
+    finally:
+        hook.remove()
 
 
 def _plainly(model: LanguageModel, prompt: Encoded, ids: tuple[int, ...]) -> torch.Tensor:
@@ -95,7 +112,7 @@ def test_what_follows_a_beginning_is_what_follows_the_whole_text(model: Language
         for ids in ANSWERS
     ]
     random.Random(2).shuffle(wanted)
-    for one, found in zip(wanted, score_after(model, texts, wanted, Report()), strict=True):
+    for one, found in zip(wanted, score_after(model, [Source(text) for text in texts], wanted, Report()), strict=True):
         rows = _plainly(model, texts[one.text].part(np.arange(one.cut)), one.ids)
         own = rows[torch.arange(len(one.ids)), torch.tensor(one.ids)].numpy()
         np.testing.assert_allclose(found.log_probs, own, atol=CLOSE)
@@ -106,19 +123,12 @@ def test_what_follows_a_beginning_is_what_follows_the_whole_text(model: Language
 
 def test_early_answering_reads_each_text_once_and_all_its_cuts_in_one_short_pass(model: LanguageModel):
     texts = _answered(model)[::2]
-    read: list[tuple[int, ...]] = []
-
-    def count(part: torch.nn.Module, args: tuple, kwargs: dict) -> None:
-        read.append(tuple(kwargs["input_ids"].shape))
-
+    sources = [Source(text) for text in texts]
     wanted = [After(0, len(texts[0]) - cut, ids) for cut in (0, 2, 4) for ids in ((60, 90, 120), (60, 90, 121))]
-    hook = model.network.module.register_forward_pre_hook(count, with_kwargs=True)
-    try:
-        score_after(model, texts[:1], wanted, Report())
-        alone, read = read, []
-        score_after(model, texts, [*wanted, After(1, len(texts[1]) - 1, (60, 90, 33))], Report())
-    finally:
-        hook.remove()
+    with _shapes(model) as alone:
+        score_after(model, sources[:1], wanted, Report())
+    with _shapes(model) as read:
+        score_after(model, sources, [*wanted, After(1, len(texts[1]) - 1, (60, 90, 33))], Report())
     if _name(model) in KEEPS_ALL:
         assert alone == [(1, len(texts[0]) - 1), (3, 3)]
         assert sum(rows for rows, length in read if length == 3) == 4, "three cuts of one text and one of the other"
@@ -130,7 +140,7 @@ def test_a_row_may_end_where_the_models_context_does(model: LanguageModel):
     room = min(model.facts.context, 256) - (len(text) - text.encoder_length)  # some have no end
     most = tuple((60, 90)[place % 2] for place in range(room))
     wanted = [After(0, len(text), most), After(0, len(text), (33, 61)), After(0, len(text) - 3, most)]
-    for one, found in zip(wanted, score_after(model, [text], wanted, Report()), strict=True):
+    for one, found in zip(wanted, score_after(model, [Source(text)], wanted, Report()), strict=True):
         own = _plainly(model, text.part(np.arange(one.cut)), one.ids)[: len(one.ids)]
         np.testing.assert_allclose(
             found.log_probs, own.gather(1, torch.tensor(one.ids)[:, None])[:, 0].numpy(), atol=CLOSE
@@ -152,9 +162,64 @@ def test_greedy_answers_are_those_of_the_decoder(model: LanguageModel):
     asked = _prompts(model)
     for format, limit in (("plain", 9), ("few-shot", 12)):
         found = writing.write(model, asked, format, limit, Report())
-        for prompt, ids in zip(asked, found, strict=True):
+        for prompt, one in zip(asked, found, strict=True):
             alone = generation.answer_ids(model, prompt, format, None, limit, Report())
-            assert ids == alone or _tied(model, prompt, ids, alone)
+            assert one.ids == alone or _tied(model, prompt, one.ids, alone)
+
+
+def test_what_all_prompts_begin_with_is_read_once(model: LanguageModel, monkeypatch: pytest.MonkeyPatch):
+    """Examples stand before every few-shot prompt; the answers are those of prompts that are read whole."""
+    asked = [generation.encode_side(model, model, ask(text), "few-shot") for text in QUESTIONS]
+    with _shapes(model) as passes:
+        once = writing.write(model, asked, "few-shot", 6, Report())
+    shared, read = passes[:2]
+    monkeypatch.setattr(writing, "LEAST_SHARED", 10**6)
+    whole = writing.write(model, asked, "few-shot", 6, Report())
+    if _name(model) in KEEPS_ALL:
+        count = writing.common_length([prompt.ids for prompt in asked])
+        assert shared == (1, count) and read == (len(asked), max(map(len, asked)) - count)
+        for one, other in zip(once, whole, strict=True):
+            layers = zip(one.held.cache.layers, other.held.cache.layers, strict=True)
+            for mine, theirs in layers:
+                rows = [
+                    two.keys[held.row, :, held.start : held.start + held.length]
+                    for two, held in ((mine, one.held), (theirs, other.held))
+                ]
+                torch.testing.assert_close(*rows, atol=CLOSE, rtol=0)
+    for prompt, one, other in zip(asked, once, whole, strict=True):
+        assert one.ids == other.ids or _tied(model, prompt, one.ids, other.ids)
+
+
+@given(texts=st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=6), min_size=1, max_size=4))
+def test_the_common_beginning_leaves_something_to_read(texts: list[list[int]]):
+    slow = 0
+    while all(len(one) > slow + 1 for one in texts) and len({one[slow] for one in texts}) == 1:
+        slow += 1
+    assert writing.common_length([np.array(one) for one in texts]) == slow
+
+
+def test_what_follows_an_answer_is_read_from_what_was_held_as_it_was_written(model: LanguageModel):
+    asked = _prompts(model)
+    written = writing.write(model, asked, "plain", 9, Report())
+    assert all((one.held is not None) == (_name(model) in KEEPS_ALL) for one in written)
+    texts = [
+        prompts.join(prompt, prompts.encode_continuation(model.tokenizer, prompt, one.ids))
+        for prompt, one in zip(asked, written, strict=True)
+    ]
+    sources = [Source(text, one.held) for text, one in zip(texts, written, strict=True)]
+    wanted = [
+        After(number, cut, ids)
+        for number, text in enumerate(texts)
+        for cut in {len(asked[number]), len(text) - 1, len(text)}
+        for ids in ANSWERS
+    ]
+    with _shapes(model) as passes:
+        found = score_after(model, sources, wanted, Report())
+    assert _name(model) not in KEEPS_ALL or max(length for _, length in passes) == max(map(len, ANSWERS))
+    for one, scored in zip(wanted, found, strict=True):
+        own = _plainly(model, texts[one.text].part(np.arange(one.cut)), one.ids)
+        picked = own[torch.arange(len(one.ids)), torch.tensor(one.ids)]
+        np.testing.assert_allclose(scored.log_probs, picked.numpy(), atol=CLOSE)
 
 
 def _tied(model: LanguageModel, prompt: Encoded, one: tuple[int, ...], other: tuple[int, ...]) -> bool:
@@ -167,12 +232,12 @@ def _tied(model: LanguageModel, prompt: Encoded, one: tuple[int, ...], other: tu
 def test_what_a_folder_likes_does_not_change_a_greedy_answer(tiny_pair: Pair[Path]):
     model = loaded(tiny_pair).tuned
     asked = [generation.encode_side(model, model, ask(text), "chat") for text in QUESTIONS]
-    before = writing.write(model, asked, "chat", 12, Report())
+    before = [one.ids for one in writing.write(model, asked, "chat", 12, Report())]
     own = model.network.module.generation_config
     liked = (own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample)
     own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample = 5.0, 1, True
     try:
-        assert writing.write(model, asked, "chat", 12, Report()) == before
+        assert [one.ids for one in writing.write(model, asked, "chat", 12, Report())] == before
         assert model.network.module.generation_config is own
     finally:
         own.repetition_penalty, own.no_repeat_ngram_size, own.do_sample = liked
@@ -249,4 +314,4 @@ def test_too_long_a_text_is_refused_in_a_sentence(tiny_pair: Pair[Path]):
     with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
         scoring.score(model, [Wanted(prompt, long)], Report())
     with pytest.raises(Refused, match=re.escape(f"{model.facts.context:,}")):
-        score_after(model, [prompt], [After(0, len(prompt), long)], Report())
+        score_after(model, [Source(prompt)], [After(0, len(prompt), long)], Report())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,9 +20,14 @@ class RoomyLayer(DynamicLayer):
     """The keys and values of one layer in a block with room ahead, so that a token adds a row to it, where a plain one is made anew."""
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
-        super().lazy_initialization(key_states, value_states)
-        self._blocks = tuple(one.new_empty((*one.shape[:2], 0, one.shape[3])) for one in (key_states, value_states))
-        self.keys, self.values = self._blocks
+        self.hold(key_states[:, :, :0], value_states[:, :, :0], 0)
+
+    def hold(self, keys: torch.Tensor, values: torch.Tensor, length: int) -> None:
+        """These blocks, of which so many positions are known, and the rest is room."""
+        if not self.is_initialized:
+            super().lazy_initialization(keys, values)
+        self._blocks = keys, values
+        self.keys, self.values = keys[:, :, :length], values[:, :, :length]
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -30,10 +37,10 @@ class RoomyLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         start, stop = self.keys.shape[2], self.keys.shape[2] + key_states.shape[2]
         if stop > self._blocks[0].shape[2]:
-            self._blocks = tuple(_with_room(one, stop) for one in (self.keys, self.values))
+            self.hold(_with_room(self.keys, stop), _with_room(self.values, stop), start)
         for block, more in zip(self._blocks, (key_states, value_states), strict=True):
             block[:, :, start:stop] = more
-        self.keys, self.values = (block[:, :, :stop] for block in self._blocks)
+        self.hold(*self._blocks, stop)
         return self.keys, self.values
 
 
@@ -56,15 +63,34 @@ def roomy(module: PreTrainedModel) -> DynamicCache | None:
     return cache
 
 
-def taken_up(module: PreTrainedModel, cache: DynamicCache, texts: torch.Tensor, lengths: torch.Tensor) -> DynamicCache:
-    """A cache of the first `lengths` (row,) positions of these `texts` (row,) of another one, padded in front to the longest of them."""
-    longest = max(1, int(lengths.max()))
-    places = (torch.arange(longest, device=lengths.device) - (longest - lengths)[:, None]).clamp(min=0)
+@dataclass(frozen=True, eq=False)
+class Held:
+    """The keys and values of one text among those of others."""
+
+    cache: DynamicCache
+    row: int
+    start: int
+    """the position of its first token"""
+    length: int
+    """how many of its tokens are known"""
+
+
+def taken_up(module: PreTrainedModel, rows: Sequence[Held], lengths: Sequence[int], room: int) -> DynamicCache:
+    """(row, ...) a cache of the first `lengths` positions of each, padded in front to the longest of them, with `room` for more behind. All
+    rows come from the same cache."""
+    whole, longest = rows[0].cache, max(1, *lengths)
+    device = whole.layers[0].keys.device
+    chosen = torch.as_tensor([one.row for one in rows], device=device)
+    first = torch.as_tensor([one.start - longest + length for one, length in zip(rows, lengths, strict=True)])
+    places = first.to(device)[:, None] + torch.arange(longest + room, device=device)
+    places = places.clamp(0, whole.get_seq_length() - 1)
     found = roomy(module)
     assert found is not None
-    for layer, held in zip(found.layers, cache.layers, strict=True):
-        kept = (one.transpose(1, 2)[texts[:, None], places].transpose(1, 2) for one in (held.keys, held.values))
-        layer.update(*kept)
+    for layer, held in zip(found.layers, whole.layers, strict=True):
+        keys, values = (
+            one.transpose(1, 2)[chosen[:, None], places].transpose(1, 2) for one in (held.keys, held.values)
+        )
+        layer.hold(keys, values, longest)
     return found
 
 

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from model_utils import generation
 from model_utils.contracts.common import Encoded, ask
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
-from model_utils.loading import SMALL, LanguageModel
-from model_utils.pair import Pair
-from model_utils.reporting import Report
+from model_utils.loading import CORES, SMALL, LanguageModel
+from model_utils.pair import SIDES, Pair, Side
+from model_utils.reporting import Beside, Part, Report
+
+T = TypeVar("T")
 
 CHUNK = 64
 """Items whose texts are read together by small models."""
 SHORT_CHUNK = 16
 """By others, which take longer over each: what is shown so far, and kept of a stopped run, is whole chunks."""
 SNAPSHOT_SECONDS = 1.0
+POLL_SECONDS = 0.02
 ITEMS_SHARE = 0.9
 """Share of the progress that is given to the items; the rest is for what is concluded from them."""
 
@@ -59,3 +65,50 @@ class Asking:
 def right_option(item: ProbeItem) -> int:
     """Which option is right; -1: nobody knows, or there are none."""
     return item.options.index(item.answer) if item.options and item.answer else -1
+
+
+# --- both sides at the same time --------------------------------------------------------------------------------------
+
+
+def of_both(pair: Pair[LanguageModel], report: Report, work: Callable[[Side, LanguageModel, Report], T]) -> Pair[T]:
+    """What `work` finds of each side: at the same time, on half of the cores each, where the models can be read at the same time."""
+    if CORES < 2 or not generation.apart(pair):
+        return Pair(*(work(side, pair[side], report) for side in SIDES))
+    halves = pair.map(lambda model: replace(model, cores=CORES // 2))
+    host = _Host(report)
+    with ThreadPoolExecutor(1, "tuned-") as helper:
+        tuned = helper.submit(work, "tuned", halves.tuned, _Guest(host, pair.tuned))
+        base = work("base", halves.base, host)
+        while not tuned.done():
+            host.breathe()
+            wait([tuned], POLL_SECONDS)
+        return Pair(base, tuned.result())
+
+
+class _Host(Part):
+    """The report of the side that stays in the thread of the job: while it lets others go first, the other side waits."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__(report)
+        self.alone = threading.Event()
+        self.alone.set()
+
+    def breathe(self, same_models: bool = True) -> None:
+        self.alone.clear()
+        try:
+            super().breathe(same_models)
+        finally:
+            self.alone.set()
+
+
+class _Guest(Beside):
+    """The report of the side in a thread of its own. It waits between its passes only: inside of one it holds what others may need."""
+
+    def __init__(self, host: _Host, model: LanguageModel) -> None:
+        super().__init__(host)
+        self._host, self._network = host, model.network
+
+    def breathe(self, same_models: bool = True) -> None:
+        self.poll()
+        if not self._network.passes:
+            self._host.alone.wait()

@@ -14,11 +14,20 @@ from model_utils import anatomy, generation
 from model_utils.contracts.common import Encoded
 from model_utils.loading import LanguageModel
 from model_utils.probes import caches
+from model_utils.probes.caches import Held
 from model_utils.probes.scoring import LOGIT_BYTES, Ids, Scored, Text, Wanted, batches, score, tokens_of_a_pass
 from model_utils.reporting import Report
 
 CACHE_BYTES = 64 << 20
 """Keys and values of the rows that go on at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A text, and its keys and values where they are known."""
+
+    text: Encoded
+    held: Held | None = None
 
 
 @dataclass(frozen=True)
@@ -38,31 +47,28 @@ def check_room(model: LanguageModel, text: Encoded, wanted: After) -> None:
 
 
 def score_after(
-    model: LanguageModel, texts: Sequence[Encoded], wanted: Sequence[After], report: Report
+    model: LanguageModel, sources: Sequence[Source], wanted: Sequence[After], report: Report
 ) -> list[Scored]:
-    """(continuation,) in the order of `wanted`. Each text is read once, as far as something follows it, several texts in one pass; then
-    all that follows, again several at a time.
+    """(continuation,) in the order of `wanted`. Each text is read once, as far as something follows it, several texts in one pass, and not at
+    all where its keys and values are known; then all that follows, again several at a time.
 
     Where a model keeps something else than all keys and values (a window, a state, an encoder) every continuation is read with the
     whole text before it. Refused where something is too long for the model.
     """
     for one in wanted:
-        check_room(model, texts[one.text], one)
+        check_room(model, sources[one.text].text, one)
         generation.check_ids(model, one.ids)
     report.breathe()
     with model.running() as module:
         keeps = caches.roomy(module) is not None
     if not keeps:
-        whole = [Wanted(texts[one.text].part(np.arange(one.cut)), one.ids) for one in wanted]
+        whole = [Wanted(sources[one.text].text.part(np.arange(one.cut)), one.ids) for one in wanted]
         return score(model, whole, report)
     found: list[Scored | None] = [None] * len(wanted)
-    for batch in _texts(model, texts, wanted):
-        cache = _read(model, batch, report)
-        place = {one.text: row for row, one in enumerate(batch)}
-        chosen = [number for number, one in enumerate(wanted) if one.text in place]
-        for rows in _rows(model, cache, texts, wanted, chosen):
+    for held in _held(model, sources, wanted, report):
+        for rows in _rows(model, held, sources, wanted):
             report.breathe()
-            _go_on(model, cache, place, rows, wanted, found, report)
+            _go_on(model, held, rows, wanted, found, report)
     return [one for one in found if one is not None]
 
 
@@ -76,18 +82,33 @@ class _Begun(Text):
     text: int = -1
 
 
-def _texts(model: LanguageModel, texts: Sequence[Encoded], wanted: Sequence[After]) -> Iterator[list[_Begun]]:
+def _held(
+    model: LanguageModel, sources: Sequence[Source], wanted: Sequence[After], report: Report
+) -> Iterator[dict[int, Held]]:
+    """By text; those of one cache together."""
     cuts: dict[int, int] = {}
     for one in wanted:
         cuts[one.text] = max(cuts.get(one.text, 2), one.cut)
-    read = [_Begun((), tuple(texts[text].ids[: cut - 1].tolist()), text=text) for text, cut in cuts.items()]
-    yield from batches(read, tokens_of_a_pass(model))
+    known: dict[int, dict[int, Held]] = {}
+    unread: list[_Begun] = []
+    for text, cut in cuts.items():
+        held = sources[text].held
+        if held is not None and held.length >= cut - 1:
+            known.setdefault(id(held.cache), {})[text] = held
+        else:
+            unread.append(_Begun((), tuple(sources[text].text.ids[: cut - 1].tolist()), text=text))
+    yield from known.values()
+    for batch in batches(unread, tokens_of_a_pass(model)):
+        report.breathe()
+        cache = _read(model, batch, report)
+        yield {one.text: Held(cache, row, 0, len(one.ids)) for row, one in enumerate(batch)}
 
 
 @dataclass(frozen=True)
 class _Row:
     """Continuations of one beginning, of which the longest begins with all others."""
 
+    text: int
     cut: int
     ids: Ids
     """what is read: the last token of the beginning, and all but the last of the longest continuation"""
@@ -95,11 +116,12 @@ class _Row:
 
 
 def _rows(
-    model: LanguageModel, cache: DynamicCache, texts: Sequence[Encoded], wanted: Sequence[After], chosen: Sequence[int]
+    model: LanguageModel, held: dict[int, Held], sources: Sequence[Source], wanted: Sequence[After]
 ) -> Iterator[list[_Row]]:
     """What goes on from these texts, rows of like length together."""
     groups: dict[tuple[int, int, Ids], list[int]] = {}
     last: tuple[int, int, Ids] | None = None
+    chosen = [number for number, one in enumerate(wanted) if one.text in held]
     for number in sorted(chosen, key=lambda one: (wanted[one].text, wanted[one].cut, wanted[one].ids), reverse=True):
         one = wanted[number]  # comes right after those that begin with it
         begun = one.ids[:-1]
@@ -107,10 +129,10 @@ def _rows(
             last = (one.text, one.cut, one.ids)
         groups.setdefault(last, []).append(number)
     rows = [
-        _Row(cut, (int(texts[text].ids[cut - 1]), *ids[:-1]), tuple(members))
+        _Row(text, cut, (int(sources[text].text.ids[cut - 1]), *ids[:-1]), tuple(members))
         for (text, cut, ids), members in groups.items()
     ]
-    held = caches.bytes_of_a_position(cache)
+    a_position = caches.bytes_of_a_position(next(iter(held.values())).cache)
     batch: list[_Row] = []
     for row in sorted(rows, key=lambda one: (-len(one.ids), -one.cut)):
         longest = len(batch[0].ids) if batch else len(row.ids)
@@ -118,7 +140,7 @@ def _rows(
         reach = max(one.cut for one in (*batch, row)) + longest
         full = (
             positions > tokens_of_a_pass(model)
-            or reach * (len(batch) + 1) * held > CACHE_BYTES
+            or reach * (len(batch) + 1) * a_position > CACHE_BYTES
             or positions * 4 * model.facts.vocabulary > LOGIT_BYTES
         )
         if batch and full:
@@ -145,8 +167,7 @@ def _read(model: LanguageModel, batch: Sequence[_Begun], report: Report) -> Dyna
 
 def _go_on(
     model: LanguageModel,
-    cache: DynamicCache,
-    place: dict[int, int],
+    held: dict[int, Held],
     rows: Sequence[_Row],
     wanted: Sequence[After],
     found: list[Scored | None],
@@ -155,18 +176,17 @@ def _go_on(
     """One pass over what follows: beginnings are padded in front, as for writing, and rows behind."""
     device, longest = model.device, max(len(row.ids) for row in rows)
     known = torch.as_tensor([row.cut - 1 for row in rows], device=device)
-    texts = torch.as_tensor([place[wanted[row.members[0]].text] for row in rows], device=device)
     own = torch.as_tensor([len(row.ids) for row in rows], device=device)
     ids = torch.as_tensor([[*row.ids, *(0,) * (longest - len(row.ids))] for row in rows], device=device)
     step = torch.arange(longest, device=device)
     with model.running(report.poll, threads=model.pass_threads(ids.numel())) as module:
-        held = caches.taken_up(module, cache, texts, known)
-        front = held.get_seq_length()
+        cache = caches.taken_up(module, [held[row.text] for row in rows], [row.cut - 1 for row in rows], longest)
+        front = cache.get_seq_length()
         before = torch.arange(front, device=device) >= front - known[:, None]
         read: dict[str, Any] = {"attention_mask": torch.cat([before, step < own[:, None]], dim=1).long()}
         if anatomy.accepts(module, "position_ids"):
             read["position_ids"] = (known[:, None] + step).minimum((known + own - 1)[:, None])
-        logits = _forward(module, longest, input_ids=ids, past_key_values=held, **read)
+        logits = _forward(module, longest, input_ids=ids, past_key_values=cache, **read)
         members = [(row, number) for row, one in enumerate(rows) for number in one.members]
         _take(logits.float(), members, wanted, found)
 

@@ -19,10 +19,11 @@ from model_utils.contracts.probe import Finding, ProbeItem, known_mean
 from model_utils.contracts.reasoning import CUE, Reasoned, Reasoning, ReasoningRequest, flipped, hint_flip, kept
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
-from model_utils.pair import SIDES, Pair, Side
+from model_utils.pair import Pair, Side
 from model_utils.probes import statistics, steps
-from model_utils.probes.frame import Asking, chunks, right_option
-from model_utils.probes.prefixes import After, check_room, score_after
+from model_utils.probes.caches import Held
+from model_utils.probes.frame import Asking, chunks, of_both, right_option
+from model_utils.probes.prefixes import After, Source, check_room, score_after
 from model_utils.probes.scoring import Continued, Ids, Scored, among, beginning
 from model_utils.probes.writing import write
 from model_utils.reporting import Report
@@ -36,7 +37,7 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
     items: list[Pair[Reasoned] | None] = list(former.items) if former else []
     refused = list(former.refused) if former else []
     asking = Asking(pair, request)
-    readers = pair.zip(request.formats).map(lambda one: _Reader(*one, request, report, Continued(one[0])))
+    continued = pair.map(Continued)
 
     def found(findings: tuple[Finding, ...] = ()) -> Reasoning:
         chosen = request.items[: len(items)]
@@ -53,8 +54,18 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
 
     for chunk in chunks(pair, len(request.items), len(items), report, found):
         asked = _prompts(asking, [request.items[number].asked() for number in chunk])
-        sides = {side: readers[side].reason(chunk, [_of(one, side) for one in asked], asking, side) for side in SIDES}
-        for number, base, tuned in zip(chunk, sides["base"], sides["tuned"], strict=True):
+
+        def reason(
+            side: Side,
+            model: LanguageModel,
+            report: Report,
+            chunk: range = chunk,
+            asked: Sequence[Pair[Encoded] | Refused] = asked,
+        ) -> list[Reasoned | Refused]:
+            reader = _Reader(model, request.formats[side], request, report, continued[side])
+            return reader.reason(chunk, [_of(one, side) for one in asked], asking, side)
+
+        for number, base, tuned in zip(chunk, *of_both(pair, report, reason).sides, strict=True):
             if isinstance(base, Refused) or isinstance(tuned, Refused):
                 items.append(None)
                 refused.append((number, str(base if isinstance(base, Refused) else tuned)))
@@ -98,14 +109,15 @@ class _Reader:
         """(item,) the answers to these prompts and what becomes of them, or why an item cannot be read."""
         found: dict[int, Reasoned | Refused] = {n: one for n, one in zip(numbers, asked, strict=True) if isinstance(one, Refused)}  # fmt: skip
         trials: dict[int, _Trial] = {}
-        for number, prompt, answer in zip(*self._answered(numbers, asked), strict=True):
+        sources: list[Source] = []
+        for number, prompt, answer, held in self._answered(numbers, asked):
             try:
                 trials[number] = _Trial(self, self.request.items[number], number, prompt, answer)
+                sources.append(Source(trials[number].whole, held))
             except Refused as refused:  # it has no room for what is to be read, or its tokenizer cannot write it
                 found[number] = refused
-        texts = [trial.whole for trial in trials.values()]
         wanted = [After(text, *one) for text, trial in enumerate(trials.values()) for one in trial.wanted]
-        scored = iter(score_after(self.model, texts, wanted, self.report))
+        scored = iter(score_after(self.model, sources, wanted, self.report))
         for number, trial in trials.items():
             found[number] = trial.result([next(scored) for _ in trial.wanted])
         if "hint" in self.request.tests:
@@ -119,25 +131,24 @@ class _Reader:
         items, hints = self.request.items, {number: _hinted(one) for number, one in reasoned.items()}
         texts = [steps.with_hint(items[number].asked(), items[number].options[hint]) for number, hint in hints.items()]
         asked = [_of(one, side) for one in _prompts(asking, texts)]
-        for number, _, answer in zip(*self._answered([*hints], asked), strict=True):
+        for number, _, answer, _ in self._answered([*hints], asked):
             found[number] = _with_hint(reasoned[number], items[number], hints[number], answer.text)
 
     def _answered(
         self, numbers: Sequence[int], asked: Sequence[Encoded | Refused]
-    ) -> tuple[list[int], list[Encoded], list[Encoded]]:
-        """(item,) of those that can be asked: its number, its prompt and its answer."""
+    ) -> list[tuple[int, Encoded, Encoded, Held | None]]:
+        """Of those that can be asked: its number, its prompt, its greedy answer up to what ended it, and what is held of both."""
         able = [(number, one) for number, one in zip(numbers, asked, strict=True) if not isinstance(one, Refused)]
         mine = [prompt for _, prompt in able]
-        return [number for number, _ in able], mine, self._write(mine)
-
-    def _write(self, asked: Sequence[Encoded]) -> list[Encoded]:
-        """(prompt,) the greedy answers up to what ended them."""
-        ids = write(self.model, asked, self.format, self.request.max_new_tokens, self.report)
-        whole = [
-            prompts.encode_continuation(self.model.tokenizer, prompt, one)
-            for prompt, one in zip(asked, ids, strict=True)
+        written = write(self.model, mine, self.format, self.request.max_new_tokens, self.report)
+        return [
+            (number, prompt, self._until_its_end(prompt, one.ids), one.held)
+            for (number, prompt), one in zip(able, written, strict=True)
         ]
-        return [beginning(one, int(prompts.counted(one, self.format).cumprod().sum())) for one in whole]
+
+    def _until_its_end(self, prompt: Encoded, ids: Ids) -> Encoded:
+        whole = prompts.encode_continuation(self.model.tokenizer, prompt, ids)
+        return beginning(whole, int(prompts.counted(whole, self.format).cumprod().sum()))
 
 
 def _hinted(one: Reasoned) -> int:

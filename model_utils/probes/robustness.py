@@ -16,7 +16,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import perturbations, statistics
 from model_utils.probes.forgetting import surprise
-from model_utils.probes.frame import Asking, chunks, right_option
+from model_utils.probes.frame import Asking, chunks, of_both, right_option
 from model_utils.probes.scoring import Continued, Ids, Wanted, among, ends_answer, joined, score
 from model_utils.probes.sensitivity import sensitivity
 from model_utils.probes.spread import spread
@@ -96,11 +96,10 @@ class _Work:
     def ask(self, items: Sequence[tuple[int, ProbeItem]]) -> None:
         """Some more items."""
         asked = [self._asked(number, item) for number, item in items]
+        both = [(item, one) for (_, item), one in zip(items, asked, strict=True)]
+        found = of_both(self.pair, self.report, lambda *side: _Scoring(self, *side).of(both))
         for side in SIDES:
-            found = _Scoring(self, side).of(
-                [(item, prompts_of) for (_, item), prompts_of in zip(items, asked, strict=True)]
-            )
-            self.answered[side].extend(found)
+            self.answered[side].extend(found[side])
         self.texts += [tuple(one.texts) for one in asked]
 
     def _asked(self, number: int, item: ProbeItem) -> _Asked:
@@ -206,10 +205,12 @@ class _Scoring:
 
     work: _Work
     side: Side
+    model: LanguageModel
+    report: Report
 
     def of(self, items: Sequence[tuple[ProbeItem, _Asked]]) -> list[_Answered]:
         work, side = self.work, self.side
-        model, count = work.pair[side], len(work.names)
+        count = len(work.names)
         found = [_Answered.nothing(count) for _ in items]
         for free in (False, True):
             wanted: list[Wanted] = []
@@ -224,7 +225,7 @@ class _Scoring:
                         where.append(list(range(len(wanted), len(wanted) + len(one))))
                         wanted += [Wanted(prompt[side], ids) for ids in one]
                     places.append((number, wording, where))
-            scores = score(model, wanted, work.report, following=free) if wanted else []
+            scores = score(self.model, wanted, self.report, following=free) if wanted else []
             for number, wording, where in places:
                 totals = [joined([scores[place].total for place in one]) for one in where]
                 if free:

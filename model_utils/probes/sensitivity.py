@@ -31,7 +31,7 @@ def posix(log_probs: np.ndarray, lengths: np.ndarray) -> float:
 
 def sensitivity(model: LanguageModel, asked: Sequence[Encoded], format: Format, report: Report) -> float:
     """`posix` of a model over wordings of one question; wordings that it answers with nothing are left out."""
-    answers = write(model, asked, format, RESPONSE_TOKENS, report)
+    answers = [one.ids for one in write(model, asked, format, RESPONSE_TOKENS, report)]
     known = [place for place, ids in enumerate(answers) if ids]
     wanted = [Wanted(asked[i], answers[j]) for i in known for j in known]
     totals = np.array([one.total for one in score(model, wanted, report)]).reshape(len(known), len(known))

@@ -3,44 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
+from transformers import DynamicCache
 
-from model_utils import generation, prompts
+from model_utils import anatomy, generation, prompts
 from model_utils.contracts.common import Encoded, Format
 from model_utils.loading import LanguageModel
 from model_utils.probes import caches
-from model_utils.probes.scoring import tokens_of_a_pass
+from model_utils.probes.caches import Held
+from model_utils.probes.scoring import Ids, tokens_of_a_pass
 from model_utils.reporting import Part, Report
 
 MOST_TOGETHER = 64
 """Answers that are written at once: the longest of them keeps all others waiting."""
+LEAST_SHARED = 8
+"""Tokens that all prompts of a batch begin with, below which reading them once saves nothing."""
 CHECKED_EVERY = 8
 """Tokens between two looks at the texts for what ends an answer in its format."""
 
 
-def write(
-    model: LanguageModel, asked: Sequence[Encoded], format: Format, limit: int, report: Report
-) -> list[tuple[int, ...]]:
-    """(prompt,) the ids of each greedy answer, what ended it included, as `generation.Decoder` writes it alone.
+@dataclass(frozen=True, eq=False)
+class Written:
+    """A greedy answer."""
+
+    ids: Ids
+    """what ended it included"""
+    held: Held | None
+    """keys and values of its prompt and of all its tokens but the last; None where they are not kept"""
+
+
+def write(model: LanguageModel, asked: Sequence[Encoded], format: Format, limit: int, report: Report) -> list[Written]:
+    """(prompt,) each greedy answer, as `generation.Decoder` writes it alone.
 
     Models that are more than plain attention answer one after the other, because their padding would be read; so do prompts after which
     the model has no room for the longest answer.
     """
     report.breathe()
-    found: list[tuple[int, ...]] = [()] * len(asked)
+    found: dict[int, Written] = {}
     for chosen in _batches(model, asked, limit):
         if len(chosen) == 1:
-            answers = [generation.answer_ids(model, asked[chosen[0]], format, None, limit, Part(report))]
+            ids = generation.answer_ids(model, asked[chosen[0]], format, None, limit, Part(report))
+            found[chosen[0]] = Written(ids, None)
         else:
-            answers = _together(model, [asked[number] for number in chosen], format, limit, report)
-        for number, ids in zip(chosen, answers, strict=True):
-            found[number] = ids
-    return found
+            found.update(
+                zip(chosen, _Together(model, [asked[one] for one in chosen], format, report).write(limit), strict=True)
+            )
+    return [found[number] for number in range(len(asked))]
 
 
 def _batches(model: LanguageModel, asked: Sequence[Encoded], limit: int) -> Iterator[list[int]]:
@@ -59,68 +71,90 @@ def _batches(model: LanguageModel, asked: Sequence[Encoded], limit: int) -> Iter
         yield batch
 
 
-def _together(
-    model: LanguageModel, asked: list[Encoded], format: Format, limit: int, report: Report
-) -> list[tuple[int, ...]]:
-    longest = max(len(prompt) for prompt in asked)
-    ids = np.zeros((len(asked), longest), dtype=np.int64)
-    mask = np.zeros_like(ids)
-    for row, prompt in enumerate(asked):
-        ids[row, longest - len(prompt) :], mask[row, longest - len(prompt) :] = prompt.ids, 1
-    read = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-    stops = sorted(model.stop_ids)
-    delimiters = prompts.delimiters(format)
-    ended = _Ended(model, longest, delimiters) if delimiters else None
-    with model.running(report.breathe, threads=model.batch_threads) as module, _plain(module):
-        written = module.generate(
-            **{name: one.to(model.device) for name, one in read.items()},
-            past_key_values=caches.roomy(module),
-            max_new_tokens=limit,
-            do_sample=False,
-            eos_token_id=stops or None,
-            pad_token_id=stops[0] if stops else 0,
-            stopping_criteria=StoppingCriteriaList([ended] if ended else []),
-        )
-    return [_cut(model, prompt, row[longest:].tolist(), delimiters) for prompt, row in zip(asked, written, strict=True)]
+class _Together:
+    """Prompts that are answered in one batch, padded in front; a row that has ended goes on with the others, and what it adds is not kept."""
 
+    def __init__(self, model: LanguageModel, asked: Sequence[Encoded], format: Format, report: Report) -> None:
+        self._model, self._asked, self._report = model, asked, report
+        self._delimiters = prompts.delimiters(format)
+        self._longest = max(len(prompt) for prompt in asked)
+        with model.running() as module:
+            self._roomy = caches.roomy(module)
+            self._cache = self._roomy or DynamicCache(config=module.config.get_text_config(decoder=True))
 
-@contextmanager
-def _plain(module: Any) -> Iterator[None]:
-    """Without what a model's own folder says of how it likes to write: penalties and the like would not be its greedy answer."""
-    own, module.generation_config = module.generation_config, GenerationConfig()
-    try:
-        yield
-    finally:
-        module.generation_config = own
+    def write(self, limit: int) -> list[Written]:
+        asked, longest = self._asked, self._longest
+        ids = np.zeros((len(asked), longest), dtype=np.int64)
+        mask = np.zeros((len(asked), longest + limit), dtype=np.int64)
+        for row, prompt in enumerate(asked):
+            ids[row, longest - len(prompt) :] = prompt.ids
+            mask[row, longest - len(prompt) :] = 1
+        shared = self._take_up_what_is_shared()
+        whole = torch.as_tensor(mask, device=self._model.device)
+        places = (whole.cumsum(dim=1) - 1).clamp(min=0)
+        written, ended = np.zeros((len(asked), 0), dtype=np.int64), np.zeros(len(asked), dtype=bool)
+        read = torch.as_tensor(ids[:, shared:], device=self._model.device)
+        threads = self._model.pass_threads(read.numel())
+        while not ended.all() and written.shape[1] < limit:
+            stop = longest + written.shape[1]
+            likeliest = self._likeliest(read, whole[:, :stop], places[:, stop - read.shape[1] : stop], threads)
+            written = np.concatenate([written, likeliest.cpu().numpy()[:, None]], axis=1)
+            ended |= self._ended(written)
+            read, threads = likeliest[:, None], self._model.batch_threads
+            self._report.breathe()
+        return [self._kept(row, ids.tolist()) for row, ids in enumerate(written)]
 
+    def _take_up_what_is_shared(self) -> int:
+        """How many tokens all prompts begin with, examples above all, which are read once and need not be read again: rows that are shorter
+        than the longest take up as much less of it, so that nothing but their front is padded."""
+        shared = common_length([prompt.ids for prompt in self._asked])
+        if self._roomy is None or shared < LEAST_SHARED:
+            return 0
+        model, begun = self._model, self._asked[0].ids[:shared]
+        with model.running(self._report.poll, threads=model.pass_threads(shared)) as module:
+            options: dict[str, Any] = {"logits_to_keep": 1} if anatomy.accepts(module, "logits_to_keep") else {}
+            module(input_ids=model.ids(begun), past_key_values=self._roomy, use_cache=True, **options)
+            rows = [Held(self._roomy, 0, 0, shared)] * len(self._asked)
+            lengths = [max(0, shared - self._longest + len(prompt)) for prompt in self._asked]
+            self._roomy = self._cache = caches.taken_up(module, rows, lengths, self._longest - shared + caches.ROOM)
+        self._report.breathe()
+        return shared
 
-class _Ended(StoppingCriteria):
-    """Which rows have written what ends an answer in their format."""
+    def _likeliest(self, ids: torch.Tensor, mask: torch.Tensor, places: torch.Tensor, threads: int) -> torch.Tensor:
+        """(row,) the most probable token after these, which are read after all that was."""
+        with self._model.running(self._report.poll, threads=threads) as module:
+            options: dict[str, Any] = {"logits_to_keep": 1} if anatomy.accepts(module, "logits_to_keep") else {}
+            if anatomy.accepts(module, "position_ids"):
+                options["position_ids"] = places
+            output = module(input_ids=ids, attention_mask=mask, past_key_values=self._cache, use_cache=True, **options)
+            best: torch.Tensor = output.logits[:, -1].argmax(dim=-1)
+            return best
 
-    def __init__(self, model: LanguageModel, start: int, delimiters: tuple[str, ...]) -> None:
-        self._model, self._start, self._delimiters = model, start, delimiters
-        self._done: torch.Tensor | None = None
-
-    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor, **_: Any) -> torch.BoolTensor:
-        done = (
-            torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device) if self._done is None else self._done
-        )
-        written = input_ids[:, self._start :]
-        if written.shape[1] % CHECKED_EVERY == 0:
+    def _ended(self, written: np.ndarray) -> np.ndarray:
+        """(row,) whether the last token, or every now and then the text, ends its answer."""
+        stopped = np.isin(written[:, -1], list(self._model.stop_ids))
+        if self._delimiters and written.shape[1] % CHECKED_EVERY == 0:
             texts = self._model.tokenizer.batch_decode(written, skip_special_tokens=False)
-            found = [prompts.end_of_answer(text, self._delimiters) is not None for text in texts]
-            done = done | torch.as_tensor(found, device=done.device)
-        self._done = done
-        return done
+            stopped |= [prompts.end_of_answer(text, self._delimiters) is not None for text in texts]
+        return stopped
+
+    def _kept(self, row: int, ids: list[int]) -> Written:
+        """Up to the first token that ended it; the others waited for the rest of the batch."""
+        prompt = self._asked[row]
+        end = next((place + 1 for place, id in enumerate(ids) if id in self._model.stop_ids), len(ids))
+        if self._delimiters:
+            whole = prompts.Detokenizer(self._model.tokenizer, prompt)
+            parts = enumerate(ids[:end], start=1)
+            end = next(
+                (count for count, id in parts if prompts.end_of_answer(whole.push(id), self._delimiters) is not None),
+                end,
+            )
+        held = self._roomy and Held(self._roomy, row, self._longest - len(prompt), len(prompt) + end - 1)
+        return Written(tuple(ids[:end]), held)
 
 
-def _cut(model: LanguageModel, prompt: Encoded, ids: list[int], delimiters: tuple[str, ...]) -> tuple[int, ...]:
-    """Up to the first token that ended it; the others waited for the rest of the batch."""
-    end = next((place + 1 for place, id in enumerate(ids) if id in model.stop_ids), len(ids))
-    ids = ids[:end]
-    if delimiters:
-        whole = prompts.Detokenizer(model.tokenizer, prompt)
-        for place, id in enumerate(ids):
-            if prompts.end_of_answer(whole.push(id), delimiters) is not None:
-                return tuple(ids[: place + 1])
-    return tuple(ids)
+def common_length(texts: Sequence[np.ndarray]) -> int:
+    """How many ids all of them begin with; less than the shortest has."""
+    least = min(len(one) for one in texts) - 1
+    rows = np.array([one[:least] for one in texts])
+    return int((rows == rows[0]).all(axis=0).cumprod().sum())
