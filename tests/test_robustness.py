@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_utils import analyses, anatomy, codec
-from model_utils.contracts.common import ModelSpec
+from model_utils import analyses, anatomy, codec, generation
+from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.forgetting import surprise
-from model_utils.probes.sensitivity import posix
+from model_utils.probes.sensitivity import posix, sensitivity
 from model_utils.probes.spread import spread
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
-from tests.models import loaded, run
+from tests.models import loaded, opened, run
 from tests.test_reasoning import Stopping
 
 ITEMS = (
@@ -34,6 +34,17 @@ def test_a_model_that_ignores_its_prompt_has_no_sensitivity():
     row = np.array([-3.0, -7.5, -1.0])
     assert posix(np.tile(row, (3, 1)), np.array([1, 2, 3])) == 0
     assert math.isnan(posix(np.array([[-1.0]]), np.array([1])))
+
+
+def test_a_network_that_sees_nothing_but_the_last_token_has_no_sensitivity(tiny_pair: Pair[Path]):
+    """Nothing that attention finds is written back, so that wordings that end alike are one prompt to it."""
+    model = opened(ModelSpec(id=str(tiny_pair.tuned)))
+    asked = [generation.encode_side(model, model, ask(text), "chat") for text in ("Why?", "Name it.", "Snow is what?")]
+    assert sensitivity(model, asked, "chat", Report()) > 0.001
+    with model.running() as module:
+        for layer in module.model.layers:
+            layer.self_attn.o_proj.weight.zero_()
+    assert sensitivity(model, asked, "chat", Report()) == pytest.approx(0, abs=1e-6)
 
 
 def test_sensitivity_is_the_published_sum():

@@ -336,7 +336,7 @@ def verdict_said(one: Finding) -> tuple[str, str]:
     if one.verdict == "no effect":
         return SHAPES["no effect"], "no effect beyond the margin"
     if one.verdict == "undecided":
-        more = f": about {rounded_up(one.needed):,} items would decide" if math.isfinite(one.needed) else ""
+        more = f": about {rounded_up(one.needed):,} {one.of}s would decide" if math.isfinite(one.needed) else ""
         return SHAPES["undecided"], f"undecided{more}"
     return SHAPES["not measured"], "not measured"
 

@@ -132,6 +132,8 @@ class Finding:
     """of each model by itself against 0, where `fault`; else 'not measured'"""
     needed: float
     """how many items like these would probably decide it: an estimate; NaN where it is decided, or nothing can be said"""
+    of: Literal["item", "text"] = "item"
+    """what each number is of"""
 
     def said(self) -> str:
         """What was found, how sure, and how many items would be needed, in plain sentences."""
@@ -141,11 +143,11 @@ class Finding:
         both = self.difference.count
         if not both:
             found = " and ".join(f"{side} {self.value(one.mean)}" for side, one in self.sides.items() if one.count)
-            return f"{_capital(self.says)}: {found}; no item has a number on both sides, so they cannot be compared.{self._and_alone()}"
+            return f"{_capital(self.says)}: {found}; no {self.of} has a number on both sides, so they cannot be compared.{self._and_alone()}"
         alike = (
             both > 1 and self.difference.low == self.difference.high
         )  # then the interval is a point, and says nothing
-        over = f"{'in each of' if alike else 'over'} {both:,} item{'' if both == 1 else 's'}"
+        over = f"{'in each of' if alike else 'over'} {both:,} {self.of}{'' if both == 1 else 's'}"
         if both < max(counts.sides):
             over += f" with a number on {'both sides' if both != 1 else 'either side'}"
         if self.verdict == "not measured":
@@ -156,7 +158,7 @@ class Finding:
         if self.verdict == "no effect":
             outcome = f"No effect that matters: {difference}, surely inside \u00b1{self.margin_said()}."
         elif self.verdict == "undecided":
-            more = f"; about {rounded_up(self.needed):,} items like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
+            more = f"; about {rounded_up(self.needed):,} {self.of}s like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
             outcome = f"Undecided: {difference}{self._sure()}{more}."
         else:
             how = "" if self.better == "neither" else f" ({'better' if self.better == self.verdict else 'worse'})"

@@ -285,7 +285,7 @@ def _findings(found: Robustness, request: RobustnessRequest) -> tuple[Finding, .
         statistics.Measured("flips", "answers that a rewording changes", share, "lower", True, values(flips), margin),
         statistics.Measured("sensitivity", "prompt sensitivity (POSIX)", "nats a token", "lower", False, found.sensitivity, SENSITIVITY_MARGIN),
         statistics.Measured("attribution_agreement", "agreement of word scores between wordings (Kendall's tau)", "tau", "higher", False, found.agreement, TAU_MARGIN),
-        statistics.Measured("plain_nll", "surprise at plain text (what was forgotten)", "nats a character", "lower", False, found.plain, NLL_MARGIN),
+        statistics.Measured("plain_nll", "surprise at plain text (what was forgotten)", "nats a character", "lower", False, found.plain, NLL_MARGIN, of="text"),
     ]  # fmt: skip
     layouts = found.right.map(lambda one: one[:, kinds == "format"])
     return (*statistics.findings(measured, request.seed), spread(layouts, margin, request.seed))

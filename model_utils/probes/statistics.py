@@ -61,6 +61,8 @@ class Measured:
     """a difference inside this either side of 0 does not matter; in the measure's unit"""
     compared: bool = True
     """whether the difference is tested; otherwise both sides are for information, and no test is corrected for it"""
+    of: Literal["item", "text"] = "item"
+    """what each value is of"""
 
     def __post_init__(self) -> None:
         base, tuned = self.values.sides
@@ -110,6 +112,7 @@ def _finding(one: Measured, p: float, adjusted: float, tests: int, resamples: in
         verdict=verdict,
         own=known.zip(sides).map(lambda side: _alone(one, *side) if one.fault else "not measured"),
         needed=needed(differences, one.margin, one.unit, tests) if verdict == "undecided" else math.nan,
+        of=one.of,
     )
 
 

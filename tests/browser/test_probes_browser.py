@@ -1,4 +1,4 @@
-"""Both probes in a real Chromium, on the model with planted flaws: verdicts, a row that opens its item, a record, a run that is stopped and gone on from."""
+"""Both probes in a real Chromium, on the model with planted flaws: verdicts, a row that opens its item, records that another process computes again, a run that is stopped and gone on from."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from model_utils import codec
@@ -68,8 +69,36 @@ def opens_another(page: Page, probe: str, heading: re.Pattern[str]) -> None:
     at_rest(page)
 
 
-def test_the_flawed_model_is_found_by_its_reasons(page: Page, app_server: str, screenshot: Callable):
-    open_probe(page, app_server, "Reasoning")
+@pytest.fixture(scope="module")
+def audit(start_server: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+    """A dashboard with a database of its own: its address, and the environment in which another process finds that database."""
+    environment = {"CANDOR_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('audit') / 'records.db'}"}
+    with start_server(environment=environment) as server:
+        yield server.url, os.environ | environment
+
+
+def record(page: Page, title: str) -> None:
+    page.get_by_role("button", name="Record", exact=True).click()
+    form = page.locator(".st-key-record")
+    form.get_by_label("Its title").fill(title)
+    form.get_by_label("Your name").fill("Ada")
+    form.get_by_label("Your name").press("Tab")
+    at_rest(page)
+    form.get_by_role("button", name="Record this").click()
+    expect(page.get_by_test_id("stToast").get_by_text(re.compile("Recorded as entry"))).to_be_visible(timeout=LOADED)
+
+
+def computed_again(title: str, environment: dict[str, str]) -> str:
+    """What a process without a browser says of the first record of that session."""
+    done = subprocess.run(
+        [sys.executable, "-m", "model_utils", "sessions", "replay", title, "1"], capture_output=True, text=True, timeout=300, env=environment
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_flawed_model_is_found_by_its_reasons(page: Page, audit: tuple[str, dict], screenshot: Callable):
+    open_probe(page, audit[0], "Reasoning")
     expect(page.get_by_role("heading", name="Does the written reasoning carry the answer?")).to_be_visible()
     items(page, 40)
     run(page).click()
@@ -79,18 +108,12 @@ def test_the_flawed_model_is_found_by_its_reasons(page: Page, app_server: str, s
     expect(row(page, "right steps contradict")).to_contain_text("tuned is worse")
     opens_another(page, "reasoning", re.compile(r"^Item \d+, step by step$"))
     screenshot(page, "reasoning", whole=True)
-    page.get_by_role("button", name="Record", exact=True).click()
-    form = page.locator(".st-key-record")
-    form.get_by_label("Its title").fill("Do reasons carry decisions?")
-    form.get_by_label("Your name").fill("Ada")
-    form.get_by_label("Your name").press("Tab")
-    at_rest(page)
-    form.get_by_role("button", name="Record this").click()
-    expect(page.get_by_test_id("stToast").get_by_text(re.compile("Recorded as entry"))).to_be_visible(timeout=LOADED)
+    record(page, "Do reasons carry decisions?")
+    assert "bit for bit" in computed_again("Do reasons carry decisions?", audit[1])
 
 
-def test_the_flawed_model_is_found_by_its_wordings(page: Page, app_server: str, screenshot: Callable):
-    open_probe(page, app_server, "Robustness")
+def test_the_flawed_model_is_found_by_its_wordings(page: Page, audit: tuple[str, dict], screenshot: Callable):
+    open_probe(page, audit[0], "Robustness")
     expect(page.get_by_role("heading", name="Was the skill learned, or the phrasing?")).to_be_visible()
     items(page, 44)
     run(page).click()
@@ -99,6 +122,8 @@ def test_the_flawed_model_is_found_by_its_wordings(page: Page, app_server: str, 
     expect(page.locator(".js-plotly-plot").first).to_be_visible()
     opens_another(page, "robustness", re.compile(r"^Item \d+ in every wording$"))
     screenshot(page, "robustness", whole=True)
+    record(page, "Skill or phrasing?")
+    assert "bit for bit" in computed_again("Skill or phrasing?", audit[1])
 
 
 def test_two_thousand_items_are_stopped_kept_and_gone_on_from_without_a_browser(
