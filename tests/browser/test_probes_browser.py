@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -69,10 +70,10 @@ def opens_another(page: Page, probe: str, heading: re.Pattern[str]) -> None:
     at_rest(page)
 
 
-@pytest.fixture(scope="module")
-def audit(start_server: Callable, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
+@pytest.fixture
+def audit(start_server: Callable, tmp_path: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """A dashboard with a database of its own: its address, and the environment in which another process finds that database."""
-    environment = {"CANDOR_DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('audit') / 'records.db'}"}
+    environment = {"CANDOR_DATABASE_URL": f"sqlite:///{tmp_path / 'records.db'}"}
     with start_server(environment=environment) as server:
         yield server.url, os.environ | environment
 
@@ -88,16 +89,17 @@ def record(page: Page, title: str) -> None:
     expect(page.get_by_test_id("stToast").get_by_text(re.compile("Recorded as entry"))).to_be_visible(timeout=LOADED)
 
 
-def computed_again(title: str, environment: dict[str, str]) -> str:
-    """What a process without a browser says of the first record of that session."""
+def computed_again(title: str, environment: dict[str, str]) -> tuple[str, list]:
+    """What a process without a browser says of the first record of that session, and the fields in which it found something else."""
     done = subprocess.run(
         [sys.executable, "-m", "model_utils", "sessions", "replay", title, "1"], capture_output=True, text=True, timeout=300, env=environment
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    found = json.loads(done.stdout)
+    return found["said"], found["differences"]
 
 
-def test_the_flawed_model_is_found_by_its_reasons(page: Page, audit: tuple[str, dict], screenshot: Callable):
+def test_the_flawed_model_is_found_by_its_reasons(audit: tuple[str, dict], page: Page, screenshot: Callable):
     open_probe(page, audit[0], "Reasoning")
     expect(page.get_by_role("heading", name="Does the written reasoning carry the answer?")).to_be_visible()
     items(page, 40)
@@ -109,10 +111,10 @@ def test_the_flawed_model_is_found_by_its_reasons(page: Page, audit: tuple[str, 
     opens_another(page, "reasoning", re.compile(r"^Item \d+, step by step$"))
     screenshot(page, "reasoning", whole=True)
     record(page, "Do reasons carry decisions?")
-    assert "bit for bit" in computed_again("Do reasons carry decisions?", audit[1])
+    assert computed_again("Do reasons carry decisions?", audit[1]) == ("same", [])
 
 
-def test_the_flawed_model_is_found_by_its_wordings(page: Page, audit: tuple[str, dict], screenshot: Callable):
+def test_the_flawed_model_is_found_by_its_wordings(audit: tuple[str, dict], page: Page, screenshot: Callable):
     open_probe(page, audit[0], "Robustness")
     expect(page.get_by_role("heading", name="Was the skill learned, or the phrasing?")).to_be_visible()
     items(page, 44)
@@ -123,7 +125,7 @@ def test_the_flawed_model_is_found_by_its_wordings(page: Page, audit: tuple[str,
     opens_another(page, "robustness", re.compile(r"^Item \d+ in every wording$"))
     screenshot(page, "robustness", whole=True)
     record(page, "Skill or phrasing?")
-    assert "bit for bit" in computed_again("Skill or phrasing?", audit[1])
+    assert computed_again("Skill or phrasing?", audit[1]) == ("same", [])
 
 
 def test_two_thousand_items_are_stopped_kept_and_gone_on_from_without_a_browser(
