@@ -70,7 +70,7 @@ def _wordings(result: Robustness) -> None:
         measure = st.segmented_control("Drawn", offered, default=measure, required=True, format_func=NAMES.__getitem__, key="robustness-measure", persist_state="session")  # fmt: skip
     chart(figures.figure, result, inputs.dark(), measure, key="robustness-figure", alt=f"{figures.AXES[measure]}: {wordings_said(result, measure)}")  # fmt: skip
     st.caption(
-        "A dot is a wording; the line between dots reaches from the worst to the best wording of its kind. "
+        "A dot is a wording, over the items that it can be made of; the line between dots reaches from the worst to the best wording of its kind. "
         "Upper marks are base, lower ones tuned. The more formats are drawn, the wider the spread: compare it only with as many."
     )
     with st.expander("Every wording as a table", key="robustness-table"):
