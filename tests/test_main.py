@@ -143,6 +143,27 @@ def test_a_stopped_probe_is_gone_on_from(tiny_pair: Pair[Path], tmp_path: Path, 
     assert again.stdout == whole.stdout
 
 
+def test_a_probe_whose_record_fails_is_not_lost(tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from model_utils.command_line.keeping import Keeper
+
+    monkeypatch.setenv("CANDOR_DATABASE_URL", f"sqlite:///{tmp_path / 'records.db'}")
+    assert CliRunner().invoke(cli.main, ["sessions", "new", "Mine"]).exit_code == 0
+    file, kept = tmp_path / "items.jsonl", tmp_path / "kept.json"
+    file.write_text('{"instruction": "Which?", "options": ["a", "b"]}\n')
+    kept_in = ["--partial", kept, "--record", "Mine", "--author", "Ada"]
+    flags = ["robustness", "--items", file, "--perturbation", "typos", *kept_in]
+
+    def refuse(*_: Any) -> int:
+        raise Refused("The disk is full.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Keeper, "keep", refuse)
+        failed = call(*flags, pair=tiny_pair)
+    assert failed.exit_code == 1 and "The disk is full." in failed.stderr and kept.exists()
+    done = call(*flags, pair=tiny_pair)
+    assert done.exit_code == 0 and "goes on after 1 items" in done.stderr and not kept.exists(), done.output
+
+
 def test_suites_are_named():
     done = call("reasoning", "--suite", "list")
     assert done.exit_code == 0 and "demo/loans" in done.stdout

@@ -331,3 +331,13 @@ def test_no_instruction_takes_long(text: str):
     began = time.process_time()
     wordings(item, RobustnessRequest(items=(item,)), 0)
     assert time.process_time() - began < 10
+
+
+def test_no_options_take_long():
+    """Every word of them stays as it is, however many there are."""
+    drawn = random.Random(1)
+    words = ["".join(drawn.choices("abcdefgh", k=7)) for _ in range(60_000)]
+    item = ProbeItem(instruction=" ".join(words[:30_000]), options=(" ".join(words[30_000:]), "x"))
+    began = time.process_time()
+    wordings(item, RobustnessRequest(items=(item,)), 0)
+    assert time.process_time() - began < 20

@@ -132,6 +132,23 @@ def test_what_goes_wrong_on_either_side_is_said_and_the_other_is_waited_for(tiny
     assert len(finished) == 1
 
 
+@pytest.mark.parametrize("failing", ["base", "tuned"])
+def test_when_one_side_fails_the_other_does_not_work_on(tiny_pair: Pair[Path], failing: Side, two_cores: None):
+    """Nor when somebody presses Ctrl-C in a terminal, which is heard by the thread of the job alone."""
+
+    def work(side: Side, model: LanguageModel, report: Report) -> None:
+        if side == failing:
+            raise KeyboardInterrupt if side == "base" else Refused("This cannot be read.")
+        until = time.monotonic() + MEET_SECONDS
+        while time.monotonic() < until:
+            report.poll()
+            time.sleep(0.001)
+        raise AssertionError(f"{side} worked on")
+
+    with pytest.raises(KeyboardInterrupt if failing == "base" else Refused):
+        frame.of_both(loaded(tiny_pair), Report(), work)
+
+
 def test_a_stop_reaches_both_sides(tiny_pair: Pair[Path], two_cores: None):
     stopped = threading.Event()
 

@@ -557,7 +557,7 @@ def test_items_that_flip_most_come_first():
     most = table[["base flips", "tuned flips"]].max(axis=1)
     assert most.is_monotonic_decreasing and table["item"].iloc[0] == 1
     for side in SIDES:
-        shares = robustness_widget.flips(results.robustness(), side)
+        shares = results.robustness().flips()[side]
         assert table["item"].map(dict(enumerate(100 * shares))).tolist() == table[f"{side} flips"].tolist()
 
 
@@ -565,12 +565,12 @@ def test_an_items_own_wordings_are_no_rewordings_that_flip_it():
     result = results.robustness()
     own = [number for number, kind in enumerate(result.kinds) if kind in OWN_WORDINGS]
     assert own and (result.chosen.tuned[2, own] != result.chosen.tuned[2, 0]).all()
-    assert robustness_widget.flips(result, "tuned")[2] == 0
+    assert result.flips().tuned[2] == 0
     for side in SIDES:
-        before = robustness_widget.flips(result, side)
+        before = result.flips()[side]
         for chosen in (0, 1):
             result.chosen[side][:4, own] = chosen
-            results.np.testing.assert_array_equal(robustness_widget.flips(result, side), before)
+            results.np.testing.assert_array_equal(result.flips()[side], before)
 
 
 def test_an_opened_item_shows_every_wording_as_it_was_asked(robustness_page: AppTest):

@@ -7,6 +7,7 @@ import random
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from transformers.cache_utils import DynamicLayer
 
 from model_utils import anatomy, generation, prompts
-from model_utils.contracts.common import Encoded, ask
+from model_utils.contracts.common import Encoded, ModelSpec, ask
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import Pair
@@ -28,7 +29,7 @@ from model_utils.probes.scoring import MOST_WASTE, Continued, Text, Wanted, amon
 from model_utils.reporting import Report
 from tests import architectures
 from tests.architectures import ARCHITECTURES
-from tests.models import loaded
+from tests.models import loaded, opened
 
 QUESTIONS = ("Sort: 12, 7.", "Why?", "Name three colours, please, and say why 漢字 🎉 matter.", "Sort: 12, 7, 45.")
 ANSWERS = ((60, 90, 120), (60, 90, 121), (60,), (33, 61, 62, 63, 60, 90), (60, 90))
@@ -216,6 +217,9 @@ def test_what_follows_an_answer_is_read_from_what_was_held_as_it_was_written(mod
     with _shapes(model) as passes:
         found = score_after(model, sources, wanted, Report())
     assert _name(model) not in KEEPS_ALL or max(length for _, length in passes) == max(map(len, ANSWERS))
+    given = [replace(one, given=len(one.ids) - 1) for one in wanted]
+    for one, last in zip(found, score_after(model, sources, given, Report()), strict=True):
+        np.testing.assert_allclose(last.log_probs, one.log_probs[-1:], atol=CLOSE)
     for one, scored in zip(wanted, found, strict=True):
         own = _plainly(model, texts[one.text].part(np.arange(one.cut)), one.ids)
         picked = own[torch.arange(len(one.ids)), torch.tensor(one.ids)]
@@ -305,6 +309,46 @@ def test_a_beginning_has_the_characters_of_its_tokens(tiny_pair: Pair[Path]):
         begun = beginning(whole, count)
         assert whole.text.startswith(begun.text) and len(begun) == count
     assert beginning(whole, len(whole)).text == whole.text
+
+
+def test_an_option_that_begins_another_is_what_is_left_of_it():
+    """Of "3", "30" and "305", a token a digit, and "4": each as probable as that it is written and goes on to none of the others."""
+    ids, chances = ((3,), (3, 0), (3, 0, 5), (4,)), np.array([0.5, 0.4, 0.1, 0.2])
+    assert np.exp(scoring.exclusive(ids, np.log(chances).tolist())) == pytest.approx([0.1, 0.3, 0.1, 0.2])
+    assert scoring.exclusive(((3,), (3, 0)), [-1.0, -1.0]) == [-math.inf, -1.0], "it always goes on"
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=4).map(tuple), min_size=1, max_size=8, unique=True))
+def test_what_is_exclusive_adds_up_to_the_chance_of_any(ids: list[tuple[int, ...]]):
+    """Under a model that writes three tokens with equal chances."""
+    alone = np.exp(scoring.exclusive(ids, [-len(one) * math.log(3) for one in ids]))
+    outermost = {one for one in ids if not any(other != one and one[: len(other)] == other for other in ids)}
+    assert alone.sum() == pytest.approx(sum(3.0 ** -len(one) for one in outermost)) and (alone >= 0).all()
+
+
+def test_numbers_that_overflow_are_no_answer(tiny_pair: Pair[Path]):
+    model = opened(ModelSpec(id=str(tiny_pair.tuned)))
+    prompt = generation.encode_side(model, model, ask("Why?"), "plain")
+    with model.running() as module:
+        module.model.norm.weight.fill_(float("nan"))
+    for read in (
+        lambda: scoring.score(model, [Wanted(prompt, (60, 61))], Report()),
+        lambda: score_after(model, [Source(prompt)], [After(0, len(prompt), (60, 61))], Report()),
+    ):
+        with pytest.raises(Refused, match="overflow"):
+            read()
+
+
+def test_portions_are_all_that_is_wanted_and_keep_what_follows_one_prompt_together(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    model = loaded(tiny_pair).tuned
+    wanted = [Wanted(prompt, ids) for prompt in _prompts(model) for ids in ANSWERS]
+    whole = scoring.score(model, wanted, Report())
+    monkeypatch.setattr(scoring, "PORTION", 1)
+    parts = list(scoring._portions(wanted))
+    assert [number for part in parts for number in range(len(wanted))[part]] == list(range(len(wanted)))
+    assert len(parts) == len(QUESTIONS)
+    for one, other in zip(whole, scoring.score(model, wanted, Report()), strict=True):
+        np.testing.assert_allclose(one.log_probs, other.log_probs, atol=CLOSE)
 
 
 def test_too_long_a_text_is_refused_in_a_sentence(tiny_pair: Pair[Path]):

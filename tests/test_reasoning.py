@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_utils import analyses, codec
-from model_utils.contracts.common import ModelSpec
+from model_utils import analyses, codec, generation, prompts
+from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.reasoning import Reasoned, Reasoning, ReasoningRequest, flipped, hint_flip
 from model_utils.errors import Cancelled
 from model_utils.pair import Pair
+from model_utils.probes.prefixes import After, Source, score_after
+from model_utils.probes.reasoning import _Reader, _Trial
+from model_utils.probes.scoring import Continued
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
 from tests.models import run
@@ -59,6 +62,28 @@ def test_a_flip_is_a_change_of_the_likeliest_option():
 def _found(tuned: str, count: int) -> Reasoning:
     specs = Pair(ModelSpec(id="demo/base"), ModelSpec(id=tuned))
     return analyses.execute("reasoning", specs, ReasoningRequest(items=SUITES["demo/loans"].make(count, 0)))
+
+
+@pytest.mark.slow
+def test_all_options_are_read_after_the_same_given_tokens():
+    """The embedded tokenizer writes a space before digits as a token of its own, and before a letter with it."""
+    options = ("7", "none of these", "(a)", "70")
+    item = ProbeItem(instruction="Total: Add 3 and 4.", options=options)
+    request = ReasoningRequest(items=(item,))
+    with analyses.using(Pair(ModelSpec(id="demo/base"), ModelSpec(id="demo/tuned"))) as pair:
+        model = pair.tuned
+        prompt = generation.encode_side(model, model, ask(item.asked()), "chat")
+        reader = _Reader(model, "chat", request, Report(), Continued(model))
+        text = "3 and 4 are 7. 7 is odd. So the answer is 7"
+        trial = _Trial(reader, item, 0, prompt, prompts.encode_answer(model.tokenizer, prompt, text))
+        for place in range(0, len(trial.wanted), len(options)):
+            read = trial.wanted[place : place + len(options)]
+            assert len({(cut, ids[:given], given) for cut, ids, given in read}) == 1
+            whole = [model.tokenizer.decode(trial.whole.ids[:cut].tolist() + list(ids)) for cut, ids, _ in read]
+            assert [one.endswith(f" {option}") for one, option in zip(whole, options, strict=True)] == [True] * 4
+            assert len({one.removesuffix(option) for one, option in zip(whole, options, strict=True)}) == 1
+        found = trial.result(score_after(model, [Source(trial.whole)], [After(0, *one) for one in trial.wanted], Report()))  # fmt: skip
+    assert np.allclose(found.early.sum(axis=1), 1) and (found.mass <= 1 + 1e-9).all()
 
 
 @pytest.mark.slow

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from model_utils import analyses, anatomy, codec, generation
+from model_utils import analyses, anatomy, codec, generation, prompts
+from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.forgetting import surprise
+from model_utils.probes.scoring import Continued, Wanted, score
 from model_utils.probes.sensitivity import posix, sensitivity
 from model_utils.probes.spread import spread
 from model_utils.probes.suites import SUITES
+from model_utils.probes.word_scores import _of_input
 from model_utils.reporting import Report
+from tests import results
 from tests.models import loaded, opened, run
 from tests.test_reasoning import Stopping
 
@@ -85,6 +90,46 @@ def test_surprise_is_the_likelihood_of_a_plain_forward(tiny_pair: Pair[Path]):
         assert value == pytest.approx(-total / (len(text) - begun), rel=1e-3)
 
 
+def test_the_words_of_an_input_are_found_where_it_was_given(tiny_pair: Pair[Path]):
+    """Not where the answer says them again."""
+    given = "red, green and blue things"
+    text = f"Copy this list: {given}"
+    model = loaded(tiny_pair).tuned
+    prompt = generation.encode_side(model, model, ask(text), "chat")
+    ids = tuple(prompts.encode_answer(model.tokenizer, prompt, given).ids.tolist())
+    asked = AttributionRequest(messages=ask(text), format="chat", answer_ids=ids, granularity="word", together=True, answer_too=False)  # fmt: skip
+    found = run("attribution", tiny_pair, asked)
+    parted = found.texts.tuned
+    start = parted.sequence.text.index(given)
+    inside = (parted.sequence.spans[:, 0] >= start) & (parted.sequence.spans[:, 1] <= start + len(given))
+    own = np.unique(parted.parts[np.flatnonzero(inside & (parted.sequence.roles == 1))])
+    assert len(own) > 2
+    np.testing.assert_array_equal(_of_input(found, "tuned", given), found.scores.tuned[0].astype(float)[own])
+
+
+def test_only_a_free_answer_that_was_right_is_seen_to_change():
+    """In place of a right answer anything may be written: whether it is another wrong one than before is not looked at."""
+    result = results.robustness()
+    free = np.full((2, len(result.wordings)), np.nan)
+    chosen = np.array([[0] * len(result.wordings), [1] + [0] * (len(result.wordings) - 1)])
+    found = replace(result, chosen=Pair(chosen, chosen), mass=Pair(free, free)).flipped("tuned")
+    assert np.isnan(found[0]).all()
+    np.testing.assert_array_equal(found[1], [0] + [1] * (len(result.wordings) - 1))
+
+
+def test_an_option_that_begins_the_right_one_does_not_win_by_that(tiny_pair: Pair[Path]):
+    """The tiny tokenizer writes a token a digit: whoever writes 30 writes 3 as well."""
+    model = loaded(tiny_pair).tuned
+    request = _request(items=(ProbeItem(instruction="What is 3 times 10?", options=("30", "3"), answer="30"),), formats=Pair("plain", "plain"))  # fmt: skip
+    prompt = generation.encode_side(model, model, ask(request.items[0].asked()), "plain")
+    forms = {option: Continued(model).forms(prompt, option, "plain") for option in ("30", "3")}
+    assert all(any(one[: len(begun)] == begun for begun in forms["3"]) for one in forms["30"])
+    chance = {option: sum(np.exp(one.total) for one in score(model, [Wanted(prompt, ids) for ids in read], Report())) for option, read in forms.items()}  # fmt: skip
+    result = run("robustness", tiny_pair, request)
+    assert result.mass.tuned[0, 0] == pytest.approx(chance["3"], rel=1e-3), "what begins with 3, 30 among it"
+    assert result.probability.tuned[0, 0] == pytest.approx(chance["30"] / chance["3"], rel=1e-3)
+
+
 def test_a_model_against_itself_differs_nowhere(tiny_pair: Pair[Path]):
     result = run("robustness", Pair(tiny_pair.tuned, tiny_pair.tuned), _request(formats=Pair("chat", "chat")))
     for one in result.findings:
@@ -145,4 +190,4 @@ def _request(**fields: Any) -> RobustnessRequest:
         "sensitivity_items": 1,
         "attribution_items": 1,
     }
-    return RobustnessRequest(items=ITEMS, **{**given, **fields})
+    return RobustnessRequest(**{"items": ITEMS, **given, **fields})

@@ -18,7 +18,7 @@ how_to_read(
 |---|---|
 | **right, as written** | share of items whose most probable option is the right one; higher is better. |
 | **right, reworded** | the same over all rewordings, without the item's training and held-out wordings. |
-| **flips** | share of wordings whose choice is another one than as written, over all rewordings, without the item's training and held-out wordings; lower is more robust. |
+| **flips** | share of wordings whose choice is another one than as written, over all rewordings, without the item's training and held-out wordings; lower is more robust. Of a free answer, only one that is right as written can flip. |
 | **spread** | highest minus lowest share of right answers over the formats drawn; lower is more robust. |
 | **gap** | right answers as written and in the item's training wordings, minus those in its held-out ones; above 0: it does better where it knows the words. |
 | **sensitivity** | nats a token (POSIX): how far an answer's log-probability moves when the same is asked in another wording; 0 is not at all. |

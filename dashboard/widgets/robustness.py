@@ -13,7 +13,7 @@ from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.probe import about, example_list, findings, html_table, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
-from model_utils.contracts.robustness import AS_WRITTEN, OWN_WORDINGS, Robustness, RobustnessRequest
+from model_utils.contracts.robustness import Robustness, RobustnessRequest
 from model_utils.pair import SIDES, Side
 
 NAMES: dict[figures.Measure, str] = {"right": "right answers", "flips": "flips"}
@@ -43,20 +43,9 @@ def so_far(result: Robustness) -> str:
 
 
 def flips_said(result: Robustness, side: Side) -> str:
-    shares = flips(result, side)
+    shares = result.flips()[side]
     known = ~np.isnan(shares)
     return f"in {int((shares[known] > 0).sum()):,} of {int(known.sum()):,} items"
-
-
-def flips(result: Robustness, side: Side) -> np.ndarray:
-    """(item,) float64; share of the rewordings whose choice differs from that as written, as in the finding; NaN where none was asked."""
-    chosen = result.chosen[side]
-    reworded = ~np.isin(result.kinds, (AS_WRITTEN, *OWN_WORDINGS))
-    first, others = chosen[:, :1], chosen[:, reworded]
-    asked = (others >= 0) & (first >= 0)
-    count = asked.sum(axis=1)
-    differing = ((others != first) & asked).sum(axis=1)
-    return np.where(count > 0, differing / np.maximum(count, 1), np.nan)
 
 
 # --- wordings ---------------------------------------------------------------------------------------------------------
@@ -126,7 +115,7 @@ def _forgotten(result: Robustness, request: RobustnessRequest) -> None:
 
 def examples(result: Robustness, request: ProbeRequest) -> pd.DataFrame:
     """One row an item that was asked: item, question, right, choice of both as written, and the share of rewordings that flip it; most first."""
-    rows, shares = [], {side: flips(result, side) for side in SIDES}
+    rows, shares = [], result.flips()
     for item, texts in enumerate(result.texts):
         if not any(texts):
             continue
@@ -196,6 +185,6 @@ def chosen_said(result: Robustness, item: int, number: int, side: Side, asked: P
     said = choice(asked, chosen)
     if chosen >= 0 and not np.isnan(right):
         said += ", ✓ right" if right else ", ✗ wrong"
-    if chosen >= 0 and first >= 0 and chosen != first:
+    if chosen >= 0 and first >= (0 if asked.options else 1) and chosen != first:
         said = f"↯ {said}"
     return said + ("" if np.isnan(probability) else f", {probability:.0%}")

@@ -99,22 +99,21 @@ def run_lines(
                 request = read_request(kind, line, fields)
                 before = keeper.find(kind, specs, request) if keeper is not None and numbered else None
                 seconds = 0.0
-                if before is not None:
-                    say(f"{place}recorded before as entry {before[0]}", err=True)
-                    result = before[1]
-                else:
-                    with _reporting(partial, kind, specs, request) as report:
-                        if keeper is not None:
-                            result, seconds = keeper.compute(kind, specs, request, report)
-                        else:
-                            result = analyses.execute(kind, specs, request, report)
-                show(kind, specs, result)
-                met += _tell_met(place, thresholds.met(limits, result))
-                if keeper is not None:
-                    entry = before[0] if before else keeper.keep(kind, specs, request, result, seconds)
-                    if before is None:
-                        say(f"{place}recorded as entry {entry} of session {keeper.session}", err=True)
-                    keeper.add_floor(entry)
+                with _reporting(partial, kind, specs, request) as report:  # until it is shown and recorded
+                    if before is not None:
+                        say(f"{place}recorded before as entry {before[0]}", err=True)
+                        result = before[1]
+                    elif keeper is not None:
+                        result, seconds = keeper.compute(kind, specs, request, report)
+                    else:
+                        result = analyses.execute(kind, specs, request, report)
+                    show(kind, specs, result)
+                    met += _tell_met(place, thresholds.met(limits, result))
+                    if keeper is not None:
+                        entry = before[0] if before else keeper.keep(kind, specs, request, result, seconds)
+                        if before is None:
+                            say(f"{place}recorded as entry {entry} of session {keeper.session}", err=True)
+                        keeper.add_floor(entry)
             except (Refused, ValidationError) as error:
                 failed += 1
                 say(f"{place}{explain(error) if isinstance(error, ValidationError) else error}", err=True)

@@ -246,3 +246,10 @@ def rounded_up(number: float) -> int:
     """To two significant digits: an estimate is no more exact than that."""
     step = 10 ** max(0, math.floor(math.log10(number)) - 1)
     return math.ceil(number / step) * step
+
+
+def row_means(values: np.ndarray) -> np.ndarray:
+    """(row,) the mean of what is known in each row of `values` (row, column); NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=1)
+    return np.where(count > 0, np.where(known, values, 0).sum(axis=1) / np.maximum(count, 1), np.nan)

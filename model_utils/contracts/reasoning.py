@@ -45,7 +45,7 @@ class Reasoned:
     steps: tuple[str, ...]
     """(step,) of its reasoning; empty: it wrote none"""
     final: str
-    """what it wrote after the cue; empty: the cue is not there"""
+    """what it wrote after the cue, or, where that is not there, its last sentence if that names an option; else empty"""
     written: int
     """the option that `final` names; -1: none"""
     early: np.ndarray

@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import Field
 
 from model_utils.contracts.common import ModelFacts, Text
-from model_utils.contracts.probe import Finding, ProbeRequest, known_mean
-from model_utils.pair import Pair
+from model_utils.contracts.probe import Finding, ProbeRequest, known_mean, row_means
+from model_utils.pair import SIDES, Pair, Side
 
 Perturbation = Literal[
     "typos", "lower case", "upper case", "punctuation", "politeness", "synonyms", "order", "distractor", "format", "paraphrases",
@@ -81,6 +81,22 @@ class Robustness:
     notes: tuple[str, ...] = ()
 
     @property
+    def reworded(self) -> np.ndarray:
+        """(wording,) bool; other words for what was written, which are neither that nor the item's own training and held-out wordings."""
+        return ~np.isin(self.kinds, (AS_WRITTEN, *OWN_WORDINGS))
+
+    def flipped(self, side: Side) -> np.ndarray:
+        """(item, wording) float64; 1: the choice is another one than as written; 0: it is the same; NaN: not asked, or the answer is free and
+        was not right as written, because what a model writes in place of the right answer is not looked at."""
+        chosen, first = self.chosen[side], self.chosen[side][:, :1]
+        unseen = np.isnan(self.mass[side][:, :1]) & (first == 0)
+        return np.where((chosen >= 0) & (first >= 0) & ~unseen, (chosen != first).astype(float), np.nan)
+
+    def flips(self) -> Pair[np.ndarray]:
+        """(item,) float64 of each side; share of the rewordings that flip; NaN where that is known of none."""
+        return Pair(*(row_means(self.flipped(side)[:, self.reworded]) for side in SIDES))
+
+    @property
     def done(self) -> int:
         """Items so far."""
         return len(self.texts)
@@ -95,10 +111,8 @@ class Robustness:
                 "items": sum(bool(texts[number]) for texts in self.texts),
             }
             for side in ("base", "tuned"):
-                right, chosen = self.right[side][:, number], self.chosen[side]
-                both = (chosen[:, number] >= 0) & (chosen[:, 0] >= 0)
-                row[f"right_{side}"] = known_mean(right)
-                row[f"flips_{side}"] = known_mean((chosen[both, number] != chosen[both, 0]).astype(float))
+                row[f"right_{side}"] = known_mean(self.right[side][:, number])
+                row[f"flips_{side}"] = known_mean(self.flipped(side)[:, number])
             rows.append(row)
         return pd.DataFrame(rows)
 

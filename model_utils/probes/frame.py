@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from model_utils import generation
 from model_utils.contracts.common import Encoded, ask
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
+from model_utils.errors import Cancelled, Refused
 from model_utils.loading import CORES, SMALL, LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.reporting import Beside, Part, Report
@@ -61,6 +62,24 @@ class Asking:
             generation.encode_side(tuned, base, ask(text), formats.tuned),
         )
 
+    def tried(self, text: str) -> Pair[Encoded] | Refused:
+        """The same, or why they cannot be asked."""
+        try:
+            return self.both(text)
+        except Refused as refused:
+            return refused
+
+    def of(self, side: Side, text: str) -> Encoded | Refused:
+        """One side's prompt, or why it cannot be asked; where both read the same tokens, what the other has no room for neither can."""
+        try:
+            if self._request.same_tokens:
+                return self.both(text)[side]
+            return generation.encode_side(
+                self._pair[side], self._pair.swap()[side], ask(text), self._request.formats[side]
+            )
+        except Refused as refused:
+            return refused
+
 
 def right_option(item: ProbeItem) -> int:
     """Which option is right; -1: nobody knows, or there are none."""
@@ -77,23 +96,35 @@ def of_both(pair: Pair[LanguageModel], report: Report, work: Callable[[Side, Lan
     halves = pair.map(lambda model: replace(model, cores=CORES // 2))
     host = _Host(report)
     with ThreadPoolExecutor(1, "tuned-") as helper:
-        tuned = helper.submit(work, "tuned", halves.tuned, _Guest(host, pair.tuned))
-        base = work("base", halves.base, host)
-        while not tuned.done():
-            host.breathe()
-            wait([tuned], POLL_SECONDS)
+        tuned = host.guest = helper.submit(work, "tuned", halves.tuned, _Guest(host, pair.tuned))
+        try:
+            base = work("base", halves.base, host)
+            while not tuned.done():
+                host.breathe()
+                wait([tuned], POLL_SECONDS)
+        except BaseException:
+            host.over.set()
+            raise
         return Pair(base, tuned.result())
 
 
 class _Host(Part):
-    """The report of the side that stays in the thread of the job: while it lets others go first, the other side waits."""
+    """The report of the side that stays in the thread of the job: while it lets others go first, the other side waits; where the other side
+    fails, so does this one."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(report)
-        self.alone = threading.Event()
+        self.alone, self.over = threading.Event(), threading.Event()
         self.alone.set()
+        self.guest: Future | None = None
+
+    def poll(self) -> None:
+        super().poll()
+        if self.guest is not None and self.guest.done() and (error := self.guest.exception()) is not None:
+            raise error
 
     def breathe(self, same_models: bool = True) -> None:
+        self.poll()
         self.alone.clear()
         try:
             super().breathe(same_models)
@@ -102,11 +133,17 @@ class _Host(Part):
 
 
 class _Guest(Beside):
-    """The report of the side in a thread of its own. It waits between its passes only: inside of one it holds what others may need."""
+    """The report of the side in a thread of its own, which stops when the other has failed. It waits between its passes only: inside of one it
+    holds what others may need."""
 
     def __init__(self, host: _Host, model: LanguageModel) -> None:
         super().__init__(host)
         self._host, self._network = host, model.network
+
+    def poll(self) -> None:
+        if self._host.over.is_set():
+            raise Cancelled
+        super().poll()
 
     def breathe(self, same_models: bool = True) -> None:
         self.poll()

@@ -6,7 +6,7 @@ import hashlib
 import random
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -60,13 +60,15 @@ def _named(kind: Perturbation, request: RobustnessRequest) -> list[str]:
     return [f"{name} {number}" for number in range(1, min(most, request.wordings_drawn) + 1)]
 
 
-def wordings(item: ProbeItem, request: RobustnessRequest, number: int) -> tuple[Wording, ...]:
-    """An item in every wording of `names`; `number` is its place in the request. Every draw is made from the request's seed, this
+def wordings(
+    item: ProbeItem, request: RobustnessRequest, number: int, named: Sequence[tuple[str, str]] | None = None
+) -> tuple[Wording, ...]:
+    """An item in every wording of `names` (`named`, where they are known); `number` is its place in the request. Every draw is made from the request's seed, this
     number and the wording's name, so that any order of computation and both models see the same."""
     layouts = layouts_of(request)
     own = {kind: _drawn(item, kind, request, number) for kind in OWN}
     made = []
-    for name, kind in names(request):
+    for name, kind in named or names(request):
         place = int(name.rpartition(" ")[2]) - 1 if kind in OWN or kind == "format" else 0
         if kind == AS_WRITTEN:
             text = item.asked()
@@ -104,6 +106,7 @@ KEPT = (
     re.compile(r"https?://\S+|(?<!\S)[\w.+-]+@\S+"),
 )
 """Slots, quoted strings, what has a digit with the comma behind it, and addresses."""
+WORD, WORD_AND_COMMA = re.compile(r"\w+"), re.compile(r"(\w+),?")
 LETTERS = re.compile(r"[A-Za-z]+")
 SPACE = re.compile(r"\s*")
 
@@ -111,20 +114,26 @@ SPACE = re.compile(r"\s*")
 def loose(item: ProbeItem) -> list[bool]:
     """(character,) whether a perturbation may touch this character of the instruction: not one of `KEPT`, and not a word of the options."""
     text, found = item.instruction, [True] * len(item.instruction)
-    for pattern in (*KEPT, *_of_options(item)):
-        for match in pattern.finditer(text):
-            found[match.start() : match.end()] = [False] * len(match[0])
+    for match in (*(match for one in KEPT for match in one.finditer(text)), *_of_options(item, text)):
+        found[match.start() : match.end()] = [False] * len(match[0])
     return found
 
 
-def _of_options(item: ProbeItem) -> Iterator[re.Pattern[str]]:
-    """Options as they stand there, and each of their words in any case; single letters, such as A and B, in theirs."""
-    words = {word for option in item.options for word in re.findall(r"\w+", option)}
+def _of_options(item: ProbeItem, text: str) -> Iterator[re.Match[str]]:
+    """Options as they stand in a text, and each of their words in any case; single letters, such as A and B, in theirs."""
     ascii_only = (option for option in item.options if option.isascii())
-    yield from _any_of((re.escape(option) for option in item.options if not option.isascii()), "")  # no spaces in 漢字
-    yield from _any_of((re.escape(option) for option in ascii_only), r"\w")
-    yield from _any_of((word for word in words if len(word) == 1), r"\w")
-    yield from _any_of((rf"(?i:{word})" for word in words if len(word) > 1), r"\w")
+    patterns = (
+        *_any_of((re.escape(option) for option in item.options if not option.isascii()), ""),  # no spaces in 漢字
+        *_any_of((re.escape(option) for option in ascii_only), r"\w"),
+    )
+    for pattern in patterns:
+        yield from pattern.finditer(text)
+    words = {_as_option(word) for option in item.options for word in WORD.findall(option)}
+    yield from (match for match in WORD_AND_COMMA.finditer(text) if _as_option(match[1]) in words)
+
+
+def _as_option(word: str) -> str:
+    return word if len(word) == 1 else word.lower()
 
 
 def _any_of(patterns: Iterable[str], apart_from: str) -> Iterator[re.Pattern[str]]:
@@ -271,8 +280,8 @@ DISTRACTORS = (
 
 def _distracted(item: ProbeItem, rng: random.Random) -> str:
     """A sentence that has nothing to do with it, before the instruction or behind it, never behind the input; without a word of the options."""
-    text, kept = item.instruction, list(_of_options(item))
-    harmless = [sentence for sentence in DISTRACTORS if not any(pattern.search(sentence) for pattern in kept)]
+    text = item.instruction
+    harmless = [sentence for sentence in DISTRACTORS if not any(_of_options(item, sentence))]
     if not harmless:
         return text
     sentence, behind = rng.choice(harmless), rng.random() < 0.5 and not text.rstrip().endswith(INPUT)

@@ -15,7 +15,17 @@ from model_utils.contracts.common import Encoded
 from model_utils.loading import LanguageModel
 from model_utils.probes import caches
 from model_utils.probes.caches import Held
-from model_utils.probes.scoring import LOGIT_BYTES, Ids, Scored, Text, Wanted, batches, score, tokens_of_a_pass
+from model_utils.probes.scoring import (
+    LOGIT_BYTES,
+    Ids,
+    Scored,
+    Text,
+    Wanted,
+    batches,
+    check_known,
+    score,
+    tokens_of_a_pass,
+)
 from model_utils.reporting import Report
 
 CACHE_BYTES = 64 << 20
@@ -39,6 +49,8 @@ class After:
     cut: int
     """how many of its leading tokens"""
     ids: Ids
+    given: int = 0
+    """how many of these are given as well: their own probability is not asked for"""
 
 
 def check_room(model: LanguageModel, text: Encoded, wanted: After) -> None:
@@ -49,7 +61,7 @@ def check_room(model: LanguageModel, text: Encoded, wanted: After) -> None:
 def score_after(
     model: LanguageModel, sources: Sequence[Source], wanted: Sequence[After], report: Report
 ) -> list[Scored]:
-    """(continuation,) in the order of `wanted`. Each text is read once, as far as something follows it, several texts in one pass, and not at
+    """(continuation,) in the order of `wanted`, of the tokens that are not `given`. Each text is read once, as far as something follows it, several texts in one pass, and not at
     all where its keys and values are known; then all that follows, again several at a time.
 
     Where a model keeps something else than all keys and values (a window, a state, an encoder) every continuation is read with the
@@ -63,13 +75,16 @@ def score_after(
         keeps = caches.roomy(module) is not None
     if not keeps:
         whole = [Wanted(sources[one.text].text.part(np.arange(one.cut)), one.ids) for one in wanted]
-        return score(model, whole, report)
+        scored = zip(score(model, whole, report), wanted, strict=True)
+        return [Scored(found.log_probs[one.given :], found.first[one.given :], -1) for found, one in scored]
     found: list[Scored | None] = [None] * len(wanted)
     for held in _held(model, sources, wanted, report):
         for rows in _rows(model, held, sources, wanted):
             report.breathe()
             _go_on(model, held, rows, wanted, found, report)
-    return [one for one in found if one is not None]
+    known = [one for one in found if one is not None]
+    check_known(model, known)
+    return known
 
 
 # --- what is read -----------------------------------------------------------------------------------------------------
@@ -113,6 +128,8 @@ class _Row:
     ids: Ids
     """what is read: the last token of the beginning, and all but the last of the longest continuation"""
     members: tuple[int, ...]
+    given: int
+    """leading positions that nothing is asked of"""
 
 
 def _rows(
@@ -129,19 +146,25 @@ def _rows(
             last = (one.text, one.cut, one.ids)
         groups.setdefault(last, []).append(number)
     rows = [
-        _Row(text, cut, (int(sources[text].text.ids[cut - 1]), *ids[:-1]), tuple(members))
+        _Row(
+            text,
+            cut,
+            (int(sources[text].text.ids[cut - 1]), *ids[:-1]),
+            tuple(members),
+            min(wanted[number].given for number in members),
+        )
         for (text, cut, ids), members in groups.items()
     ]
     a_position = caches.bytes_of_a_position(next(iter(held.values())).cache)
     batch: list[_Row] = []
     for row in sorted(rows, key=lambda one: (-len(one.ids), -one.cut)):
         longest = len(batch[0].ids) if batch else len(row.ids)
-        positions = longest * (len(batch) + 1)
+        positions, given = longest * (len(batch) + 1), min(one.given for one in (*batch, row))
         reach = max(one.cut for one in (*batch, row)) + longest
         full = (
             positions > tokens_of_a_pass(model)
             or reach * (len(batch) + 1) * a_position > CACHE_BYTES
-            or positions * 4 * model.facts.vocabulary > LOGIT_BYTES
+            or (longest - given) * (len(batch) + 1) * 4 * model.facts.vocabulary > LOGIT_BYTES
         )
         if batch and full:
             yield batch
@@ -174,7 +197,7 @@ def _go_on(
     report: Report,
 ) -> None:
     """One pass over what follows: beginnings are padded in front, as for writing, and rows behind."""
-    device, longest = model.device, max(len(row.ids) for row in rows)
+    device, longest, given = model.device, max(len(row.ids) for row in rows), min(row.given for row in rows)
     known = torch.as_tensor([row.cut - 1 for row in rows], device=device)
     own = torch.as_tensor([len(row.ids) for row in rows], device=device)
     ids = torch.as_tensor([[*row.ids, *(0,) * (longest - len(row.ids))] for row in rows], device=device)
@@ -186,19 +209,25 @@ def _go_on(
         read: dict[str, Any] = {"attention_mask": torch.cat([before, step < own[:, None]], dim=1).long()}
         if anatomy.accepts(module, "position_ids"):
             read["position_ids"] = (known[:, None] + step).minimum((known + own - 1)[:, None])
-        logits = _forward(module, longest, input_ids=ids, past_key_values=cache, **read)
+        logits = _forward(module, longest - given, input_ids=ids, past_key_values=cache, **read)
         members = [(row, number) for row, one in enumerate(rows) for number in one.members]
-        _take(logits.float(), members, wanted, found)
+        _take(logits.float(), given, members, wanted, found)
 
 
 def _take(
-    logits: torch.Tensor, members: Sequence[tuple[int, int]], wanted: Sequence[After], found: list[Scored | None]
+    logits: torch.Tensor,
+    start: int,
+    members: Sequence[tuple[int, int]],
+    wanted: Sequence[After],
+    found: list[Scored | None],
 ) -> None:
-    """What these rows say of the continuations that begin at their first positions."""
-    counts = [len(wanted[number].ids) for _, number in members]
+    """What these rows, whose first position is `start`, say of the continuations that begin at 0."""
+    chosen = [wanted[number] for _, number in members]
+    counts = [len(one.ids) - one.given for one in chosen]
     rows = torch.as_tensor(np.repeat([row for row, _ in members], counts), device=logits.device)
-    steps = torch.as_tensor(np.concatenate([np.arange(count) for count in counts]), device=logits.device)
-    asked = torch.as_tensor([id for _, number in members for id in wanted[number].ids], device=logits.device)
+    places = np.concatenate([np.arange(one.given, len(one.ids)) for one in chosen]) - start
+    steps = torch.as_tensor(places, device=logits.device)
+    asked = torch.as_tensor([id for one in chosen for id in one.ids[one.given :]], device=logits.device)
     totals, best = torch.logsumexp(logits, dim=-1), logits.argmax(dim=-1)
     log_probs = (logits[rows, steps, asked] - totals[rows, steps]).double().cpu().numpy()
     first = (best[rows, steps] == asked).cpu().numpy()

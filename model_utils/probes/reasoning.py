@@ -24,7 +24,7 @@ from model_utils.probes import statistics, steps
 from model_utils.probes.caches import Held
 from model_utils.probes.frame import Asking, chunks, of_both, right_option
 from model_utils.probes.prefixes import After, Source, check_room, score_after
-from model_utils.probes.scoring import Continued, Ids, Scored, among, beginning
+from model_utils.probes.scoring import Continued, Ids, Scored, among, beginning, exclusive
 from model_utils.probes.writing import write
 from model_utils.reporting import Report
 
@@ -53,7 +53,7 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
         )
 
     for chunk in chunks(pair, len(request.items), len(items), report, found):
-        asked = _prompts(asking, [request.items[number].asked() for number in chunk])
+        asked = [asking.tried(request.items[number].asked()) for number in chunk]
 
         def reason(
             side: Side,
@@ -73,17 +73,6 @@ def reasoning(pair: Pair[LanguageModel], request: ReasoningRequest, report: Repo
                 items.append(Pair(base, tuned))
     report(0.95, "intervals and tests")
     return found(_findings(found(), request))
-
-
-def _prompts(asking: Asking, texts: Sequence[str]) -> list[Pair[Encoded] | Refused]:
-    """Both prompts of each text, or why it cannot be asked."""
-    asked: list[Pair[Encoded] | Refused] = []
-    for text in texts:
-        try:
-            asked.append(asking.both(text))
-        except Refused as refused:
-            asked.append(refused)
-    return asked
 
 
 def _of(asked: Pair[Encoded] | Refused, side: Side) -> Encoded | Refused:
@@ -120,6 +109,7 @@ class _Reader:
         scored = iter(score_after(self.model, sources, wanted, self.report))
         for number, trial in trials.items():
             found[number] = trial.result([next(scored) for _ in trial.wanted])
+        del sources, trials, scored  # and with them the keys and values of all answers
         if "hint" in self.request.tests:
             self._hint({number: one for number, one in found.items() if isinstance(one, Reasoned)}, found, asking, side)
         return [found[number] for number in numbers]
@@ -130,7 +120,7 @@ class _Reader:
         """Asks again with a hint; where that has no room, there is none."""
         items, hints = self.request.items, {number: _hinted(one) for number, one in reasoned.items()}
         texts = [steps.with_hint(items[number].asked(), items[number].options[hint]) for number, hint in hints.items()]
-        asked = [_of(one, side) for one in _prompts(asking, texts)]
+        asked = [asking.of(side, text) for text in texts]
         for number, _, answer, _ in self._answered([*hints], asked):
             found[number] = _with_hint(reasoned[number], items[number], hints[number], answer.text)
 
@@ -223,10 +213,8 @@ class _Trial:
         self._end = self.parts.steps[-1][1] if self.parts.steps else 0
         self._reasoning = answer.part(np.flatnonzero(answer.spans[:, 1] <= self._end))
         self.whole = prompts.join(prompt, self._reasoning)
-        self.wanted: list[tuple[int, Ids]] = []
-        """of each (number of leading tokens, ids that follow them)"""
-        self._forced: list[int] = []
-        """(wanted,) leading tokens that are given, and not part of the option"""
+        self.wanted: list[tuple[int, Ids, int]] = []
+        """of each (number of leading tokens, ids that follow them, how many of these are given and not part of the option)"""
         tests = reader.request.tests
         rng = random.Random(hashlib.sha256(f"{reader.request.seed}/{number}".encode()).digest())
         self._said = [self.text[start:end].strip() for start, end in self.parts.steps]
@@ -237,17 +225,19 @@ class _Trial:
         self._reworded = steps.paraphrase(self.text[: self._end]) if "paraphrase" in tests and self._said else ""
         self._paraphrased = self._from_start(self._reworded) if self._reworded else None
         self._filler = self._with_filler() if "filler" in tests and self._said else None
-        for cut, ids in self.wanted:
-            check_room(reader.model, self.whole, After(0, cut, ids))
+        for one in self.wanted:
+            check_room(reader.model, self.whole, After(0, *one))
 
     def result(self, scored: Sequence[Scored]) -> Reasoned:
         """From (wanted,) what the model says of everything that was asked."""
-        scores = [float(one.log_probs[forced:].sum()) for one, forced in zip(scored, self._forced, strict=True)]
-        count = len(self.item.options)
+        totals, count = [one.total for one in scored], len(self.item.options)
         nothing = np.full(count, np.nan)
 
         def read(place: int | None) -> tuple[np.ndarray, float]:
-            return (nothing, np.nan) if place is None else among(scores[place : place + count])
+            if place is None:
+                return nothing, np.nan
+            ids = [ids for _, ids, _ in self.wanted[place : place + count]]
+            return among(exclusive(ids, totals[place : place + count]))
 
         rows = [read(place) for place in self._early]
         if len(rows) < len(self._ends):  # only the whole reasoning was asked for
@@ -294,13 +284,9 @@ class _Trial:
         one = continued.ids(self._prompt, FILLER)
         ids = (one * count)[:count]
         begun = prompts.join(self._prompt, prompts.encode_continuation(self._reader.model.tokenizer, self._prompt, ids))
-        place = len(self.wanted)
-        for option in self.item.options:
-            link = f" {self.parts.cue}{self.parts.after}"
-            cued, forced = continued.parted(begun, link + option, len(link))
-            self.wanted.append((len(self._prompt), (*ids, *cued)))
-            self._forced.append(len(ids) + forced)
-        return place
+        link = f" {self.parts.cue}{self.parts.after}"
+        cued = [continued.parted(begun, link + option, len(link)) for option in self.item.options]
+        return self._add(len(self._prompt), [((*ids, *more), len(ids) + given) for more, given in cued])
 
     def _want(self, end: int, more: str) -> int:
         """The text up to this character, then `more`, then the cue and each option."""
@@ -311,11 +297,14 @@ class _Trial:
         rest = self.text[at:end] + more  # a token that goes on beyond this character is written anew
         reasoned = bool(self.text[:end].strip() or more.strip())
         link = (parts.before if reasoned else parts.lead) + parts.cue + parts.after
-        place = len(self.wanted)
-        for option in self.item.options:
-            ids, forced = self._reader.continued.parted(begun, f"{rest}{link}{option}", len(rest + link))
-            self.wanted.append((len(begun), ids))
-            self._forced.append(forced)
+        continued = self._reader.continued
+        read = [continued.parted(begun, f"{rest}{link}{one}", len(rest + link)) for one in self.item.options]
+        return self._add(len(begun), read)
+
+    def _add(self, cut: int, read: Sequence[tuple[Ids, int]]) -> int:
+        """All options after the same given tokens: some tokenizers write the space before an option with it, and some of another one alone."""
+        place, given = len(self.wanted), min(given for _, given in read)
+        self.wanted += [(cut, ids, given) for ids, _ in read]
         return place
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from model_utils.contracts.common import Encoded
-from model_utils.contracts.probe import Finding, ProbeItem
+from model_utils.contracts.probe import Finding, ProbeItem, row_means
 from model_utils.contracts.robustness import AS_WRITTEN, OWN_WORDINGS, Robustness, RobustnessRequest
 from model_utils.errors import Refused
 from model_utils.generation import check_length
@@ -17,7 +17,7 @@ from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import perturbations, statistics
 from model_utils.probes.forgetting import surprise
 from model_utils.probes.frame import Asking, chunks, of_both, right_option
-from model_utils.probes.scoring import Continued, Ids, Wanted, among, ends_answer, joined, score
+from model_utils.probes.scoring import Continued, Ids, Wanted, among, ends_answer, exclusive, joined, score
 from model_utils.probes.sensitivity import sensitivity
 from model_utils.probes.spread import spread
 from model_utils.probes.word_scores import agreement
@@ -104,19 +104,26 @@ class _Work:
 
     def _asked(self, number: int, item: ProbeItem) -> _Asked:
         """Its wordings as prompts; what cannot be asked as written is refused, a wording that cannot is left out."""
+        self.report.breathe()
         found = _Asked([""] * len(self.names), {})
-        wordings = perturbations.wordings(item, self.request, number)
-        for place, wording in enumerate(wordings):
-            if not wording.text or (place and 0 not in found.prompts):
-                continue
-            try:
-                asked = self.asking.both(wording.text)
-                self._check(item, asked)
-                found.prompts[place], found.texts[place] = asked, wording.text
-            except Refused as refused:
-                if place == 0:
-                    self.refused.append((number, str(refused)))
+        refused = self._tried(item, found, 0, item.asked())
+        if refused is not None:  # no wordings are made of what may be far too long
+            self.refused.append((number, str(refused)))
+            return found
+        for place, wording in enumerate(perturbations.wordings(item, self.request, number, self.names)):
+            if place and wording.text:
+                self._tried(item, found, place, wording.text)
         return found
+
+    def _tried(self, item: ProbeItem, found: _Asked, place: int, text: str) -> Refused | None:
+        """One wording, or why it cannot be asked."""
+        try:
+            asked = self.asking.both(text)
+            self._check(item, asked)
+        except Refused as refused:
+            return refused
+        found.prompts[place], found.texts[place] = asked, text
+        return None
 
     def _check(self, item: ProbeItem, asked: Pair[Encoded]) -> None:
         """Refused where an answer cannot be written, or has no room."""
@@ -227,7 +234,10 @@ class _Scoring:
                     places.append((number, wording, where))
             scores = score(self.model, wanted, self.report, following=free) if wanted else []
             for number, wording, where in places:
-                totals = [joined([scores[place].total for place in one]) for one in where]
+                flat = [place for one in where for place in one]
+                own = exclusive([wanted[place].ids for place in flat], [scores[place].total for place in flat])
+                alone = dict(zip(flat, own, strict=True))
+                totals = [joined([alone[place] for place in one]) for one in where]
                 if free:
                     written = any(
                         scores[place].first.all() and work.ends[side](scores[place].following) for place in where[0]
@@ -265,34 +275,19 @@ def _findings(found: Robustness, request: RobustnessRequest) -> tuple[Finding, .
     margin = request.margin
     kinds = np.array(found.kinds)
     trained = (kinds == "training") | (kinds == AS_WRITTEN)
-    reworded = (kinds != AS_WRITTEN) & ~np.isin(kinds, OWN_WORDINGS)
 
-    def values(of: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Pair[np.ndarray]:
-        return Pair(*(of(found.right[side], found.chosen[side]) for side in SIDES))
-
-    def flips(right: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        both = (chosen >= 0) & (chosen[:, :1] >= 0)
-        return _row_means(np.where(both, (chosen != chosen[:, :1]).astype(float), np.nan)[:, reworded])
-
-    def gap(right: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        return _row_means(right[:, trained]) - _row_means(right[:, kinds == "held out"])
+    def gap(right: np.ndarray) -> np.ndarray:
+        return row_means(right[:, trained]) - row_means(right[:, kinds == "held out"])
 
     share = "share"
     measured = [
-        statistics.Measured("gap", "right answers lost between wordings of the training and unseen ones", share, "lower", True, values(gap), request.gap_margin),
-        statistics.Measured("right", "right answers, as written", share, "higher", False, values(lambda right, _: right[:, 0]), margin),
-        statistics.Measured("right_reworded", "right answers, reworded", share, "higher", False, values(lambda right, _: _row_means(right[:, reworded])), margin),
-        statistics.Measured("flips", "answers that a rewording changes", share, "lower", True, values(flips), margin),
+        statistics.Measured("gap", "right answers lost between wordings of the training and unseen ones", share, "lower", True, found.right.map(gap), request.gap_margin),
+        statistics.Measured("right", "right answers, as written", share, "higher", False, found.right.map(lambda right: right[:, 0]), margin),
+        statistics.Measured("right_reworded", "right answers, reworded", share, "higher", False, found.right.map(lambda right: row_means(right[:, found.reworded])), margin),
+        statistics.Measured("flips", "answers that a rewording changes", share, "lower", True, found.flips(), margin),
         statistics.Measured("sensitivity", "prompt sensitivity (POSIX)", "nats a token", "lower", False, found.sensitivity, SENSITIVITY_MARGIN),
         statistics.Measured("attribution_agreement", "agreement of word scores between wordings (Kendall's tau)", "tau", "higher", False, found.agreement, TAU_MARGIN),
         statistics.Measured("plain_nll", "surprise at plain text (what was forgotten)", "nats a character", "lower", False, found.plain, NLL_MARGIN, of="text"),
     ]  # fmt: skip
     layouts = found.right.map(lambda one: one[:, kinds == "format"])
     return (*statistics.findings(measured, request.seed), spread(layouts, margin, request.seed))
-
-
-def _row_means(values: np.ndarray) -> np.ndarray:
-    """(item,) the mean of what is known in each row; NaN where nothing is."""
-    known = ~np.isnan(values)
-    count = known.sum(axis=1)
-    return np.where(count > 0, np.where(known, values, 0).sum(axis=1) / np.maximum(count, 1), np.nan)

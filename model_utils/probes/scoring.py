@@ -21,8 +21,13 @@ GPU_TOKENS = 16_384
 """Tokens of one pass on a GPU."""
 MOST_WASTE = 0.1
 """Share of a batch that may be padding."""
+PORTION = 1_000_000
+"""Tokens whose order in batches is thought over at once."""
 LOGIT_BYTES = 32 << 20
 """Logits that are made at once."""
+
+SHORT = 200
+"""Characters up to which it is remembered how a text is encoded."""
 
 Ids = tuple[int, ...]
 
@@ -62,10 +67,34 @@ def score(model: LanguageModel, wanted: Sequence[Wanted], report: Report, follow
     for one in wanted:
         generation.check_length(model, one.prompt, len(one.ids))
         generation.check_ids(model, one.ids)
-    for batch in batches(_texts(wanted, following), tokens_of_a_pass(model)):
-        report.breathe()
-        _read(model, batch, wanted, found, ends, report)
+    for part in _portions(wanted):
+        mine, last, found_here = wanted[part], ends[part], found[part]
+        for batch in batches(_texts(mine, following), tokens_of_a_pass(model)):
+            report.breathe()
+            _read(model, batch, mine, found_here, last, report)
+        ends[part] = last
+    check_known(model, found)
     return [Scored(one.log_probs, one.first, end) if following else one for one, end in zip(found, ends, strict=True)]
+
+
+def check_known(model: LanguageModel, found: Sequence[Scored]) -> None:
+    """Refused where the model's numbers overflowed: the first of the options would else be its answer to everything."""
+    if any(np.isnan(one.log_probs).any() for one in found):
+        raise Refused(
+            f"{model.facts.id} gives numbers that are no numbers: in {model.facts.dtype} they overflow; open it in float32 or bfloat16."
+        )
+
+
+def _portions(wanted: Sequence[Wanted]) -> Iterator[slice]:
+    """Of at most so many tokens each, as long as all that follows a prompt is not more than that."""
+    start, tokens = 0, 0
+    for number, one in enumerate(wanted):
+        length = len(one.prompt) + len(one.ids)
+        if tokens + length > PORTION and one.prompt is not wanted[number - 1].prompt and number > start:
+            yield slice(start, number)
+            start, tokens = number, 0
+        tokens += length
+    yield slice(start, len(wanted))
 
 
 # --- what is read -----------------------------------------------------------------------------------------------------
@@ -200,7 +229,7 @@ def beginning(text: Encoded, count: int) -> Encoded:
 
 
 class Continued:
-    """Texts as they follow a prompt, in a model's ids; what was encoded after one token is not encoded again after the same token."""
+    """Texts as they follow a prompt, in a model's ids; a short one that was encoded after one token is not encoded again after the same token."""
 
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
@@ -213,11 +242,14 @@ class Continued:
     def parted(self, prompt: Encoded, text: str, given: int) -> tuple[Ids, int]:
         """The same, and how many leading tokens lie wholly in the first `given` characters."""
         key = (prompt.pieces[-1], text, given)
-        if key not in self._known:
-            encoded = prompts.encode_answer(self._model.tokenizer, prompt, text)
-            forced = int((np.maximum.accumulate(encoded.spans[:, 1]) <= given).sum())
-            self._known[key] = tuple(encoded.ids.tolist()), forced
-        return self._known[key]
+        if key in self._known:
+            return self._known[key]
+        encoded = prompts.encode_answer(self._model.tokenizer, prompt, text)
+        forced = int((np.maximum.accumulate(encoded.spans[:, 1]) <= given).sum())
+        found = tuple(encoded.ids.tolist()), forced
+        if len(text) <= SHORT:
+            self._known[key] = found
+        return found
 
     def forms(self, prompt: Encoded, text: str, format: Format) -> tuple[Ids, ...]:
         """The ways in which a model may begin its answer with this text, each once: where its format leaves that open, with and without a
@@ -237,6 +269,18 @@ class Continued:
 def joined(scores: Sequence[float]) -> float:
     """nats; log of the summed probabilities of different ways to write one text."""
     return float(np.logaddexp.reduce(np.asarray(scores, dtype=np.float64)))
+
+
+def exclusive(ids: Sequence[Ids], log_probs: Sequence[float]) -> list[float]:
+    """nats; of each continuation, that it is written and none of the longer ones that begin with it: of "3" and "30", a token a digit, a model
+    that writes "30" wrote "3" as well, and yet does not mean it."""
+    found = []
+    for one, own in zip(ids, log_probs, strict=True):
+        longer = [number for number, other in enumerate(ids) if len(other) > len(one) and other[: len(one)] == one]
+        nearest = [n for n in longer if not any(m != n and ids[n][: len(ids[m])] == ids[m] for m in longer)]
+        rest = 1 - sum(float(np.exp(log_probs[number] - own)) for number in nearest)
+        found.append(own + float(np.log(rest)) if rest > 0 else float("-inf"))
+    return found
 
 
 def among(log_probs: Sequence[float]) -> tuple[np.ndarray, float]:

@@ -67,7 +67,8 @@ def _scores(
 
 def _of_input(found: Attribution, side: Side, text: str) -> np.ndarray:
     parted = found.texts[side]
-    start = parted.sequence.text.rfind(text)
+    answer = parted.sequence.spans[parted.sequence.positions("answer")]
+    start = parted.sequence.text.rfind(text, 0, int(answer[0, 0]))  # an answer may say the input again
     if start < 0:
         return np.zeros(0)
     spans = parted.sequence.spans[: len(parted.parts)]

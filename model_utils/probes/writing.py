@@ -20,6 +20,8 @@ from model_utils.reporting import Part, Report
 
 MOST_TOGETHER = 64
 """Answers that are written at once: the longest of them keeps all others waiting."""
+MOST_POSITIONS = 16_384
+"""Positions whose keys and values are held at once."""
 LEAST_SHARED = 8
 """Tokens that all prompts of a batch begin with, below which reading them once saves nothing."""
 CHECKED_EVERY = 8
@@ -37,7 +39,7 @@ class Written:
 
 
 def write(model: LanguageModel, asked: Sequence[Encoded], format: Format, limit: int, report: Report) -> list[Written]:
-    """(prompt,) each greedy answer, as `generation.Decoder` writes it alone.
+    """(prompt,) each greedy answer, as `generation.Decoder` writes it alone but for what rounding decides: in float32 next to nothing.
 
     Models that are more than plain attention answer one after the other, because their padding would be read; so do prompts after which
     the model has no room for the longest answer.
@@ -63,7 +65,8 @@ def _batches(model: LanguageModel, asked: Sequence[Encoded], limit: int) -> Iter
         if not plain or len(asked[number]) + limit > model.facts.context:
             yield [number]
             continue
-        if batch and (len(batch) == MOST_TOGETHER or len(asked[batch[0]]) * (len(batch) + 1) > tokens):
+        longest, rows = len(asked[batch[0]]) if batch else 0, len(batch) + 1
+        if batch and (rows > MOST_TOGETHER or longest * rows > tokens or (longest + limit) * rows > MOST_POSITIONS):
             yield batch
             batch = []
         batch.append(number)
