@@ -319,7 +319,7 @@ def ranked(findings: Sequence[Finding]) -> list[Finding]:
 
 
 def _rank(one: Finding) -> tuple[int, float, float]:
-    faulty = any(own == "higher" for own in one.own.sides)
+    faulty = any(one.at_fault(side) for side in SIDES)
     place = {"undecided": 3, "no effect": 4, "not measured": 5}.get(one.verdict, 1 if one.better != "neither" else 2)
     sure = one.adjusted if math.isfinite(one.adjusted) else 1.0
     size = abs(one.difference.mean) / one.margin if math.isfinite(one.difference.mean) else 0.0

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from model_utils.contracts.common import Formats, Request, Specs, Text
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair, Side
 
 MAX_ITEMS = 5_000
 MAX_OPTIONS = 20
@@ -177,10 +177,17 @@ class Finding:
         """What each model is by itself, as a sentence, where 0 is the innocent value; else empty."""
         if not self.fault:
             return ""
-        base, tuned = self.own.map(OWN.__getitem__).sides
+        base, tuned = (self._own_said(side) for side in SIDES)
         if base == tuned:
             return f"By themselves, both are {tuned}."
         return f"By itself, tuned is {tuned}, and base is {base}."
+
+    def at_fault(self, side: Side) -> bool:
+        """Whether this model by itself is surely beyond the margin: above 0, and, where neither direction is the better one, below it too."""
+        return self.own[side] == "higher" or (self.own[side] == "lower" and self.better == "neither")
+
+    def _own_said(self, side: Side) -> str:
+        return OWN["higher" if self.at_fault(side) else self.own[side]]
 
     def _and_alone(self) -> str:
         return f" {self.alone()}" if self.fault else ""

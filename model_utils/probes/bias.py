@@ -11,12 +11,12 @@ from model_utils.contracts.bias import Bias, BiasRequest, Case
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import Finding, ProbeItem
 from model_utils.errors import Refused
-from model_utils.generation import check_length
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
+from model_utils.probes.choosing import check_room, choose
 from model_utils.probes.frame import Asking, chunks, of_both
-from model_utils.probes.scoring import Continued, Wanted, exclusive, joined, score
+from model_utils.probes.scoring import Continued
 from model_utils.reporting import Report
 
 LOG_ODDS_MARGIN = 0.2
@@ -92,34 +92,19 @@ class _Work:
         """Both sides' prompts; Refused where one of them cannot be asked, or has no room for an option."""
         asked = self.asking.both(text)
         for side in SIDES:
-            for option in item.options:
-                for ids in self.continued[side].forms(asked[side], option, self.request.formats[side]):
-                    check_length(self.pair[side], asked[side], len(ids))
+            check_room(self.pair[side], self.continued[side], self.request.formats[side], item.options, asked[side])
         return asked
 
     def _read(
         self, asked: Sequence[tuple[ProbeItem, Pair[Encoded]]], side: Side, model: LanguageModel, report: Report
     ) -> list[tuple[float, float, int]]:
         """(case,) of one side."""
-        wanted: list[Wanted] = []
-        places: list[list[range]] = []
-        for item, prompts in asked:
-            prompt, mine = prompts[side], []
-            for option in item.options:
-                forms = self.continued[side].forms(prompt, option, self.request.formats[side])
-                mine.append(range(len(wanted), len(wanted) + len(forms)))
-                wanted += [Wanted(prompt, ids) for ids in forms]
-            places.append(mine)
-        totals = [one.total for one in score(model, wanted, report)]
-        found = []
-        for (_, prompts), (good, bad) in zip(asked, places, strict=True):
-            whole = range(good.start, bad.stop)
-            alone = exclusive([wanted[place].ids for place in whole], totals[whole.start : whole.stop])
-            favourable, other = joined(alone[: len(good)]), joined(alone[len(good) :])
-            found.append(
-                (favourable - other, min(1.0, float(np.exp(np.logaddexp(favourable, other)))), len(prompts[side]))
-            )
-        return found
+        mine = [(item.options, prompts[side]) for item, prompts in asked]
+        chances = choose(model, self.continued[side], self.request.formats[side], mine, report)
+        return [
+            (float(good - bad), min(1.0, float(np.exp(np.logaddexp(good, bad)))), len(prompt))
+            for (good, bad), (_, prompt) in zip(chances, mine, strict=True)
+        ]
 
     def result(self, conclude: bool = False) -> Bias:
         slots = self.request.slots

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from model_utils.contracts.common import Encoded
+from model_utils.contracts.common import Encoded, Format
 from model_utils.contracts.probe import Finding, ProbeItem, row_means
 from model_utils.contracts.robustness import AS_WRITTEN, OWN_WORDINGS, Robustness, RobustnessRequest
 from model_utils.errors import Refused
-from model_utils.generation import check_length
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import perturbations, statistics
+from model_utils.probes.choosing import check_room, choose
 from model_utils.probes.forgetting import surprise
 from model_utils.probes.frame import Asking, chunks, of_both, right_option
 from model_utils.probes.scoring import Continued, Ids, Wanted, among, ends_answer, exclusive, joined, score
@@ -128,9 +128,8 @@ class _Work:
     def _check(self, item: ProbeItem, asked: Pair[Encoded]) -> None:
         """Refused where an answer cannot be written, or has no room."""
         for side in SIDES:
-            for text in item.options or (item.answer,):
-                for ids in self.continued[side].forms(asked[side], text, self.request.formats[side]):
-                    check_length(self.pair[side], asked[side], len(ids))
+            answers = item.options or (item.answer,)
+            check_room(self.pair[side], self.continued[side], self.request.formats[side], answers, asked[side])
 
     def result(self, plain: Pair[np.ndarray] | None = None, conclude: bool = False) -> Robustness:
         count = len(self.texts)
@@ -216,51 +215,45 @@ class _Scoring:
     report: Report
 
     def of(self, items: Sequence[tuple[ProbeItem, _Asked]]) -> list[_Answered]:
-        work, side = self.work, self.side
-        count = len(work.names)
-        found = [_Answered.nothing(count) for _ in items]
-        for free in (False, True):
-            wanted: list[Wanted] = []
-            places: list[tuple[int, int, list[list[int]]]] = []
-            for number, (item, asked) in enumerate(items):
-                if (not item.options) != free:
-                    continue
-                for wording, prompt in asked.prompts.items():
-                    forms = self._forms(item, prompt[side])
-                    where = []
-                    for one in forms:
-                        where.append(list(range(len(wanted), len(wanted) + len(one))))
-                        wanted += [Wanted(prompt[side], ids) for ids in one]
-                    places.append((number, wording, where))
-            scores = score(self.model, wanted, self.report, following=free) if wanted else []
-            for number, wording, where in places:
-                flat = [place for one in where for place in one]
-                own = exclusive([wanted[place].ids for place in flat], [scores[place].total for place in flat])
-                alone = dict(zip(flat, own, strict=True))
-                totals = [joined([alone[place] for place in one]) for one in where]
-                if free:
-                    written = any(
-                        scores[place].first.all() and work.ends[side](scores[place].following) for place in where[0]
-                    )
-                    _set(found[number], wording, float(written), int(written), float(np.exp(totals[0])), np.nan)
-                    continue
-                among_them, mass = among(totals)
-                right, chosen = right_option(items[number][0]), int(np.argmax(among_them))
-                known = right >= 0
-                _set(
-                    found[number],
-                    wording,
-                    float(chosen == right) if known else np.nan,
-                    chosen,
-                    float(among_them[right]) if known else np.nan,
-                    mass,
-                )
+        found = [_Answered.nothing(len(self.work.names)) for _ in items]
+        asked = [
+            (answered, wording, item, prompt[self.side])
+            for answered, (item, one) in zip(found, items, strict=True)
+            for wording, prompt in one.prompts.items()
+        ]
+        self._options([one for one in asked if one[2].options])
+        self._free([one for one in asked if not one[2].options])
         return found
 
-    def _forms(self, item: ProbeItem, prompt: Encoded) -> list[tuple[Ids, ...]]:
-        """(answer, way to write it)"""
-        continued, format = self.work.continued[self.side], self.work.request.formats[self.side]
-        return [continued.forms(prompt, text, format) for text in item.options or (item.answer,)]
+    def _options(self, asked: Sequence[tuple[_Answered, int, ProbeItem, Encoded]]) -> None:
+        mine = [(item.options, prompt) for _, _, item, prompt in asked]
+        read = choose(self.model, self._continued, self._format, mine, self.report)
+        for (answered, wording, item, _), log_probs in zip(asked, read, strict=True):
+            among_them, mass = among(log_probs)
+            right, chosen = right_option(item), int(np.argmax(among_them))
+            known = right >= 0
+            correct, probability = (float(chosen == right), float(among_them[right])) if known else (np.nan, np.nan)
+            _set(answered, wording, correct, chosen, probability, mass)
+
+    def _free(self, asked: Sequence[tuple[_Answered, int, ProbeItem, Encoded]]) -> None:
+        """Whether exactly the right answer would be written, and then an end."""
+        forms = [self._continued.forms(prompt, item.answer, self._format) for _, _, item, prompt in asked]
+        wanted = [Wanted(one[3], ids) for one, mine in zip(asked, forms, strict=True) for ids in mine]
+        scores = iter(score(self.model, wanted, self.report, following=True) if wanted else [])
+        ends = self.work.ends[self.side]
+        for (answered, wording, _, _), mine in zip(asked, forms, strict=True):
+            read = [next(scores) for _ in mine]
+            written = float(any(one.first.all() and ends(one.following) for one in read))
+            probability = np.exp(joined(exclusive(mine, [one.total for one in read])))
+            _set(answered, wording, written, int(written), float(probability), np.nan)
+
+    @property
+    def _continued(self) -> Continued:
+        return self.work.continued[self.side]
+
+    @property
+    def _format(self) -> Format:
+        return self.work.request.formats[self.side]
 
 
 def _set(answered: _Answered, wording: int, right: float, chosen: int, probability: float, mass: float) -> None:

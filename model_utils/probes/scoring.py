@@ -283,7 +283,7 @@ def exclusive(ids: Sequence[Ids], log_probs: Sequence[float]) -> list[float]:
     return found
 
 
-def among(log_probs: Sequence[float]) -> tuple[np.ndarray, float]:
+def among(log_probs: Sequence[float] | np.ndarray) -> tuple[np.ndarray, float]:
     """((option,) float64 probabilities among the options, their probability together) from each one's log-probability in nats."""
     values = np.asarray(log_probs, dtype=np.float64)
     total = np.logaddexp.reduce(values)
