@@ -1,0 +1,178 @@
+"""Calibration: closed forms and a slow twin of the error, simulated models that are perfectly calibrated, and choices as other probes read them."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from model_utils.contracts.calibration import Calibration, CalibrationRequest
+from model_utils.contracts.probe import ProbeItem
+from model_utils.contracts.robustness import RobustnessRequest
+from model_utils.errors import Cancelled
+from model_utils.pair import SIDES, Pair
+from model_utils.probes.calibration import BINS, calibration, concluded, reliability, wilson
+from model_utils.reporting import Report
+from tests.models import loaded, run, without_seconds
+
+ITEMS = (
+    ProbeItem(instruction="Which is larger?", options=("12", "7"), answer="12"),
+    ProbeItem(instruction="Say 漢字 or 🎉.", options=("漢字", "🎉", "none"), answer="🎉"),
+    ProbeItem(instruction="Is ice warm?", options=("yes", "no"), answer="no"),
+)
+
+
+def twin(confidence: list[float], right: list[int]) -> float:
+    """Slowly, bin by bin."""
+    pairs = sorted(zip(confidence, right, strict=True), key=lambda one: one[0])
+    count, total = len(pairs), 0.0
+    bins = min(BINS, count)
+    edges = [round(count * place / bins) for place in range(bins + 1)]
+    for start, stop in pairwise(edges):
+        mine = pairs[start:stop]
+        total += abs(sum(one for one, _ in mine) - sum(one for _, one in mine))
+    return total / count
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1)), min_size=1, max_size=80, unique_by=lambda one: one[0]))
+def test_the_error_is_that_of_the_bins_one_by_one(pairs: list[tuple[float, int]]):
+    confidence, right = zip(*pairs, strict=True)
+    found = reliability(np.array(confidence), np.array(right, dtype=float))
+    assert found.error == pytest.approx(twin(list(confidence), list(right)), abs=1e-9)
+    assert found.count.sum() == len(pairs) and np.ptp(found.count) <= 1
+    assert np.average(found.accuracy, weights=found.count) == pytest.approx(np.mean(right))
+    assert ((found.low <= found.accuracy + 1e-9) & (found.accuracy <= found.high + 1e-9)).all()
+    assert (np.diff(found.confidence) >= -1e-12).all()
+
+
+def test_closed_forms():
+    sure, right = np.ones(40), np.ones(40)
+    assert reliability(sure, right).error == 0 == reliability(sure, right).by_chance
+    assert reliability(sure, 1 - right).error == 1
+    assert reliability(np.full(300, 0.7), np.tile([1.0] * 7 + [0.0] * 3, 30)).error == pytest.approx(0, abs=0.08)
+    nothing = reliability(np.zeros(0), np.zeros(0))
+    assert np.isnan(nothing.error) and np.isnan(nothing.by_chance) and not len(nothing.count)
+
+
+def test_a_perfectly_calibrated_model_errs_as_much_as_chance_makes_it():
+    rng = np.random.default_rng(3)
+    confidence = rng.uniform(0.3, 1, 600)
+    errors = [reliability(confidence, (rng.random(600) < confidence).astype(float)).error for _ in range(60)]
+    expected = reliability(confidence, confidence > 0.5).by_chance
+    assert np.mean(errors) == pytest.approx(expected, abs=4 * np.std(errors) / np.sqrt(60))
+    assert reliability(np.tile(confidence, 4), np.ones(2_400)).by_chance < 0.6 * expected, "more items, less chance"
+    assert reliability(confidence, (rng.random(600) < confidence**2).astype(float)).error > 2 * expected
+
+
+@pytest.mark.parametrize(("right", "count"), [(0, 7), (3, 7), (7, 7), (60, 90)])
+def test_intervals_are_those_of_scipy(right: int, count: int):
+    from scipy.stats import binomtest
+
+    low, high = wilson(np.array([right / count]), np.array([count]))
+    expected = binomtest(right, count).proportion_ci(method="wilson")
+    assert (low[0], high[0]) == pytest.approx((expected.low, expected.high), abs=1e-6)
+
+
+def made(base: tuple[np.ndarray, np.ndarray], tuned: tuple[np.ndarray, np.ndarray]) -> Calibration:
+    """Of (confidence, right) of each side, with findings."""
+    count = len(base[0])
+    nothing, option = (
+        Pair(np.full(count, np.nan), np.full(count, np.nan)),
+        Pair(*(np.zeros(count, dtype=np.int64),) * 2),
+    )
+    found = Calibration(
+        models=Pair(None, None),  # type: ignore[arg-type]
+        chosen=option, confidence=Pair(base[0], tuned[0]), right=Pair(base[1], tuned[1]), of_right=nothing, mass=nothing,
+        options=(("a", "b"),) * count, questions=("?",) * count, answers=(0,) * count, refused=(), findings=(), reliability=None,
+    )  # fmt: skip
+    return concluded(found, 0.03)
+
+
+def drawn(rng: np.random.Generator, count: int, sharpen: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """(confidence, right) of a model that says p where it is right with p ** sharpen."""
+    confidence = rng.uniform(0.4, 1, count)
+    return confidence, (rng.random(count) < confidence**sharpen).astype(float)
+
+
+@pytest.mark.slow
+def test_models_that_are_calibrated_alike_are_found_different_no_oftener_than_chance_allows():
+    rng, count = np.random.default_rng(4), 60
+    found = 0
+    for _ in range(count):
+        error, *_ = made(drawn(rng, 100), drawn(rng, 100)).findings
+        found += error.verdict in ("higher", "lower")
+    assert found <= 0.05 * count + 3 * np.sqrt(0.05 * 0.95 * count)
+
+
+def test_a_model_that_says_too_much_is_found_and_sides_mirror():
+    rng = np.random.default_rng(5)
+    good, boasting = drawn(rng, 600), drawn(rng, 600, sharpen=4)
+    result, mirrored = made(good, boasting), made(boasting, good)
+    by = {one.measure: one for one in result.findings}
+    assert by["calibration_error"].verdict == "higher" and by["overconfidence"].at_fault("tuned")
+    assert not by["overconfidence"].at_fault("base")
+    assert {"higher": "lower"}[by["calibration_error"].verdict] == mirrored.findings[0].verdict
+    for one, other in zip(result.findings, mirrored.findings, strict=True):
+        assert one.difference.mean == pytest.approx(-other.difference.mean)
+    assert all(one.difference.mean == 0 for one in made(good, good).findings)
+    assert made(good, good).findings[0].verdict == "no effect"
+    assert result.reliability is not None and result.reliability.tuned.error == pytest.approx(by["calibration_error"].sides.tuned.mean)  # fmt: skip
+
+
+def test_what_is_confidently_wrong_comes_first():
+    result = made((np.array([0.9, 0.5, 0.99, 0.7]), np.array([0.0, 0, 1, 0])), (np.ones(4), np.ones(4)))
+    assert result.confidently_wrong("base").tolist() == [0, 3, 1] and not len(result.confidently_wrong("tuned"))
+
+
+# --- on models --------------------------------------------------------------------------------------------------------
+
+
+def asked(**fields: Any) -> CalibrationRequest:
+    return CalibrationRequest(**{"items": ITEMS, **fields})
+
+
+def test_choices_are_those_of_the_wording_as_written(tiny_pair: Pair[Path]):
+    result = calibration(loaded(tiny_pair), asked(), Report())
+    other = run("robustness", tiny_pair, RobustnessRequest(items=ITEMS, perturbations=(), sensitivity_items=0, attribution_items=0))  # fmt: skip
+    for side in SIDES:
+        assert result.chosen[side].tolist() == other.chosen[side][:, 0].tolist()
+        assert result.right[side].tolist() == other.right[side][:, 0].tolist()
+        np.testing.assert_allclose(result.of_right[side], other.probability[side][:, 0], rtol=1e-4)
+        np.testing.assert_allclose(result.mass[side], other.mass[side][:, 0], rtol=1e-4)
+        assert (result.confidence[side] >= result.of_right[side] - 1e-9).all()
+    assert len(result.table()) == 3 and result.table()["answer"].tolist() == ["12", "🎉", "no"]
+
+
+def test_an_item_without_room_is_refused_and_a_stopped_run_goes_on(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):  # fmt: skip
+    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
+    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
+    pair = loaded(tiny_pair)
+    long = ProbeItem(instruction="word " * pair.tuned.facts.context, options=("a", "b"), answer="a")
+    request = asked(items=(ITEMS[0], long, ITEMS[1]))
+    whole = calibration(pair, request, Report())
+    assert [number for number, _ in whole.refused] == [1] and whole.chosen.base[1] == -1 and np.isnan(whole.right.base[1])  # fmt: skip
+
+    class Stopped(Report):
+        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+            if snapshot is not None and snapshot.done == 2:
+                self.former = snapshot
+                raise Cancelled
+
+    report, going = Stopped(), Report()
+    with pytest.raises(Cancelled):
+        calibration(pair, request, report)
+    going.former = report.former
+    assert report.former.done == 2 and report.former.reliability is None
+    assert without_seconds(calibration(pair, request, going)) == without_seconds(whole)
+
+
+def test_unknown_answers_are_one_sentence():
+    with pytest.raises(ValidationError, match=re.escape("1 of 2 items have no options or no right answer (the first is item 2)")):  # fmt: skip
+        asked(items=(ITEMS[0], ProbeItem(instruction="a", options=("b", "c"))))
