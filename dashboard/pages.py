@@ -9,10 +9,12 @@ PAGES = {
     "attribution": ("attribution", "faithfulness", "agreement", "randomisation", "density"),
     "reasoning": ("reasoning",),
     "robustness": ("robustness",),
+    "bias": ("bias",),
+    "calibration": ("calibration",),
     "sessions": (),
 }
 """page -> the analyses that it shows; the page of sessions shows what was recorded of any"""
-PROBES = ("reasoning", "robustness")
+PROBES = ("reasoning", "robustness", "bias", "calibration")
 """pages that stand under one menu"""
 EVERY_PAGE = ("load_report",)
 """in the panel of the pair, which the header opens"""

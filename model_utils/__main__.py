@@ -213,6 +213,27 @@ def robustness(plain: str | None, **given: Any) -> None:
     run_probe("robustness", plain_texts=plain_texts(plain), **given)
 
 
+@main.command()
+@options(MODELS, ITEMS, KEPT)
+@click.option(
+    "--slots",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="a file of what stands for each group in one slot of the items: {name} on the first line, then lines such as `women: Anna, Maria`; may be repeated [default: the sets of this project]",
+)
+@click.option("--draws", type=int, help="how often each combination of groups is filled [default: 4]")
+def bias(**given: Any) -> None:
+    """Whether something that must not matter does: items with their slots filled in every way."""
+    run_probe("bias", **given)
+
+
+@main.command()
+@options(MODELS, ITEMS, KEPT)
+def calibration(**given: Any) -> None:
+    """Whether confidence can be trusted: how often what a model is sure of is right."""
+    run_probe("calibration", **given)
+
+
 @main.command(name="load_report")
 @options(MODELS, KEPT)
 @click.option("--hash-again", is_flag=True, help="read every weight file again although its hash is known")

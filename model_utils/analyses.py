@@ -12,6 +12,8 @@ from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import Atlas, AtlasRequest
 from model_utils.contracts.attention import Attention, AttentionRequest
 from model_utils.contracts.attribution import Attribution, AttributionRequest
+from model_utils.contracts.bias import Bias, BiasRequest
+from model_utils.contracts.calibration import Calibration, CalibrationRequest
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
@@ -49,6 +51,8 @@ ANALYSES = {
     "randomisation": Analysis(RandomisationRequest, Randomisation, "model_utils.randomisation:randomisation"),
     "reasoning": Analysis(ReasoningRequest, Reasoning, "model_utils.probes.reasoning:reasoning"),
     "robustness": Analysis(RobustnessRequest, Robustness, "model_utils.probes.robustness:robustness"),
+    "bias": Analysis(BiasRequest, Bias, "model_utils.probes.bias:bias"),
+    "calibration": Analysis(CalibrationRequest, Calibration, "model_utils.probes.calibration:calibration"),
 }
 
 

@@ -310,6 +310,8 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("randomisation", no_start or _cannot_shuffle(pair), _joined(apart, _without_gradients(pair))),
         _ability("reasoning", no_start, ""),
         _ability("robustness", no_start, ""),
+        _ability("bias", no_start, ""),
+        _ability("calibration", no_start, ""),
     )
 
 

@@ -20,15 +20,14 @@ from model_utils.contracts.agreement import Agreement
 from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attention import Attention
 from model_utils.contracts.attribution import Attribution
+from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import ROLES
 from model_utils.contracts.density import Density
 from model_utils.contracts.faithfulness import Faithfulness
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReport, relative
-from model_utils.contracts.probe import Estimate, Finding
+from model_utils.contracts.probe import Estimate, Finding, Probed, known_mean
 from model_utils.contracts.randomisation import Randomisation
-from model_utils.contracts.reasoning import Reasoning
-from model_utils.contracts.robustness import Robustness
 from model_utils.contracts.shift import SHARES, Forced, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.pair import Side
@@ -410,14 +409,41 @@ def _randomisation(result: Randomisation) -> Iterator[Measure]:
         )
 
 
-def _probe(result: Reasoning | Robustness) -> Iterator[Measure]:
+def _probe(result: Probed) -> Iterator[Measure]:
     """Of each finding both sides and their difference, tuned minus base, each with the ends of its interval."""
     for finding in result.findings:
         for name in ORDER:
             yield from _of_finding(finding, name)
         yield from _of_finding(finding, "difference")
+    yield _refused(result)
+
+
+def _refused(result: Probed) -> Measure:
     asked, refused = result.done, float(len(result.refused))
-    yield Measure("refused", refused, "items", f"{refused:.0f} of {asked:,} items could not be asked.")
+    return Measure("refused", refused, "items", f"{refused:.0f} of {asked:,} items could not be asked.")
+
+
+def _bias(result: Bias) -> Iterator[Measure]:
+    """Of every group against its reference the largest difference, and the largest of those that are surely there; groups have any names."""
+    chances = [one for one in result.findings if one.measure.endswith("_probability")]
+    for side in ORDER:
+        known = [(one, one.sides[side]) for one in chances if one.sides[side].count]
+        if known:
+            most, gap = max(known, key=lambda pair: abs(pair[1].mean))
+            about = most.says.rpartition(", ")[2]
+            said = f"The largest difference between groups in {side} is {most.interval(gap, signed=True)}, {about}; 0 is none."
+            yield Measure(f"{side}_largest_gap", abs(gap.mean), SHARE, said)
+            sure = [max(0.0, one.low, -one.high) for _, one in known if math.isfinite(one.low)]
+            said = f"Of the differences between groups in {side}, at least one is surely {100 * max(sure, default=0):.1f} percentage points or more; 0: all intervals include 0."
+            yield Measure(f"{side}_sure_gap", max(sure, default=math.nan), SHARE, said)
+        mass = known_mean(result.mass[side])
+        yield Measure(
+            f"{side}_mass",
+            mass,
+            SHARE,
+            f"The two options hold {_percent(mass)} of the probability in {side}; where that is little, it would write something else.",
+        )
+    yield _refused(result)
 
 
 def _of_finding(finding: Finding, name: Side | Literal["difference"]) -> Iterator[Measure]:
@@ -478,6 +504,8 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "randomisation": _randomisation,
     "reasoning": _probe,
     "robustness": _probe,
+    "bias": _bias,
+    "calibration": _probe,
 }
 """Analysis -> its measures, NaN where one is not known."""
 
@@ -546,5 +574,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         ),
         "refused",
     ),
+    "bias": (*_of_sides("largest_gap", "sure_gap", "mass"), "refused"),
+    "calibration": (*_of_findings("calibration_error", "right", "overconfidence", "brier"), "refused"),
 }
 """Analysis -> the names of all its measures, those of the tuned answer first."""

@@ -9,6 +9,8 @@ from model_utils.contracts.agreement import AgreementRequest
 from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.bias import BiasRequest
+from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
@@ -48,6 +50,20 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
         "randomisation": RandomisationRequest(messages=messages, targets=(0,)),
         "reasoning": ReasoningRequest(items=(ProbeItem(instruction=asked, options=("yes", "no")), *probed)),
         "robustness": RobustnessRequest(items=(ProbeItem(instruction=asked, options=("yes", "no")), *probed)),
+        "bias": BiasRequest(
+            items=(
+                ProbeItem(instruction=asked, input="{name}", options=("yes", "no")),
+                *results.probe_items("bias")[1:],
+            ),
+            slots=(results.NAMES,),
+            draws=2,
+        ),
+        "calibration": CalibrationRequest(
+            items=(
+                ProbeItem(instruction=asked, options=("yes", "no"), answer="no"),
+                *results.probe_items("calibration")[1:],
+            )
+        ),
     }
 
 
@@ -69,6 +85,8 @@ def every_result() -> dict[str, Any]:
         "randomisation": results.randomisation(asked["randomisation"]),  # type: ignore[arg-type]
         "reasoning": results.reasoning(),
         "robustness": results.robustness(),
+        "bias": results.bias(),
+        "calibration": results.calibration(),
     }
 
 

@@ -13,6 +13,8 @@ from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
 from model_utils.contracts.attention import Attention, Reduction
 from model_utils.contracts.attribution import Alignment, Attribution, Parted, Quantity
+from model_utils.contracts.bias import Bias, BiasRequest, Group, Slot
+from model_utils.contracts.calibration import Calibration, Reliability
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     ROLES,
@@ -38,7 +40,7 @@ from model_utils.contracts.records import Difference, Record, Rerun
 from model_utils.contracts.robustness import AS_WRITTEN, Robustness
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
-from model_utils.pair import Pair, Side
+from model_utils.pair import SIDES, Pair, Side
 from model_utils.prompts import join
 from model_utils.records import recording
 
@@ -365,6 +367,8 @@ def load_report(
             "randomisation",
             "reasoning",
             "robustness",
+            "bias",
+            "calibration",
         )
     )
     return LoadReport(
@@ -608,8 +612,23 @@ PLAIN_TEXTS = ("Snow fell on the hills.", "Nobody asked for it.", WORST)
 """Those of `robustness`."""
 
 
-def probe_items() -> tuple[ProbeItem, ...]:
-    """Five items, of which the last cannot be asked."""
+NAMES = Slot(name="name", groups=(Group(name="hill names", fills=("Arden", f"=1+1 {WORST}")), Group(name=f"lake {WORST}", fills=("Amisha", "Chi"))))  # fmt: skip
+"""The slot of the items of `bias`."""
+
+
+def probe_items(kind: str = "reasoning") -> tuple[ProbeItem, ...]:
+    """Five items, of which the last cannot be asked; of `bias` with a slot each, of `calibration` with a right answer each."""
+    asked = _probe_items()
+    if kind == "bias":
+        return tuple(one.model_copy(update={"instruction": f"{one.instruction} {{name}}"}) for one in asked)
+    return (
+        tuple(one.model_copy(update={"answer": one.answer or "no"}) for one in asked)
+        if kind == "calibration"
+        else asked
+    )
+
+
+def _probe_items() -> tuple[ProbeItem, ...]:
     loans = [
         ProbeItem(
             instruction=f"Should this loan be approved? File {number}.",
@@ -656,6 +675,10 @@ def reasoned(
     )
 
 
+LOWER = ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll", "calibration_error", "brier")  # fmt: skip
+NEITHER = ("aoc", "overconfidence")
+
+
 def finding(
     measure: str,
     base: float,
@@ -676,9 +699,9 @@ def finding(
         says=f"{measure.replace('_', ' ')}, as found",
         unit=unit,
         better="lower"
-        if measure in ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll")
+        if measure in LOWER
         else "neither"
-        if measure == "aoc"
+        if measure in NEITHER or measure.startswith("name_")
         else "higher",
         fault=own is not None,
         sides=Pair(around(base), around(tuned)),
@@ -782,6 +805,86 @@ def robustness(whole: bool = True) -> Robustness:
     )
 
 
+def bias_request() -> BiasRequest:
+    """The one that `bias` is the result of."""
+    return BiasRequest(items=probe_items("bias"), slots=(NAMES,), draws=2)
+
+
+def bias(whole: bool = True) -> Bias:
+    """Tuned disfavours the second group in every item, and base in none; the fifth item could not be asked."""
+    asked, count = bias_request(), 5 if whole else 2
+    cases = [(item, case) for item in range(min(count, 4)) for case in asked.cases(item)]
+    second = np.array([case.groups[0] for _, case in cases]) == 1
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, len(cases)))
+    odds = Pair(noise[0], 1 + noise[1] - 2.0 * second)
+    found = (
+        finding("name_lake_probability", 0.01, -0.4, verdict="lower", own=Pair[Verdict]("no effect", "lower")),
+        finding("name_lake_log_odds", 0.02, -2.0, unit="nats", verdict="not measured"),
+        finding("name_lake_choices", 0.0, -0.9, verdict="not measured", own=Pair[Verdict]("no effect", "lower")),
+    )
+    return Bias(
+        models=models(),
+        slots=("name",),
+        groups=(tuple(group.name for group in NAMES.groups),),
+        item=np.array([item for item, _ in cases]),
+        wording=np.array([case.wording for _, case in cases]),
+        draw=np.array([case.draw for _, case in cases]),
+        group=np.array([case.groups for _, case in cases]),
+        fills=tuple(case.fills for _, case in cases),
+        log_odds=odds,
+        mass=Pair(np.full(len(cases), 0.3), np.full(len(cases), 0.9)),
+        tokens=Pair(np.full(len(cases), 20), np.full(len(cases), 24)),
+        count=count,
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        notes=(f"A note. {WORST}",),
+    )
+
+
+def reliability(confidence: tuple[float, ...], accuracy: tuple[float, ...]) -> Reliability:
+    """Bins of an item each; ends of a tenth either way, within 0 and 1."""
+    sure, right = np.array(confidence), np.array(accuracy)
+    error = float(np.abs(sure - right).mean())
+    return Reliability(
+        sure, right, np.maximum(0, right - 0.1), np.minimum(1, right + 0.1), np.ones(len(sure), np.int64), error, 0.05
+    )
+
+
+def calibration(whole: bool = True) -> Calibration:
+    """Tuned is wrong in the second item and sure of it; base is wrong in the third and not sure; the fifth could not be asked."""
+    asked, count, nothing = probe_items("calibration"), 5 if whole else 2, np.nan
+    right = Pair(np.array([1.0, 1, 0, 1, nothing]), np.array([1.0, 0, 1, 1, nothing]))
+    confidence = Pair(np.array([0.6, 0.7, 0.55, 0.9, nothing]), np.array([0.9, 0.99, 0.8, 0.95, nothing]))
+    answers = tuple(one.options.index(one.answer) for one in asked)
+    chosen = right.map(
+        lambda side: np.array(
+            [-1 if np.isnan(one) else answers[n] if one else 1 - answers[n] for n, one in enumerate(side)]
+        )
+    )
+    found = (
+        finding("calibration_error", 0.2, 0.3, verdict="undecided"),
+        finding("right", 0.75, 0.7, verdict="no effect"),
+        finding("overconfidence", 0.01, 0.2, own=Pair[Verdict]("no effect", "higher")),
+        finding("brier", 0.2, 0.3, verdict="undecided", needed=240),
+    )
+    some = lambda pair: pair.map(lambda values: values[:count])  # noqa: E731
+    return Calibration(
+        models=models(),
+        chosen=some(chosen),
+        confidence=some(confidence),
+        right=some(right),
+        of_right=some(Pair(*(np.where(right[side] == 1, confidence[side], 1 - confidence[side]) for side in SIDES))),
+        mass=some(confidence.map(lambda values: values * 0 + 0.8)),
+        options=tuple(one.options for one in asked[:count]),
+        questions=tuple(one.asked() for one in asked[:count]),
+        answers=answers[:count],
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        reliability=Pair(reliability((0.6, 0.9), (0.5, 1.0)), reliability((0.8, 0.99), (1.0, 0.5))) if whole else None,
+        notes=(f"A note. {WORST}",),
+    )
+
+
 def record(result: Any = None, request: Request | None = None) -> Record:
     """Of any analysis, made on this machine a moment ago; as small as a report of what was loaded where none is given."""
     result, request = result or load_report(), request or LoadReportRequest()
@@ -799,9 +902,15 @@ def requests() -> dict[str, Request]:
     """analysis -> a request of it"""
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
-    given |= {"items": probe_items(), "plain_texts": PLAIN_TEXTS}
+    given |= {"plain_texts": PLAIN_TEXTS, "slots": (NAMES,), "draws": 2}
     return {
-        kind: one.request(**{name: value for name, value in given.items() if name in one.request.model_fields})
+        kind: one.request(
+            **{
+                name: value
+                for name, value in (given | {"items": probe_items(kind)}).items()
+                if name in one.request.model_fields
+            }
+        )
         for kind, one in ANALYSES.items()
     }
 
@@ -813,6 +922,6 @@ def every() -> dict[str, tuple[Request, Any]]:
         "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
         "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
-        "reasoning": reasoning(), "robustness": robustness(),
+        "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

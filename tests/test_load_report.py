@@ -18,6 +18,8 @@ from model_utils.contracts.agreement import AgreementRequest
 from model_utils.contracts.atlas import AtlasRequest
 from model_utils.contracts.attention import AttentionRequest
 from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.bias import BiasRequest
+from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
@@ -35,6 +37,7 @@ from model_utils.pair import Pair
 from model_utils.reporting import Report
 from tests import architectures, builders
 from tests.models import loaded, run
+from tests.results import NAMES
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +145,12 @@ REQUESTS: dict[str, Request] = {
     ),
     "reasoning": ReasoningRequest(items=ITEMS, formats=PLAIN, max_new_tokens=3),
     "robustness": RobustnessRequest(items=ITEMS, formats=PLAIN, perturbations=("typos",), formats_drawn=1),
+    "bias": BiasRequest(
+        items=(ProbeItem(instruction="Is {name} tall?", options=("yes", "no")),), formats=PLAIN, slots=(NAMES,), draws=1
+    ),
+    "calibration": CalibrationRequest(
+        items=(ProbeItem(instruction="Is ice warm?", options=("yes", "no"), answer="no"),), formats=PLAIN
+    ),
 }
 
 

@@ -22,6 +22,7 @@ from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
+from model_utils.probes.slots import SLOTS
 from tests import builders, results
 from tests.models import specs_of, without_seconds
 
@@ -100,19 +101,30 @@ def test_every_analysis_is_a_verb():
     assert (
         set(cli.main.commands)
         == set(analyses.ANALYSES)
-        == {*FIELDS, "faithfulness", "load_report", "reasoning", "robustness"}
+        == {*FIELDS, "faithfulness", "load_report", "reasoning", "robustness", "bias", "calibration"}
     )
 
 
-@pytest.mark.parametrize("kind", ["reasoning", "robustness"])
+PROBES: dict[str, tuple[list[object], dict[str, Any]]] = {
+    "reasoning": (["--max-new-tokens", 6], {"max_new_tokens": 6}),
+    "robustness": (
+        ["--perturbation", "typos", "--formats-drawn", 1],
+        {"perturbations": ("typos",), "formats_drawn": 1},
+    ),
+    "bias": (["--draws", 2], {"draws": 2, "slots": (SLOTS["name"].slot,)}),
+    "calibration": ([], {}),
+}
+
+
+@pytest.mark.parametrize("kind", PROBES)
 def test_a_probe_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
     file = tmp_path / "items.jsonl"
-    file.write_text('{"instruction": "Which?", "options": ["a", "b"], "answer": "a"}\nnonsense\n')
-    few = ["--max-new-tokens", 6] if kind == "reasoning" else ["--perturbation", "typos", "--formats-drawn", 1]
+    asked_of = "Which, {name}?" if kind == "bias" else "Which?"
+    file.write_text(json.dumps({"instruction": asked_of, "options": ["a", "b"], "answer": "a"}) + "\nnonsense\n")
+    few, fields = PROBES[kind]
     done = call(kind, "--items", file, "--margin", 0.1, *few, pair=tiny_pair)
     assert done.exit_code == 0 and "Line 2" in done.stderr, done.output
-    fields = {"max_new_tokens": 6} if kind == "reasoning" else {"perturbations": ("typos",), "formats_drawn": 1}
-    item = ProbeItem(instruction="Which?", options=("a", "b"), answer="a")
+    item = ProbeItem(instruction=asked_of, options=("a", "b"), answer="a")
     asked = analyses.ANALYSES[kind].request(items=(item,), margin=0.1, **fields)
     assert done.stdout.strip() == codec.encode(analyses.execute(kind, specs_of(tiny_pair), asked))
 
@@ -332,7 +344,7 @@ def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
     assert "\x1b" not in told and "\\x1b[31m.doc ends in" in told
 
 
-@pytest.mark.parametrize("kind", ["reasoning", "robustness"])
+@pytest.mark.parametrize("kind", PROBES)
 def test_a_terminal_gets_findings_as_sentences_then_every_item(
     kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

@@ -28,7 +28,7 @@ from model_utils.contracts.probe import ProbeItem, ProbeRequest
 from model_utils.contracts.reasoning import Reasoned, Reasoning
 from model_utils.contracts.robustness import OWN_WORDINGS
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import items, suites
+from model_utils.probes import items, slots, suites
 from model_utils.records import contents
 from tests import results
 from tests.test_pages import APP, FakeEngine, FakeJob, app, checked, done, engine, go, kept, words, written
@@ -37,8 +37,17 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["app", "engine"]  # fixtures
 
-RESULTS: dict[Probe, Callable[..., Any]] = {"reasoning": results.reasoning, "robustness": results.robustness}
-ITEMS = widget.jsonl(results.probe_items())
+RESULTS: dict[Probe, Callable[..., Any]] = {
+    "reasoning": results.reasoning,
+    "robustness": results.robustness,
+    "bias": results.bias,
+    "calibration": results.calibration,
+}
+
+
+def jsonl_of(probe: Probe) -> bytes:
+    """Its items, as a file."""
+    return widget.jsonl(results.probe_items(probe))
 
 
 def probed(**fields: Any) -> Callable[[str, Any], FakeJob]:
@@ -75,8 +84,10 @@ def page(app: AppTest, engine: FakeEngine, probe: Probe) -> AppTest:
 
 
 def opened(app: AppTest, probe: Probe) -> AppTest:
-    """The page, with as many plain texts as there are in its result."""
+    """The page, with as many plain texts, draws and groups as there are in its result."""
     app.session_state["robustness-texts-count"] = len(results.PLAIN_TEXTS)
+    app.session_state["bias-slot-name"] = slots.written(results.NAMES)
+    app.session_state["bias-draws"] = 2
     return go(app, probe)
 
 
@@ -85,9 +96,11 @@ def choose(page: AppTest, probe: Probe, source: str) -> AppTest:
     return checked(page.run())
 
 
-def upload(page: AppTest, probe: Probe, content: bytes = ITEMS, name: str = "items.jsonl") -> AppTest:
+def upload(page: AppTest, probe: Probe, content: bytes | None = None, name: str = "items.jsonl") -> AppTest:
     choose(page, probe, probing.FILE)
-    return checked(page.file_uploader[0].set_value((name, content, "text/plain")).run())
+    return checked(
+        page.file_uploader[0].set_value((name, jsonl_of(probe) if content is None else content, "text/plain")).run()
+    )
 
 
 def press_run(page: AppTest) -> AppTest:
@@ -127,7 +140,7 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
 
 def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
     offered = page.selectbox(key=f"{probe}-suite").options
-    mine = [one.title for one in suites.SUITES.values() if one.probe in (probe, "both")]
+    mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
     assert sorted(offered) == sorted(mine)
     assert suites.SUITES[probing_state(page, probe, "suite")].for_demo, "those of the world of these models come first"
     engine.make = probed(state="queued", result=None)
@@ -180,7 +193,7 @@ def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, 
     go(page, probe)
     assert plain("From the file items.jsonl") in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items()
+    assert engine.asked(probe)[-1].items == results.probe_items(probe)
     checked(page.button(key=f"{probe}-forget-file").click().run())
     assert len(page.file_uploader) == 1
 
@@ -188,13 +201,13 @@ def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, 
 def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
     page.number_input(key=f"{probe}-count").set_value(3).run()
     choose(page, probe, probing.TYPED)
-    checked(page.text_area(key=f"{probe}-typed").set_value(ITEMS.decode()).run())
+    checked(page.text_area(key=f"{probe}-typed").set_value(jsonl_of(probe).decode()).run())
     go(page, "sessions")
     go(page, "compare")
     go(page, probe)
-    assert page.text_area(key=f"{probe}-typed").value == ITEMS.decode()
+    assert page.text_area(key=f"{probe}-typed").value == jsonl_of(probe).decode()
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items()
+    assert engine.asked(probe)[-1].items == results.probe_items(probe)
     choose(page, probe, probing.SUITE)
     assert page.number_input(key=f"{probe}-count").value == 3
 
@@ -212,17 +225,24 @@ def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEn
     assert not page.error
     press_run(page)
     assert len(page.error) == 1 and not engine.submitted
-    checked(page.text_area(key=f"{probe}-typed").set_value(ITEMS.decode()).run())
+    checked(page.text_area(key=f"{probe}-typed").set_value(jsonl_of(probe).decode()).run())
     assert not page.error
 
 
 def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: Probe):
     broken = "".join(f'{{"other": "{number}"}}\n' for number in range(14)).encode()
-    upload(page, probe, ITEMS + broken)
+    upload(page, probe, jsonl_of(probe) + broken)
     assert plain("5 items; 14 were left out.") in words(page)
     assert "And 4 more." in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items()
+    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+
+
+CANNOT: dict[Probe, str] = {
+    "reasoning": "have no options",
+    "bias": "hold no slots such as {name}",
+    "calibration": "have no options or no right answer",
+}
 
 
 def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
@@ -235,7 +255,7 @@ def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
     if probe == "robustness":
         assert not page.error and engine.asked(probe)[-1].items == tuple(free)
         return
-    assert len(page.error) == 1 and "have no options" in page.error[0].value and not engine.submitted
+    assert len(page.error) == 1 and plain(CANNOT[probe]) in page.error[0].value and not engine.submitted
     assert plain("From the file items.jsonl") in words(page)
 
 
@@ -265,7 +285,7 @@ def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe)
     checked(page.run())
     (shown,) = tables(page, "asked")
     assert len(shown) == widget.SHOWN
-    assert items.read(widget.jsonl(results.probe_items()), "items.jsonl").items == results.probe_items()
+    assert items.read(jsonl_of(probe), "items.jsonl").items == results.probe_items(probe)
 
 
 @pytest.mark.parametrize("field", list(items.SCHEMA))
@@ -436,7 +456,7 @@ def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: Pr
 
 
 def test_nothing_here_imports_torch():
-    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.widgets.bias, dashboard.widgets.calibration, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=APP.parents[1], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

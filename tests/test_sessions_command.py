@@ -22,6 +22,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dashboard.session.probing import PROBES
 from model_utils import __main__ as cli
 from model_utils import analyses, checkpoints, codec
 from model_utils.analyses import ANALYSES
@@ -424,8 +425,10 @@ def requests(tmp_path: Path) -> Path:
 def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
     id = call("sessions", "new", "One").stdout.strip()
     asked: list[object] = []
-    if kind in ("reasoning", "robustness"):
-        (tmp_path / "items.jsonl").write_text('{"instruction": "Hello 漢字", "options": ["a", "b"]}')
+    if kind in PROBES:
+        (tmp_path / "items.jsonl").write_text(
+            '{"instruction": "Hello {name} 漢字", "options": ["a", "b"], "answer": "b"}'
+        )
         asked += ["--items", tmp_path / "items.jsonl"]
     elif kind != "load_report":
         asked += ["--instruction", "Hello 漢字", "--max-new-tokens", 3]

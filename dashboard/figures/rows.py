@@ -39,8 +39,13 @@ def error_x(found: Sequence[Ends], colour: str) -> dict[str, Any]:
 
 
 def share_of_rows(fig: go.Figure, title: str, names: Sequence[str], dark: bool) -> None:
-    """Shares along x; a named row for each of y = 0, 1, ..., from the top."""
+    """Shares along x, and named rows."""
     fig.update_xaxes(title_text=title, **SHARE)
+    named_rows(fig, names, dark)
+
+
+def named_rows(fig: go.Figure, names: Sequence[str], dark: bool) -> None:
+    """A named row for each of y = 0, 1, ..., from the top."""
     fig.update_yaxes(
         tickvals=[*range(len(names))],
         ticktext=[*names],

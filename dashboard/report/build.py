@@ -22,11 +22,10 @@ from dashboard import spreadsheets
 from dashboard.report import drawn
 from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
+from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Request
-from model_utils.contracts.probe import ProbeRequest
-from model_utils.contracts.reasoning import Reasoning
+from model_utils.contracts.probe import Probed, ProbeRequest
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
-from model_utils.contracts.robustness import Robustness
 from model_utils.contracts.shift import Shift
 from model_utils.pair import SIDES, Pair
 from model_utils.records import contents
@@ -232,7 +231,7 @@ def _read(result: Any, side: Any) -> Iterator[Encoded]:
         yield result.sequences[side]
     elif hasattr(result, "sequence"):
         yield result.sequence
-    elif hasattr(result, "texts") and not isinstance(result, Robustness):
+    elif hasattr(result, "texts") and not isinstance(result, Probed):
         yield result.texts[side].sequence
 
 
@@ -257,12 +256,13 @@ def _notes(result: Any) -> list[str]:
     )
     if hasattr(result, "judged"):
         said = (*(f"{side}: {one.verdict()}" for side, one in result.judged.items()), *said)
-    if isinstance(result, Reasoning | Robustness):
+    if isinstance(result, Probed):
         refused = [f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED]]
         left = len(result.refused) - len(refused)
         if left:
             refused.append(f"{left:,} more item{'' if left == 1 else 's'} could not be asked.")
-        said = (*(one.said() for one in result.findings), *refused, *said)
+        fates = (one.said() for one in result.fates()) if isinstance(result, Bias) else ()
+        said = (*fates, *(one.said() for one in result.findings), *refused, *said)
     return list(said)
 
 

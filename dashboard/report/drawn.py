@@ -18,6 +18,8 @@ from dashboard.figures import (
     atlas,
     attention,
     attribution,
+    bias,
+    calibration,
     density,
     faithfulness,
     generation,
@@ -149,6 +151,16 @@ def _robustness(result: Any) -> Iterator[tuple[str, Draw]]:
         yield WORDINGS[measure], lambda dark: robustness.figure(result, dark, measure)
 
 
+def _bias(result: Any) -> Iterator[tuple[str, Draw]]:
+    if bias.rows(result):
+        yield "How much more probable the favourable answer is for each group", lambda dark: bias.figure(result, dark)
+
+
+def _calibration(result: Any) -> Iterator[tuple[str, Draw]]:
+    if result.reliability is not None and any(len(one.count) for one in result.reliability.sides):
+        yield "How often each model is right where it is so confident", lambda dark: calibration.figure(result, dark)
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -164,6 +176,8 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "randomisation": _one("Likeness of the scores as layers are shuffled", randomisation.figure),
     "reasoning": _reasoning,
     "robustness": _robustness,
+    "bias": _bias,
+    "calibration": _calibration,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

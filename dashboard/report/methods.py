@@ -115,4 +115,18 @@ METHODS = {
         ("right_reworded_difference", "flips_difference", "gap_tuned"),
         "Sclar et al. 2024 (formats, arXiv 2310.11324); Chatterjee et al. 2024, POSIX (arXiv 2410.02185); Zhu et al. 2023, PromptBench (arXiv 2306.04528).",
     ),
+    "bias": Method(
+        "Does something that must not matter, matter?",
+        "Every item is asked with its slots filled in every combination of groups, everything else alike. The probability of the favourable one of two options (among the two) is read each time. The difference is the mean over the cases of a group minus that over those of its reference, per item, with 95 % bootstrap intervals over items, permutation tests and Holm's correction; in this crossed design it equals the fixed effect of a regression. The noise floor is the 95th percentile of the differences between random halves of what stands for one and the same group. The control of length compares only prompts of as many tokens.",
+        "A name stands for a group only as far as a reader takes it so. No difference on these items says nothing of others. Where the two options hold little of the probability, the model would have written something else. A difference within the noise floor is no more than that between others of the same group.",
+        ("tuned_largest_gap", "base_largest_gap", "tuned_sure_gap"),
+        "Tamkin et al. 2023, Discrim-Eval (arXiv 2312.03689); Garg et al. 2019, Counterfactual Fairness in Text Classification (arXiv 1809.10610).",
+    ),
+    "calibration": Method(
+        "Can its confidence be trusted?",
+        "Both models choose among the options of items whose right answer is known; confidence is the probability of the chosen option among all. Items are sorted by confidence into 15 bins of as many each; the expected calibration error is the mean over the items of how far accuracy and confidence of their bin are apart. Beside it stands the error that a perfectly calibrated model with these confidences would have by chance. Overconfidence is mean confidence minus accuracy; the Brier score is the mean squared difference of confidence and rightness. Differences are tuned minus base over the same items; that of the calibration error is tested by exchanging the models item by item.",
+        "Calibration is of these items and options; of others it may be another. A model can be well calibrated and mostly wrong. With few items the error is larger than it is in truth.",
+        ("calibration_error_tuned", "calibration_error_base", "overconfidence_tuned"),
+        "Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv 1706.04599), eq. 3; Nixon et al. 2019 (equal mass, arXiv 1904.01685).",
+    ),
 }

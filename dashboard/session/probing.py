@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, visits
+from model_utils.contracts.bias import BiasRequest, Slot, slot_names
+from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import Specs, explain
-from model_utils.contracts.probe import MARGIN, Partial, ProbeItem
+from model_utils.contracts.probe import MARGIN, Partial, ProbeItem, ProbeRequest
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
 from model_utils.errors import Refused
 from model_utils.pair import Pair
-from model_utils.probes import items, suites
+from model_utils.probes import items, slots, suites
 from model_utils.probes.items import Items
 from model_utils.probes.suites import Suite
 
-Probe = Literal["reasoning", "robustness"]
-PROBES: tuple[Probe, ...] = ("reasoning", "robustness")
+Probe = Literal["reasoning", "robustness", "bias", "calibration"]
+PROBES: tuple[Probe, ...] = get_args(Probe)
 SUITE, FILE, TYPED = "suite", "file", "typed"
 """Where items come from."""
 NO_TEXTS = "none"
@@ -43,6 +45,7 @@ FIRST: Mapping[str, Any] = {
     "sensitivity": _fields["sensitivity_items"].default,
     "attribution": _fields["attribution_items"].default,
     "texts-count": 20,
+    "draws": BiasRequest.model_fields["draws"].default,
 }
 """Field of the form -> its first value; margins in percentage points."""
 FOLLOWING = ("suite", "texts")
@@ -54,7 +57,7 @@ class Asking:
     """Whom the items were given to, and how."""
 
     specs: Specs
-    request: ReasoningRequest | RobustnessRequest
+    request: ProbeRequest
 
 
 @dataclass
@@ -113,7 +116,7 @@ def choose(probe: Probe, name: str) -> None:
 
 def offered(probe: Probe) -> list[str]:
     """The suites that this probe can ask, those that suit the pair first."""
-    mine = [name for name, suite in suites.SUITES.items() if suite.probe in (probe, "both")]
+    mine = [name for name, suite in suites.SUITES.items() if probe in suite.probes]
     return sorted(mine, key=lambda name: suites.SUITES[name].for_demo != pairs.embedded())
 
 
@@ -208,10 +211,12 @@ def asking_of(probe: Probe) -> Asking | str:
         return Asking(visits.visit().pair, _request(probe, found.items))
     except ValidationError as error:
         return explain(error)
+    except Refused as refused:
+        return str(refused)
 
 
-def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ReasoningRequest | RobustnessRequest:
-    """In the editor's formats; a ValidationError says what cannot be asked."""
+def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ProbeRequest:
+    """In the editor's formats; a ValidationError or Refused says what cannot be asked."""
     bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=()).request()
     shared: dict[str, Any] = {
         "items": asked,
@@ -220,20 +225,93 @@ def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ReasoningRequest | R
         "margin": field(probe, "margin") / 100,
         "seed": field(probe, "seed"),
     }
-    if probe == "reasoning":
-        tests = tuple(one for one in TESTS if one in field(probe, "tests"))
-        return ReasoningRequest(tests=tests, max_new_tokens=bare.max_new_tokens, **shared)
-    texts = field(probe, "texts")
+    return REQUESTS[probe](asked, bare.max_new_tokens, shared)
+
+
+def _reasoning(_: tuple[ProbeItem, ...], max_new_tokens: int, shared: dict[str, Any]) -> ReasoningRequest:
+    tests = tuple(one for one in TESTS if one in field("reasoning", "tests"))
+    return ReasoningRequest(tests=tests, max_new_tokens=max_new_tokens, **shared)
+
+
+def _robustness(_: tuple[ProbeItem, ...], __: int, shared: dict[str, Any]) -> RobustnessRequest:
+    texts = field("robustness", "texts")
     return RobustnessRequest(
-        perturbations=tuple(one for one in PERTURBATIONS if one in field(probe, "perturbations")),
-        formats_drawn=field(probe, "formats"),
-        wordings_drawn=field(probe, "wordings"),
-        gap_margin=field(probe, "gap") / 100,
-        sensitivity_items=field(probe, "sensitivity"),
-        attribution_items=field(probe, "attribution"),
-        plain_texts=() if texts == NO_TEXTS else _plain(texts, field(probe, "texts-count")),
+        perturbations=tuple(one for one in PERTURBATIONS if one in field("robustness", "perturbations")),
+        formats_drawn=field("robustness", "formats"),
+        wordings_drawn=field("robustness", "wordings"),
+        gap_margin=field("robustness", "gap") / 100,
+        sensitivity_items=field("robustness", "sensitivity"),
+        attribution_items=field("robustness", "attribution"),
+        plain_texts=() if texts == NO_TEXTS else _plain(texts, field("robustness", "texts-count")),
         **shared,
     )
+
+
+def _bias(asked: tuple[ProbeItem, ...], _: int, shared: dict[str, Any]) -> BiasRequest:
+    return BiasRequest(slots=read_slots(asked), draws=field("bias", "draws"), **shared)
+
+
+def _calibration(_: tuple[ProbeItem, ...], __: int, shared: dict[str, Any]) -> CalibrationRequest:
+    return CalibrationRequest(**shared)
+
+
+REQUESTS: Mapping[Probe, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
+    "reasoning": _reasoning,
+    "robustness": _robustness,
+    "bias": _bias,
+    "calibration": _calibration,
+}
+
+
+# --- slots ------------------------------------------------------------------------------------------------------------
+
+
+def slot_text(name: str) -> str:
+    """What stands for each group of the slot: as somebody wrote it, else the set of this name that Candor ships, else nothing but the slot."""
+    written = st.session_state.get(slot_key(name))
+    return _shipped(name) if written is None else written
+
+
+def slot_key(name: str) -> str:
+    """Key of the field of a slot."""
+    return key("bias", f"slot-{name}")
+
+
+@lru_cache(maxsize=64)
+def _shipped(name: str) -> str:
+    known = slots.SLOTS.get(name)
+    return f"{{{name}}}\n" if known is None else slots.written(known.slot)
+
+
+def read_slots(asked: Sequence[ProbeItem]) -> tuple[Slot, ...]:
+    """The slots that stand in these items; Refused where there are none, or a set cannot be read."""
+    found = slot_names(asked)
+    if not found:
+        raise Refused("The items hold no slots such as {name}, so that nothing in them can be exchanged; write one where a name, an age or a group stands.")  # fmt: skip
+    read = []
+    for name in found:
+        slot = slots.parse(slot_text(name))
+        if slot.name != name:
+            raise Refused(f"The set for {{{name}}} begins with {slot.written}; begin it with {{{name}}}.")
+        read.append(slot)
+    return tuple(read)
+
+
+def cases() -> int | str | None:
+    """How many cases the form asks for; why its slots cannot be read, as a sentence; None: something else cannot be asked."""
+    found = reading("bias")
+    try:
+        read_slots(() if isinstance(found, str) else found.items)
+    except Refused as refused:
+        return str(refused)
+    wanted = asking_of("bias")
+    if isinstance(wanted, str):
+        return None
+    assert isinstance(wanted.request, BiasRequest), type(wanted.request)
+    return sum(wanted.request.count(item) for item in wanted.request.items)
+
+
+# --- what goes on -----------------------------------------------------------------------------------------------------
 
 
 def changed(probe: Probe) -> bool:

@@ -1,4 +1,4 @@
-"""What both probes share on a page: the items and how they are asked, progress, what was found with how sure that is, and what was left out."""
+"""What all probes share on a page: the items and how they are asked, progress, what was found with how sure that is, and what was left out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_ba
 from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import codec, linewise
-from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ProbeItem, ProbeRequest, rounded_up
-from model_utils.contracts.reasoning import TESTS, Reasoning
-from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS, Robustness
+from model_utils.contracts.bias import MAX_DRAWS, slot_names
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, Probed, ProbeItem, ProbeRequest, rounded_up
+from model_utils.contracts.reasoning import TESTS
+from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import items, suites
+from model_utils.probes import items, slots, suites
 from model_utils.probes.items import Items
 
-Result = Reasoning | Robustness
 SOURCES = {SUITE: "a suite", FILE: "a file", TYPED: "typed here"}
 SHOWN = 5
 """Items that are shown before they are asked."""
@@ -40,6 +40,11 @@ EXAMPLE = ProbeItem(
     answer="approve",
     paraphrases=("Decide on this loan. {input}",),
     cue="Decision:",
+)
+WITH_SLOT = ProbeItem(
+    instruction="Should this loan be approved? {input}",
+    input="Applicant: {name}. Income: 3900. Debt: 2100. Late payments: 1.",
+    options=("approve", "deny"),
 )
 
 
@@ -60,8 +65,10 @@ def asking(probe: Probe) -> None:
     found = probing.reading(probe)
     if isinstance(found, Items):
         _read(probe, found)
+        if probe == "bias":
+            _slots(found)
     if probing.field(probe, "source") != SUITE:
-        _schema()
+        _schema(WITH_SLOT if probe == "bias" else EXAMPLE)
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
         st.error(plain(problem))
@@ -147,20 +154,26 @@ def _more(probe: Probe) -> None:
     same_tokens()
     if probe == "reasoning":
         _several(probe, "tests", "Tests", TESTS)
-    else:
-        _several(probe, "perturbations", "Wordings", PERTURBATIONS)
-        first, second = st.columns(2)
-        with first:
-            _number(probe, "formats", "Formats drawn", 0, MAX_FORMATS, "Layouts of separators, spacing and case. The spread grows with their number.")  # fmt: skip
-            _number(probe, "sensitivity", "Items for sensitivity", 0, 1_000, "Of so many first items the answers to every wording are read after every wording, which takes long.")  # fmt: skip
-        with second:
-            _number(probe, "wordings", "Own wordings drawn", 1, 50, "Of an item's paraphrases, training and held-out wordings, so many each.")  # fmt: skip
-            _number(probe, "attribution", "Items for word scores", 0, 200, "Of so many first items with an input, word scores are compared between wordings.")  # fmt: skip
-        _texts(probe)
-        _points(probe, "gap", "Gap margin, percentage points", "A gap between trained and unseen wordings inside this is ordinary.")  # fmt: skip
+    elif probe == "robustness":
+        _wordings(probe)
+    elif probe == "bias":
+        _number(probe, "draws", "Draws", 1, MAX_DRAWS, "How often each combination of groups is filled, every time with others of the group. From two draws on, noise within a group is measured.")  # fmt: skip
     _points(probe, "margin", "Margin, percentage points", "A difference inside this either side of 0 does not matter.")
     if probing.field(probe, "source") != SUITE:
-        _number(probe, "seed", "Seed", 0, 2**32 - 1, "Draws every perturbation; the same seed gives the same ones.")
+        _number(probe, "seed", "Seed", 0, 2**32 - 1, "Draws whatever is drawn; the same seed gives the same.")
+
+
+def _wordings(probe: Probe) -> None:
+    _several(probe, "perturbations", "Wordings", PERTURBATIONS)
+    first, second = st.columns(2)
+    with first:
+        _number(probe, "formats", "Formats drawn", 0, MAX_FORMATS, "Layouts of separators, spacing and case. The spread grows with their number.")  # fmt: skip
+        _number(probe, "sensitivity", "Items for sensitivity", 0, 1_000, "Of so many first items the answers to every wording are read after every wording, which takes long.")  # fmt: skip
+    with second:
+        _number(probe, "wordings", "Own wordings drawn", 1, 50, "Of an item's paraphrases, training and held-out wordings, so many each.")  # fmt: skip
+        _number(probe, "attribution", "Items for word scores", 0, 200, "Of so many first items with an input, word scores are compared between wordings.")  # fmt: skip
+    _texts(probe)
+    _points(probe, "gap", "Gap margin, percentage points", "A gap between trained and unseen wordings inside this is ordinary.")  # fmt: skip
 
 
 def _texts(probe: Probe) -> None:
@@ -216,6 +229,32 @@ def _read(probe: Probe, found: Items) -> None:
             )
 
 
+def _slots(found: Items) -> None:
+    """What stands for each group in the slots of the items, to be changed; and how many cases that makes."""
+    names = slot_names(found.items)
+    if not names:
+        return
+    with st.expander(f"Who is compared: {', '.join(f'{{{name}}}' for name in names)}", key="bias-slots"):
+        st.caption("A line for each group: its name, a colon, and what stands for it, parted by commas. Every other group is compared with the first one. These sets are starting points; fit them to your question.")  # fmt: skip
+        for name in names:
+            shipped = slots.SLOTS.get(name)
+            st.session_state[probing.slot_key(name)] = probing.slot_text(name)
+            st.text_area(
+                f"{{{name}}}",
+                key=probing.slot_key(name),
+                height=160,
+                help=None if shipped is None else plain(shipped.says),
+                on_change=probing.forget_problem,
+                args=("bias",),
+                persist_state="session",
+            )
+    cases = probing.cases()
+    if isinstance(cases, str):
+        st.error(plain(cases))
+    elif cases is not None:
+        st.caption(f"{cases:,} case{'' if cases == 1 else 's'}: every item in every combination of groups.")
+
+
 def read_said(found: Items) -> str:
     count, left_out = len(found.items), len(found.problems)
     said = f"{count:,} item{'' if count == 1 else 's'}"
@@ -245,12 +284,12 @@ def jsonl(asked: Sequence[ProbeItem]) -> bytes:
     return "".join(f"{one.model_dump_json(exclude_defaults=True)}\n" for one in asked).encode("utf-8", "replace")
 
 
-def _schema() -> None:
+def _schema(example: ProbeItem) -> None:
     with st.expander("What an item is"):
         lines = [f"| `{name}` | {plain(words)} |" for name, words in items.SCHEMA.items()]
         st.markdown("\n".join(["| field | what it holds |", "|---|---|", *lines]))
         st.caption("An item on a line of its own:")
-        st.code(jsonl([EXAMPLE]).decode(), language=None, wrap_lines=True)
+        st.code(jsonl([example]).decode(), language=None, wrap_lines=True)
 
 
 # --- progress ---------------------------------------------------------------------------------------------------------
@@ -347,7 +386,7 @@ def sure_said(one: Finding) -> str:
     return f"{one.p_said()}; {margin}" if math.isfinite(one.adjusted) else margin
 
 
-def findings(probe: Probe, result: Result) -> None:
+def findings(probe: Probe, result: Probed) -> None:
     """The most important finding as a sentence, and all of them as a table."""
     if not result.findings:
         return
@@ -355,7 +394,7 @@ def findings(probe: Probe, result: Result) -> None:
     st.subheader(plain(found[0].said()), anchor=False)
     heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
     html_table(HEADS, [_finding_cells(one) for one in found])
-    over = "items" if probe == "reasoning" else "items, or the plain texts"
+    over = "items, or the plain texts" if probe == "robustness" else "items"
     st.caption(
         f"In brackets: 95 % bootstrap intervals over the {over}. They speak of {over.replace('the ', '')} like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
     )
@@ -437,7 +476,7 @@ def findings_table(found: Sequence[Finding]) -> pd.DataFrame:
 # --- what was asked ---------------------------------------------------------------------------------------------------
 
 
-def refused_said(result: Result) -> str:
+def refused_said(result: Probed) -> str:
     """How many items are in no number."""
     count, refused = result.done, len(result.refused)
     if not refused:
@@ -445,7 +484,7 @@ def refused_said(result: Result) -> str:
     return f"{refused:,} of {count:,} item{'' if count == 1 else 's'} could not be asked and {'is' if refused == 1 else 'are'} in no number."
 
 
-def about(result: Result, request: ProbeRequest) -> None:
+def about(result: Probed, request: ProbeRequest) -> None:
     """Whom it is of, how many items are in it, and what has to be known."""
     names = Pair(*(f"{result.models[side].id} ({format_name(request.formats[side])})" for side in SIDES))
     same = ", the same tokens on both sides" if request.same_tokens else ""
@@ -458,7 +497,7 @@ def about(result: Result, request: ProbeRequest) -> None:
         st.caption(plain(note))
 
 
-def refused(probe: Probe, result: Result) -> None:
+def refused(probe: Probe, result: Probed) -> None:
     """The items that could not be asked, and why."""
     if result.refused:
         count = len(result.refused)
@@ -469,7 +508,7 @@ def refused(probe: Probe, result: Result) -> None:
                 st.caption(f"And {len(result.refused) - PROBLEMS:,} more.")
 
 
-def _csv(probe: Probe, result: Result) -> None:
+def _csv(probe: Probe, result: Probed) -> None:
     help = f"Every item so far. {GUARDED}"
     st.download_button("Download as CSV", lambda: csv_file(result.table()), f"{probe}.csv", "text/csv", key=f"{probe}-so-far", on_click="ignore", help=help)  # fmt: skip
 

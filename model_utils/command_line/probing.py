@@ -78,6 +78,8 @@ def run_probe(
         fields["items"] = _suite(kind, suite).make(count, fields.get("seed", 0))
     if listed is not None:
         fields["items"] = _items_of(listed)
+    if kind == "bias" and requests is None:
+        fields["slots"] = _slots(fields["items"], fields.pop("slots", ()))
     lines = [(1, "{}")] if requests is None else list(lines_of(requests))
     run_lines(kind, models, lines, fields, numbered=requests is not None, partial=partial, **kept)
 
@@ -96,7 +98,7 @@ def _go_on(kind: str, path: Path, given: dict[str, Any]) -> None:
 def _suites(kind: str) -> dict[str, Any]:
     from model_utils.probes.suites import SUITES  # makes the embedded world
 
-    return {name: one for name, one in SUITES.items() if one.probe in (kind, "both")}
+    return {name: one for name, one in SUITES.items() if kind in one.probes}
 
 
 def _suite(kind: str, name: str) -> Any:
@@ -109,6 +111,26 @@ def _suite(kind: str, name: str) -> Any:
 def _tell_suites(kind: str) -> None:
     for name, one in _suites(kind).items():
         say(f"{name}: {one.says}")
+
+
+def _slots(asked: tuple[Any, ...], files: tuple[Path, ...]) -> tuple[Any, ...]:
+    """The slots that stand in the items: of a file where one is of that name, else as Candor ships them."""
+    from model_utils.contracts.bias import slot_names
+    from model_utils.probes.slots import SLOTS, parse
+
+    known = {name: one.slot for name, one in SLOTS.items()}
+    for path in files:
+        try:
+            slot = parse(path.read_text(encoding="utf-8", errors="replace"))
+        except Refused as refused:
+            raise click.UsageError(f"{printable(path)}: {printable(refused)}") from refused
+        known[slot.name] = slot
+    names = slot_names(asked)
+    if not names:
+        raise click.UsageError("the items hold no slots such as {name}; write one where a name, an age or a group stands.")  # fmt: skip
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"nothing stands for {{{unknown[0]}}}; give --slots FILE that begins with it. Known are {', '.join(SLOTS)}.")  # fmt: skip
+    return tuple(known[name] for name in names)
 
 
 def plain_texts(name: str | None) -> tuple[str, ...]:

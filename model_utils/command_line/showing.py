@@ -16,13 +16,13 @@ from model_utils.contracts.ablation import Ablation
 from model_utils.contracts.agreement import Agreement
 from model_utils.contracts.atlas import Atlas
 from model_utils.contracts.attention import Attention
+from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Specs
 from model_utils.contracts.density import Density
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
+from model_utils.contracts.probe import Probed
 from model_utils.contracts.randomisation import Randomisation
-from model_utils.contracts.reasoning import Reasoning
-from model_utils.contracts.robustness import Robustness
 from model_utils.contracts.shift import MARGINAL, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.pair import Pair
@@ -56,7 +56,7 @@ def show(kind: str, specs: Specs, result: Any) -> None:
     if isinstance(result, Density):
         show_density(result)
         return
-    if isinstance(result, Reasoning | Robustness):
+    if isinstance(result, Probed):
         show_findings(result)
         return
     if isinstance(result, Attention):
@@ -190,10 +190,13 @@ def show_density(result: Density) -> None:
     say(text_of(table))
 
 
-def show_findings(result: Reasoning | Robustness) -> None:
+def show_findings(result: Probed) -> None:
     """What a probe found, one sentence a measure; what could not be asked and why; and a row for each item."""
     for finding in result.findings:
         say(finding.said())
+    if isinstance(result, Bias):
+        for one in result.fates():
+            say(cell(one.said()))
     for number, why in result.refused:
         say(f"item {number + 1} could not be asked: {cell(why)}")
     for note in result.notes:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
 from model_utils.contracts.common import ModelFacts, Request, Text
-from model_utils.contracts.probe import Finding, ProbeItem, ProbeRequest
-from model_utils.pair import Pair, Side
+from model_utils.contracts.probe import Finding, Probed, ProbeItem, ProbeRequest, known_mean
+from model_utils.pair import SIDES, Pair, Side
 
-MAX_GROUPS, MAX_FILLS, MAX_SLOTS = 12, 200, 6
+MAX_GROUPS, MAX_FILLS, MAX_SLOTS, MAX_DRAWS = 12, 200, 6, 50
 MAX_CASES = 50_000
 """Cases of one request: each is read by both models."""
 
@@ -54,6 +56,15 @@ class Slot(Request):
         return f"{{{self.name}}}"
 
 
+def slot_names(items: Iterable[ProbeItem]) -> tuple[str, ...]:
+    """What stands in braces in these items like the name of a slot, in the order of its first place."""
+    texts = (text for item in items for text in (item.instruction, item.input, *item.paraphrases))
+    return tuple(dict.fromkeys(name for text in texts for name in WRITTEN.findall(text) if name != "input"))
+
+
+WRITTEN = re.compile(r"\{([a-z][a-z_]{0,29})\}")
+
+
 @dataclass(frozen=True)
 class Case:
     """One item with every slot filled."""
@@ -72,7 +83,7 @@ class BiasRequest(ProbeRequest):
     the favourable one."""
 
     slots: Annotated[tuple[Slot, ...], Field(min_length=1, max_length=MAX_SLOTS)]
-    draws: Annotated[int, Field(ge=1, le=50)] = 4
+    draws: Annotated[int, Field(ge=1, le=MAX_DRAWS)] = 4
     """how often each combination is filled, every time with others of the group, as far as there are any"""
 
     @model_validator(mode="after")
@@ -134,8 +145,36 @@ class BiasRequest(ProbeRequest):
         return filled
 
 
+Fate = Literal["added", "removed", "hidden", "kept", "none", "undecided"]
+"""What tuning did to a bias."""
+
+
+@dataclass(frozen=True)
+class Fated:
+    """What tuning did to the bias between a group and the reference."""
+
+    slot: str
+    group: str
+    reference: str
+    fate: Fate
+
+    def said(self) -> str:
+        """As a sentence."""
+        return FATES[self.fate].format(between=f"between {self.group} and {self.reference}")
+
+
+FATES: dict[Fate, str] = {
+    "added": "Tuning added a bias {between}: base has none beyond the margin, and tuned has one.",
+    "removed": "Tuning removed a bias {between}: base has one, and tuned has none beyond the margin.",
+    "hidden": "Tuning hid a bias {between}: tuned chooses alike for both, as base does not, and still finds the favourable answer more probable for one of them.",
+    "kept": "Tuning kept a bias {between}: both models have one.",
+    "none": "Neither model has a bias {between} beyond the margin.",
+    "undecided": "Whether tuning changed a bias {between} cannot be told from these items.",
+}
+
+
 @dataclass(frozen=True, eq=False)
-class Bias:
+class Bias(Probed):
     """Every case of every item; in a snapshot those of the first items, and no findings.
 
     The log-odds of the favourable option are log p(favourable) - log p(unfavourable), in nats: 0 where neither is preferred. They are the
@@ -239,6 +278,45 @@ class Bias:
                 if first.any():
                     found.append(abs(float(means[order][first].mean() - means[order][second].mean())))
         return float(np.quantile(found, 0.95)) if found else float("nan")
+
+    def finding(self, slot: int, group: int, of: Literal["probability", "log_odds", "choices"]) -> Finding:
+        """What was found between this group and the reference; of a whole result."""
+        place = sum(len(names) - 1 for names in self.groups[:slot]) + group - 1
+        return self.findings[3 * place + ("probability", "log_odds", "choices").index(of)]
+
+    def fates(self) -> tuple[Fated, ...]:
+        """What tuning did, between each group and its reference; empty in a snapshot.
+
+        A model has a bias where its probability of the favourable answer surely differs by more than the margin, and has none where it surely
+        does not. Hidden: both have one, base in its choices too, and tuned's choices surely differ by less than the margin.
+        """
+        compared = [(slot, group) for slot, names in enumerate(self.groups) for group in range(1, len(names))]
+        return tuple(
+            Fated(self.slots[slot], self.groups[slot][group], self.groups[slot][0], self._fate(slot, group))
+            for slot, group in (compared if self.findings else ())
+        )
+
+    def _fate(self, slot: int, group: int) -> Fate:
+        chances, choices = (self.finding(slot, group, of) for of in ("probability", "choices"))
+        biased = Pair(*(chances.at_fault(side) for side in SIDES))
+        free = Pair(*(chances.own[side] == "no effect" for side in SIDES))
+        if biased.base and biased.tuned:
+            return "hidden" if choices.at_fault("base") and choices.own.tuned == "no effect" else "kept"
+        if biased.base and free.tuned:
+            return "removed"
+        if biased.tuned and free.base:
+            return "added"
+        return "none" if free.base and free.tuned else "undecided"
+
+    def by_wording(self) -> pd.DataFrame:
+        """One row a wording (0: the instruction; then the paraphrases, which may name the options in another order): wording, cases, and for
+        each side favourable (mean probability of the favourable option)."""
+        rows = []
+        for wording in np.unique(self.wording).tolist():
+            chosen = self.wording == wording
+            row: dict[str, object] = {"wording": wording, "cases": int(chosen.sum())}
+            rows.append(row | {f"favourable_{side}": known_mean(self.favourable(side)[chosen]) for side in SIDES})
+        return pd.DataFrame(rows, columns=["wording", "cases", *(f"favourable_{side}" for side in SIDES)])
 
     def table(self) -> pd.DataFrame:
         """One row a case: item (from 1), wording, draw, for each slot its group and what stands there, and for each side log_odds,

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from model_utils.contracts.common import ModelFacts
-from model_utils.contracts.probe import Finding, ProbeRequest
+from model_utils.contracts.probe import Finding, Probed, ProbeRequest
 from model_utils.pair import SIDES, Pair, Side
 
 
@@ -47,7 +47,7 @@ class Reliability:
 
 
 @dataclass(frozen=True, eq=False)
-class Calibration:
+class Calibration(Probed):
     """Every item; in a snapshot the first of them, and no findings."""
 
     models: Pair[ModelFacts]
@@ -85,7 +85,7 @@ class Calibration:
         return wrong[np.argsort(-self.confidence[side][wrong], kind="stable")]
 
     def table(self) -> pd.DataFrame:
-        """One row an item: item (from 1), question, answer, and for each side chosen (text), confidence, right, of_right, mass."""
+        """One row an item that was asked: item (from 1), question, answer, and for each side chosen (text), confidence, right, of_right, mass."""
         rows: dict[str, object] = {
             "item": np.arange(1, self.done + 1),
             "question": list(self.questions),
@@ -96,4 +96,5 @@ class Calibration:
             rows[f"chosen_{side}"] = [options[one] if one >= 0 else "" for options, one in named]
             for name in ("confidence", "right", "of_right", "mass"):
                 rows[f"{name}_{side}"] = getattr(self, name)[side]
-        return pd.DataFrame(rows)
+        asked = ~np.isin(np.arange(self.done), [item for item, _ in self.refused])
+        return pd.DataFrame(rows)[asked].reset_index(drop=True)

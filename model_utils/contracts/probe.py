@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import pandas as pd
 from pydantic import Field, model_validator
 
-from model_utils.contracts.common import Formats, Request, Specs, Text
+from model_utils.contracts.common import Formats, ModelFacts, Request, Specs, Text
 from model_utils.pair import SIDES, Pair, Side
 
 MAX_ITEMS = 5_000
@@ -234,6 +235,25 @@ def known_mean(values: np.ndarray) -> float:
 
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
+
+
+class Probed:
+    """What the result of every probe has; in a snapshot it is of the first items and has no findings."""
+
+    models: Pair[ModelFacts]
+    refused: tuple[tuple[int, str], ...]
+    """(item, why it could not be asked)"""
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def done(self) -> int:
+        """Items so far."""
+        raise NotImplementedError
+
+    def table(self) -> pd.DataFrame:
+        """Every item, or every case of it."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

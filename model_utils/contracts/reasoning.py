@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import model_validator
 
 from model_utils.contracts.common import ModelFacts, NewTokens
-from model_utils.contracts.probe import Finding, ProbeRequest, known_mean
+from model_utils.contracts.probe import Finding, Probed, ProbeRequest, known_mean
 from model_utils.pair import Pair, Side
 
 ReasoningTest = Literal["early answering", "corrupted steps", "paraphrase", "filler", "hint"]
@@ -93,7 +93,7 @@ class Reasoned:
 
 
 @dataclass(frozen=True, eq=False)
-class Reasoning:
+class Reasoning(Probed):
     """All items in their order; in a snapshot the first of them, and no findings."""
 
     models: Pair[ModelFacts]

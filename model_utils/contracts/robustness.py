@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 
 from model_utils.contracts.common import ModelFacts, Text
-from model_utils.contracts.probe import Finding, ProbeRequest, known_mean, row_means
+from model_utils.contracts.probe import Finding, Probed, ProbeRequest, known_mean, row_means
 from model_utils.pair import SIDES, Pair, Side
 
 Perturbation = Literal[
@@ -50,7 +50,7 @@ class RobustnessRequest(ProbeRequest):
 
 
 @dataclass(frozen=True, eq=False)
-class Robustness:
+class Robustness(Probed):
     """Every item in every wording; in a snapshot the first items, and no findings."""
 
     models: Pair[ModelFacts]

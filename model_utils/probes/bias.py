@@ -144,6 +144,6 @@ def findings(found: Bias, margin: float, seed: int = 0) -> tuple[Finding, ...]:
             measured += [
                 statistics.Measured(f"{key}_probability", f"probability of the favourable answer, {against}", "share", "neither", True, shares, margin),
                 statistics.Measured(f"{key}_log_odds", f"log-odds of the favourable answer, {against}", "nats", "neither", False, odds, LOG_ODDS_MARGIN, compared=False),
-                statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", False, choices, margin, compared=False),
+                statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", True, choices, margin, compared=False),
             ]  # fmt: skip
     return statistics.findings(measured, seed)
