@@ -127,7 +127,7 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
 
 def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
     offered = page.selectbox(key=f"{probe}-suite").options
-    mine = [one.title for one in suites.SUITES.values() if one.probe in (probe, "both")]
+    mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
     assert sorted(offered) == sorted(mine)
     assert suites.SUITES[probing_state(page, probe, "suite")].for_demo, "those of the world of these models come first"
     engine.make = probed(state="queued", result=None)

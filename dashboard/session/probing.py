@@ -113,7 +113,7 @@ def choose(probe: Probe, name: str) -> None:
 
 def offered(probe: Probe) -> list[str]:
     """The suites that this probe can ask, those that suit the pair first."""
-    mine = [name for name, suite in suites.SUITES.items() if suite.probe in (probe, "both")]
+    mine = [name for name, suite in suites.SUITES.items() if probe in suite.probes]
     return sorted(mine, key=lambda name: suites.SUITES[name].for_demo != pairs.embedded())
 
 
