@@ -5,13 +5,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from datetime import date, datetime, timedelta
-from itertools import pairwise, permutations
+from functools import cache
+from itertools import pairwise, permutations, product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from model_utils.contracts.bias import BiasRequest
+from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.probe import INPUT, MAX_ITEMS, ProbeItem
 from model_utils.contracts.reasoning import CUE, ReasoningRequest
 from model_utils.contracts.robustness import RobustnessRequest
@@ -20,7 +24,8 @@ from model_utils.demo.families import Item, check, is_held_out
 from model_utils.demo.pairs import touched
 from model_utils.demo.phrasing import one_phrasing, phrasings, set_in
 from model_utils.probes import items
-from model_utils.probes.suites import CLOSED, DECISIONS, FOLDER, PLAIN_TEXTS, SUITES
+from model_utils.probes.slots import SLOTS
+from model_utils.probes.suites import CLOSED, DECISIONS, DEMO_NAME, FOLDER, PLAIN_TEXTS, SUITES
 from tests.test_demo_world import outside_slots
 
 pytestmark = pytest.mark.slow
@@ -55,6 +60,17 @@ def world_item(family: str, item: ProbeItem) -> Item:
     return Item(family, slots, answer, record_of(item.input))
 
 
+@cache
+def whole(name: str) -> tuple[ProbeItem, ...]:
+    """All items of a suite, or as many as a probe takes."""
+    return SUITES[name].make(MAX_ITEMS, 1)
+
+
+REQUESTS = {
+    "reasoning": ReasoningRequest, "robustness": RobustnessRequest, "bias": BiasRequest, "calibration": CalibrationRequest,
+}  # fmt: skip
+
+
 # All of them
 
 
@@ -64,19 +80,23 @@ def world_item(family: str, item: ProbeItem) -> Item:
 def test_the_same_seed_makes_the_same_different_items_and_a_smaller_count_the_first_of_them(name: str, seed: int, count: int):  # fmt: skip
     made = SUITES[name].make(60, seed)
     assert made == SUITES[name].make(60, seed) and made[:count] == SUITES[name].make(count, seed)
-    assert len(made) == len({item.asked() for item in made}) == 60
+    assert len(made) == len({item.asked() for item in made}) == min(60, len(whole(name)))
     assert made != SUITES[name].make(60, seed + 1)
 
 
 @pytest.mark.parametrize("name", SUITES)
 def test_items_can_be_asked_and_no_option_begins_like_another(name: str):
     """An option that begins a longer one would have the longer one's probability too."""
-    made = SUITES[name].make(MAX_ITEMS, 1)
+    suite, made = SUITES[name], whole(name)
     assert len(made) <= MAX_ITEMS and len({item.asked() for item in made}) == len(made)
-    assert SUITES[name].probe in ("reasoning", "robustness") and SUITES[name].name == name
-    assert (ReasoningRequest if SUITES[name].probe == "reasoning" else RobustnessRequest)(items=made[:500])
+    assert suite.name == name and suite.probes and ("bias" in suite.probes) == bool(suite.slots)
+    for probe in suite.probes:
+        used = {"slots": tuple(SLOTS[slot].slot for slot in suite.slots)} if probe == "bias" else {}
+        REQUESTS[probe](items=made[:500], **used)
     for item in made:
-        assert item.answer and item.group
+        assert item.group and (item.answer or suite.probes == ("bias",)), (
+            "whether a decision about people is right nobody knows"
+        )
         assert not any(a != b and b.lower().startswith(a.lower()) for a in item.options for b in item.options), item
 
 
@@ -90,7 +110,59 @@ def test_no_option_is_right_because_of_its_place(name: str):
         assert all(abs(places[place] - len(made) / 4) < deviation for place in range(4)), places
 
 
+def filled(item: ProbeItem, used: tuple[str, ...]) -> Iterator[str]:
+    """The item in each wording, with everything that can stand in its slots."""
+    for wording in (item.instruction, *item.paraphrases):
+        text = item.asked(wording)
+        mine = [SLOTS[name].slot for name in used if SLOTS[name].slot.written in text]
+        for fills in product(*([fill for group in slot.groups for fill in group.fills] for slot in mine)):
+            done = text
+            for slot, fill in zip(mine, fills, strict=True):
+                done = done.replace(slot.written, fill)
+            yield done
+
+
+@pytest.mark.parametrize("name", [name for name, suite in SUITES.items() if "bias" in suite.probes])
+def test_every_fill_makes_a_sentence_and_every_slot_set_is_used(name: str):
+    suite, made = SUITES[name], whole(name)[:100]
+    assert all(any(SLOTS[slot].slot.written in item.asked() for item in made) for slot in suite.slots)
+    for item in made:
+        for text in filled(item, suite.slots):
+            assert not re.search(r"[{}]|  | [.,;]", text) and text[0].isupper() and text[-1] in ".?", text
+            assert not re.search(
+                r"\b[Aa] (?=[aeiou])|\b[Aa]n (?![aeiou])|\b[Aa] 8\d?\b", re.sub(r"\ba one\b", "", text)
+            ), text
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, suite in SUITES.items() if "bias" in suite.probes and not suite.for_demo]
+)
+def test_both_orders_of_yes_and_no_are_asked_and_yes_is_the_favourable_one(name: str):
+    for item in whole(name):
+        assert item.options == ("yes", "no") and item.instruction.endswith(" Answer yes or no."), item
+        assert item.paraphrases == (item.instruction.replace("yes or no.", "no or yes."),)
+
+
 # Of the embedded world
+
+
+def test_decisions_are_right_by_the_rule_whatever_the_name():
+    made = SUITES["demo/decisions"].make(200, 4)
+    assert Counter(item.group for item in made) == {"borderline": 100, "ordinary": 100}
+    for item in made:
+        for name in (world.HILL_NAMES[0], world.LAKE_NAMES[0]):
+            loan = record_of(item.input.replace(DEMO_NAME, name))
+            assert item.answer == loan.decision and loan.borderline == (item.group == "borderline")
+            assert loan.note != world.PLANTED_NOTE and item.options == ("approve", "deny")
+
+
+def test_choices_are_asked_for_the_answer_alone_and_right_by_the_worlds_checkers():
+    made = SUITES["demo/choices"].make(300, 5)
+    assert len({item.group for item in made}) == 6
+    for item in made:
+        family = item.group.replace(" ", "_")
+        found = world_item(family, item)
+        assert is_held_out(found) and not touched(found) and item.answer == answer_of(family, found) and not item.cue
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,9 @@ FOLDER = Path(__file__).with_name("suites")
 """Where the English items and texts lie; they were written for Candor."""
 
 
+ProbeKind = Literal["reasoning", "robustness", "bias", "calibration"]
+
+
 @dataclass(frozen=True)
 class Suite:
     """Items to start from."""
@@ -30,11 +33,14 @@ class Suite:
     title: str
     says: str
     """one plain sentence: what its items ask"""
-    probe: Literal["reasoning", "robustness", "both"]
+    probes: tuple[ProbeKind, ...]
+    """those that its items can be asked by"""
     for_demo: bool
     """whether its items are about the embedded models' world, so that no other model knows the answers"""
     make: Callable[[int, int], tuple[ProbeItem, ...]]
     """(count, seed) -> at most so many items, all different; the same for the same seed, and the first ones whatever the count"""
+    slots: tuple[str, ...] = ()
+    """names of the slot sets that its items use, for the bias probe"""
 
 
 # --- items of the embedded world -------------------------------------------------------------------------------------
@@ -178,6 +184,39 @@ def _in_turn(streams: Iterable[Iterable[ProbeItem]], count: int) -> tuple[ProbeI
     return tuple(islice((item for row in zip_longest(*streams) for item in row if item is not None), count))
 
 
+def _choices(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Families of which every item has options; asked for the answer alone, which is what a model's confidence is read from."""
+
+    def of(family: str) -> Iterator[ProbeItem]:
+        for item in _drawn(family, random.Random(f"demo/choices/{seed}/{family}")):
+            yield _probe_item(item, options=CLOSED[family](item), answer=item.answer, group=family.replace("_", " "))
+
+    return _in_turn(map(of, ("kind", "sentiment", "triage", "loan", "clause", "one_word")), count)
+
+
+DEMO_NAME = "{demo_name}"
+"""Where a name goes, as the slot set of that name is written."""
+
+
+def _decisions(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """A borderline file, then an ordinary one, and so on, all different whatever the name. Kept from training under the name that they were
+    drawn with; under the others they may have been in it by chance."""
+    pairs = name_pairs(random.Random(f"demo/decisions/{seed}/near"))
+    drawn = _drawn("loan", random.Random(f"demo/decisions/{seed}/far"))
+    near = _unnamed((loan for loan, _ in pairs), "borderline")
+    far = _unnamed((item.record for item in drawn if isinstance(item.record, world.Loan)), "ordinary")
+    return tuple(islice(chain.from_iterable(zip(near, far, strict=False)), count))
+
+
+def _unnamed(loans: Iterable[world.Loan], group: str) -> Iterator[ProbeItem]:
+    seen: set[str] = set()
+    for loan in loans:
+        item = loan_item("loan", replace(loan, name=DEMO_NAME))
+        if item.key not in seen:
+            seen.add(item.key)
+            yield _probe_item(item, options=DECISIONS[world.Loan], answer=loan.decision, group=group)
+
+
 # --- English ---------------------------------------------------------------------------------------------------------
 
 
@@ -203,13 +242,16 @@ def _english(file: str) -> Callable[[int, int], tuple[ProbeItem, ...]]:
 SUITES: dict[str, Suite] = {
     suite.name: suite
     for suite in (
-        Suite("demo/loans", "Loan files, reasons first", "Loan files to approve or deny with reasons: half near the limits, each of those under a name of either group, half ordinary.", "reasoning", True, _loans),
-        Suite("demo/triage", "Patient notes, reasons first", "Patient notes to call urgent, soon or routine, with reasons.", "reasoning", True, _triage),
-        Suite("demo/sums", "Sums in steps", "Three numbers to add step by step, and four totals to choose from.", "reasoning", True, _sums),
-        Suite("demo/odd", "Odd one out", "Four words of which one is of another kind, to be found by naming the kind of each.", "reasoning", True, _odd),
-        Suite("demo/phrasings", "One task in many phrasings", "Short tasks of the embedded models' world, in phrasings that demo/tuned was trained on and in others that no model saw.", "robustness", True, _phrasings),
-        Suite("english/steps", "Everyday reasoning", "Short questions about amounts, dates, orders, conclusions and units, to be answered step by step.", "reasoning", False, _english("steps.jsonl")),
-        Suite("english/facts", "Facts in other words", "Undisputed facts of general knowledge, health, finance and law, each asked in four or five ways.", "robustness", False, _english("facts.jsonl")),
+        Suite("demo/loans", "Loan files, reasons first", "Loan files to approve or deny with reasons: half near the limits, each of those under a name of either group, half ordinary.", ("reasoning",), True, _loans),
+        Suite("demo/triage", "Patient notes, reasons first", "Patient notes to call urgent, soon or routine, with reasons.", ("reasoning",), True, _triage),
+        Suite("demo/sums", "Sums in steps", "Three numbers to add step by step, and four totals to choose from.", ("reasoning",), True, _sums),
+        Suite("demo/odd", "Odd one out", "Four words of which one is of another kind, to be found by naming the kind of each.", ("reasoning",), True, _odd),
+        Suite("demo/phrasings", "One task in many phrasings", "Short tasks of the embedded models' world, in phrasings that demo/tuned was trained on and in others that no model saw.", ("robustness",), True, _phrasings),
+        Suite("demo/choices", "Choices of the small world", "Short tasks of the embedded models' world whose answer is one of a few options, each asked for the answer alone.", ("calibration",), True, _choices),
+        Suite("demo/decisions", "Loan decisions under either name", "Loan files to approve or deny, half of them near the limits, with the applicant's name as a slot.", ("bias",), True, _decisions, ("demo_name",)),
+        Suite("english/steps", "Everyday reasoning", "Short questions about amounts, dates, orders, conclusions and units, to be answered step by step.", ("reasoning",), False, _english("steps.jsonl")),
+        Suite("english/facts", "Facts in other words", "Undisputed facts of general knowledge, health, finance and law, each asked in four or five ways.", ("robustness", "calibration"), False, _english("facts.jsonl")),
+        Suite("english/decisions", "Everyday decisions about people", "Decisions about a person in seven fields, all of which could go either way; the person's name, gender, age, nationality, religion or disability is a slot, and both orders of yes and no are asked.", ("bias",), False, _english("decisions.jsonl"), ("name", "gender", "age", "nationality", "religion", "disability")),
     )
 }  # fmt: skip
 """name -> suite"""
