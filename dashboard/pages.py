@@ -12,6 +12,7 @@ PAGES = {
     "bias": ("bias",),
     "calibration": ("calibration",),
     "sessions": (),
+    "findings": ("findings",),
 }
 """page -> the analyses that it shows; the page of sessions shows what was recorded of any"""
 PROBES = ("reasoning", "robustness", "bias", "calibration")

@@ -19,13 +19,14 @@ from model_utils.command_line.options import (
     WHAT,
     options,
 )
-from model_utils.command_line.probing import ITEMS, plain_texts, run_probe
+from model_utils.command_line.probing import ITEMS, plain_texts, run_findings, run_probe
 from model_utils.command_line.reading import scores_of
 from model_utils.command_line.running import run, run_one
 from model_utils.contracts.ablation import FILLS
 from model_utils.contracts.attention import REDUCTIONS
 from model_utils.contracts.attribution import METHODS
 from model_utils.contracts.common import ATTENTION_KINDS
+from model_utils.contracts.probe import MARGIN
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS
 from model_utils.pair import Pair
@@ -232,6 +233,25 @@ def bias(**given: Any) -> None:
 def calibration(**given: Any) -> None:
     """Whether confidence can be trusted: how often what a model is sure of is right."""
     run_probe("calibration", **given)
+
+
+@main.command()
+@options(MODELS, SIDES_ASKED, KEPT)
+@click.option(
+    "--suite",
+    type=click.Choice(("demo", "english")),
+    help="whose world the items are of [default: demo for the embedded models, else english]",
+)
+@click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="a file with one whole request in JSON on each line, instead of the suite",
+)
+@click.option("--margin", type=float, help=f"a difference inside this does not matter [default: {MARGIN}]")
+@click.option("--seed", type=int, help="of the suite and of every random choice [default: 0]")
+def findings(**given: Any) -> None:
+    """What tuning did to a model: the default suite of every probe, and one verdict a claim."""
+    run_findings(**given)
 
 
 @main.command(name="load_report")

@@ -17,6 +17,7 @@ from model_utils.contracts.calibration import Calibration, CalibrationRequest
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
+from model_utils.contracts.findings import Findings, FindingsRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest
@@ -53,6 +54,7 @@ ANALYSES = {
     "robustness": Analysis(RobustnessRequest, Robustness, "model_utils.probes.robustness:robustness"),
     "bias": Analysis(BiasRequest, Bias, "model_utils.probes.bias:bias"),
     "calibration": Analysis(CalibrationRequest, Calibration, "model_utils.probes.calibration:calibration"),
+    "findings": Analysis(FindingsRequest, Findings, "model_utils.findings:findings"),
 }
 
 
@@ -65,6 +67,14 @@ def execute(kind: str, specs: Specs, request: Request, report: Report | None = N
     module, _, name = analysis.function.partition(":")
     with using(specs, report) as pair:
         return getattr(import_module(module), name)(pair, request, report)
+
+
+def parts(request: Request, result: Any) -> list[tuple[str, Request, Any, float]]:
+    """(analysis, its request, its result, seconds) of the analyses that this result consists of; of most there are none."""
+    if not isinstance(result, Findings):
+        return []
+    assert isinstance(request, FindingsRequest), type(request)
+    return list(result.evidence(request))
 
 
 def using(specs: Specs, report: Report | None = None) -> AbstractContextManager[Any]:

@@ -261,6 +261,8 @@ class Engine:
             job.result = analyses.execute(job.kind, job.specs, job.request, report)
         if outcome.state == "done":
             job.fraction, job.seconds = 1.0, time.monotonic() - start
+            for kind, request, result, seconds in analyses.parts(job.request, job.result):
+                self._cache.put((kind, *job.key[1:3], request), _Done(result, seconds))
             self._cache.put(job.key, _Done(job.result, job.seconds))
         with self._condition:
             self._running.remove(job)

@@ -7,9 +7,10 @@ Shares are from 0 to 1. The most telling come first. `said` may quote what a per
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import ROLES
 from model_utils.contracts.density import Density
 from model_utils.contracts.faithfulness import Faithfulness
+from model_utils.contracts.findings import QUESTIONS, ClaimVerdict, Findings
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReport, relative
 from model_utils.contracts.probe import Estimate, Finding, Probed, known_mean
@@ -460,6 +462,23 @@ def _of_finding(finding: Finding, name: Side | Literal["difference"]) -> Iterato
         yield Measure(f"{measure}_{end}", value, finding.unit, said)
 
 
+def _findings(result: Findings) -> Iterator[Measure]:
+    """How many claims have each verdict, and of every claim that has a number the difference."""
+    for verdict in get_args(ClaimVerdict):
+        count = sum(claim.verdict == verdict for claim in result.claims)
+        yield Measure(
+            f"claims_{verdict.replace(' ', '_')}",
+            float(count),
+            "claims",
+            f'{count} of {len(result.claims)} claims have the verdict "{verdict}".',
+        )
+    for claim in result.claims:
+        if claim.finding is not None:
+            one = claim.finding
+            said = f"{claim.question} {one.says[:1].upper()}{one.says[1:]}: tuned minus base {one.interval(one.difference, signed=True)}. {claim.words}"
+            yield Measure(_claim_name(claim.question), one.difference.mean, one.unit, said)
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
@@ -506,6 +525,7 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "robustness": _probe,
     "bias": _bias,
     "calibration": _probe,
+    "findings": _findings,
 }
 """Analysis -> its measures, NaN where one is not known."""
 
@@ -535,6 +555,13 @@ MOVED = (
     "mean_weights",
     "mean_format",
 )
+
+
+def _claim_name(question: str) -> str:
+    """snake_case, and that it is a difference: 'more_robust_to_wording_difference'."""
+    return "_".join(re.findall(r"[a-z]+", question.lower())) + "_difference"
+
+
 NAMES: dict[str, tuple[str, ...]] = {
     "load_report": ("changed_share", "relative_change", "most_changed_layer"),
     "generation": ("shared_words", *_of_sides("answer_tokens", "mean_log_prob")),
@@ -576,5 +603,9 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "bias": (*_of_sides("largest_gap", "sure_gap", "mass"), "refused"),
     "calibration": (*_of_findings("calibration_error", "right", "overconfidence", "brier"), "refused"),
+    "findings": (
+        *(f"claims_{verdict.replace(' ', '_')}" for verdict in get_args(ClaimVerdict)),
+        *(_claim_name(one.asks) for one in QUESTIONS),
+    ),
 }
 """Analysis -> the names of all its measures, those of the tuned answer first."""

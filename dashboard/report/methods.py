@@ -129,4 +129,11 @@ METHODS = {
         ("calibration_error_tuned", "calibration_error_base", "overconfidence_tuned"),
         "Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv 1706.04599), eq. 3; Nixon et al. 2019 (equal mass, arXiv 1904.01685).",
     ),
+    "findings": Method(
+        "What did tuning do to this model?",
+        "The probes for reasoning, robustness, bias and calibration, and the explanations of many answers against random orders, one after another; each claim is drawn from the one finding that decides it, with its interval, test and margin. Explanations are occlusion scores of the words of the instruction; one is better than chance where at most 5 % of 100 random orders of the same words are as comprehensive.",
+        "A claim is only as wide as its measure: more robust means to these rewordings, less biased means on these decisions and groups. Verdicts are corrected for the tests within a probe, not across probes. What is undecided is not absent.",
+        (),
+        "Those of the probes; DeYoung et al. 2020, ERASER (comprehensiveness, arXiv 1911.03429).",
+    ),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from dashboard.pages import PAGES
-from dashboard.session import compute, listing, probing, visits
+from dashboard.session import compute, concluding, listing, probing, visits
 from model_utils.contracts.common import Request, Specs
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.errors import Refused
@@ -97,7 +97,11 @@ def open_sessions() -> list[Overview]:
 
 def finished(page: str) -> list[compute.Job]:
     """The whole results that this page shows."""
-    held: dict[str, compute.Held | None] = {**visits.visit().held, "survey": listing.many().held}
+    held: dict[str, compute.Held | None] = {
+        **visits.visit().held,
+        "survey": listing.many().held,
+        "findings": concluding.concluding().held,
+    }
     held |= {probe: probing.probing(probe).held for probe in probing.PROBES}
     mine = [held.get(kind) for kind in PAGES.get(page, ())]
     return [one.job for one in mine if one is not None and one.result is not None]

@@ -194,6 +194,11 @@ def run(probe: Probe) -> None:
         _ask(probe, wanted)
 
 
+def show(probe: Probe, specs: Specs, request: ProbeRequest) -> None:
+    """On the probe's page stands what comes of this request, which may be known already."""
+    _ask(probe, Asking(specs, request))
+
+
 def _ask(probe: Probe, asking: Asking) -> None:
     here, before = probing(probe), probing(probe).held
     here.asking, here.problem, here.opened = asking, None, None

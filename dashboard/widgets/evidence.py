@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import streamlit as st
 
 from dashboard.figures import faithfulness as figures
@@ -20,21 +19,12 @@ from model_utils.contracts.attribution import (
     Attribution,
     AttributionRequest,
     Granularity,
-    forced,
 )
-from model_utils.contracts.faithfulness import LEVEL, ORDERS, POINTS, Faithfulness, FaithfulnessRequest, Judged
+from model_utils.contracts.faithfulness import LEVEL, ORDERS, POINTS, Faithfulness, Judged, evidence_request
 from model_utils.pair import SIDES, Pair, Side
 
 AT_ONCE = 3e12
 """Additions and multiplications up to which the evidence is measured without being asked for: half a minute on two cores at most, and no map is without it."""
-
-
-def request_of(result: Attribution, request: AttributionRequest) -> FaithfulnessRequest:
-    """The evidence about these scores: the same answer, targets and parts. What has no score counts 0."""
-    shared = request.model_dump(include=set(FaithfulnessRequest.model_fields) - {"seed", "messages", "sampling"})
-    scores = result.totals().map(lambda totals: tuple(np.nan_to_num(totals).tolist()))
-    shared |= {"messages": request.messages, "sampling": request.sampling, "scores": scores}
-    return FaithfulnessRequest(**(shared | forced(request, result.texts)))
 
 
 def readings(orders: int = ORDERS) -> int:
@@ -45,7 +35,7 @@ def readings(orders: int = ORDERS) -> int:
 def evidence(result: Attribution, request: AttributionRequest) -> None:
     """The verdict on both sides' scores; measured at once where that takes seconds, else when it is asked for."""
     st.subheader("Should you believe this picture?", anchor=False)
-    asked, known = request_of(result, request), verdicts(result, request) is not None
+    asked, known = evidence_request(result, request), verdicts(result, request) is not None
     held = visits.visit().held.get("faithfulness")
     if held is not None and held.job.request != asked:
         questions.drop("faithfulness")
@@ -73,7 +63,7 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
 def verdicts(result: Attribution, request: AttributionRequest) -> Pair[Judged] | None:
     """What is known about these scores already."""
     held = visits.visit().held.get("faithfulness")
-    if held is None or held.result is None or held.job.request != request_of(result, request):
+    if held is None or held.result is None or held.job.request != evidence_request(result, request):
         return None
     return held.result.judged
 

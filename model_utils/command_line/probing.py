@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from model_utils.command_line.options import FORMAT
 from model_utils.command_line.partial import read
-from model_utils.command_line.reading import lines_of
+from model_utils.command_line.reading import lines_of, read_specs
 from model_utils.command_line.running import models_and_kept, run_lines
 from model_utils.command_line.showing import printable, say
+from model_utils.contracts.common import explain
 from model_utils.contracts.probe import MARGIN
 from model_utils.errors import Refused
 from model_utils.pair import Pair
@@ -93,6 +95,45 @@ def _go_on(kind: str, path: Path, given: dict[str, Any]) -> None:
         raise click.UsageError(printable(refused)) from refused
     line = json.dumps(found.request.model_dump(mode="json"))
     run_lines(kind, {}, [(1, line)], {}, numbered=False, partial=path, specs=found.specs, **kept)
+
+
+def run_findings(
+    *,
+    suite: str | None,
+    requests: Path | None,
+    format_base: str,
+    format_tuned: str,
+    same_tokens: bool | None,
+    margin: float | None,
+    seed: int | None,
+    **given: Any,
+) -> None:
+    """The default suite, or every line of a file of requests."""
+    models, kept = models_and_kept(given)
+    if requests is not None:
+        if suite is not None:
+            raise click.UsageError("give either --suite or --requests.")
+        run_lines("findings", models, list(lines_of(requests)), {}, numbered=True, **kept)
+        return
+    from model_utils.probes import default_suite
+
+    try:
+        specs = read_specs(**models)
+        world: default_suite.World = suite or default_suite.world_of(specs)  # type: ignore[assignment]
+        chosen: dict[str, Any] = {"margin": margin, "seed": seed, "same_tokens": same_tokens}
+        asked = default_suite.request(
+            default_suite.GENERAL[world],
+            world,
+            Pair(format_base, format_tuned),
+            **{name: value for name, value in chosen.items() if value is not None},
+        )
+    except ValidationError as error:
+        raise click.UsageError(printable(explain(error))) from error
+    except Refused as refused:
+        raise click.UsageError(printable(refused)) from refused
+    run_lines(
+        "findings", models, [(1, json.dumps(asked.model_dump(mode="json")))], {}, numbered=False, specs=specs, **kept
+    )
 
 
 def _suites(kind: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from model_utils.contracts.attention import Attention
 from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Specs
 from model_utils.contracts.density import Density
+from model_utils.contracts.findings import Findings
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import LoadReport
 from model_utils.contracts.probe import Probed
@@ -58,6 +59,9 @@ def show(kind: str, specs: Specs, result: Any) -> None:
         return
     if isinstance(result, Probed):
         show_findings(result)
+        return
+    if isinstance(result, Findings):
+        show_claims(result)
         return
     if isinstance(result, Attention):
         show_attention(result)
@@ -207,6 +211,19 @@ def show_findings(result: Probed) -> None:
             table[name] = [cell(one)[:SHOWN] for one in table[name]]
     if len(table):
         say(text_of(table))
+
+
+def show_claims(result: Findings) -> None:
+    """Each claim as a sentence, with what it was measured as; then the table."""
+    for claim in result.claims:
+        say(f"{claim.question} {claim.words}")
+        if claim.finding is not None:
+            say(f"    {cell(claim.finding.said())}")
+    for fated in result.fates:
+        say(cell(fated.said()))
+    table = result.table().drop(columns=["measured", "words"])
+    table["unit"] = [cell(one) for one in table["unit"]]
+    say(text_of(table))
 
 
 def text_of(table: pd.DataFrame) -> str:

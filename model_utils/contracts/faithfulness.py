@@ -9,7 +9,15 @@ import numpy as np
 import pandas as pd
 from pydantic import AllowInfNan, Field
 
-from model_utils.contracts.attribution import Alignment, Explaining, Parted, Quantity
+from model_utils.contracts.attribution import (
+    Alignment,
+    Attribution,
+    AttributionRequest,
+    Explaining,
+    Parted,
+    Quantity,
+    forced,
+)
 from model_utils.contracts.common import ModelFacts
 from model_utils.pair import SIDES, Pair, Side
 
@@ -36,6 +44,16 @@ class FaithfulnessRequest(Explaining):
     orders: Annotated[int, Field(ge=ORDERS, le=MOST_ORDERS)] = ORDERS
     """random orders of the same parts, on the same model"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+def evidence_request(
+    result: Attribution, request: AttributionRequest, orders: int = ORDERS, seed: int = 0
+) -> FaithfulnessRequest:
+    """The evidence about these scores: the same answer, targets and parts. What has no score counts 0."""
+    shared = request.model_dump(include=set(FaithfulnessRequest.model_fields) - {"seed", "messages", "sampling"})
+    scores = result.totals().map(lambda totals: tuple(np.nan_to_num(totals).tolist()))
+    shared |= {"messages": request.messages, "sampling": request.sampling, "scores": scores}
+    return FaithfulnessRequest(**(shared | forced(request, result.texts) | {"orders": orders, "seed": seed}))
 
 
 @dataclass(frozen=True, eq=False)
