@@ -61,7 +61,7 @@ def unlike(count: int) -> Record:
 def comparison(number: int, models: Pair[str] | None = None) -> Comparison:
     salt = number.to_bytes(16, "big")
     names = models or Pair("demo/base", "demo/tuned")
-    return Comparison(number + 1, 0, ask(f"Question {number}?"), Pair("b", "t"), names, Pair("1", "2"), salt)
+    return Comparison(number + 1, None, ask(f"Question {number}?"), Pair("b", "t"), names, Pair("1", "2"), salt)
 
 
 ASKED = Comparisons(tuple(comparison(number) for number in range(COUNT)), 0, 0)
@@ -239,14 +239,14 @@ def test_what_cannot_be_judged_is_left_out_and_counted(kept: Store):
     session = session_of(kept, results.record(), refused, refused, generation_record(), generation_record("Else?"))
     sessions.erase(kept, session, 5, "Ada", "asked to")
     found = preferences.comparisons(kept, session)
-    assert [one.key for one in found.found] == [(2, 2), (4, 0)] and (found.same, found.repeated) == (2, 1)
+    assert [one.key for one in found.found] == [(2, 2), (4, None)] and (found.same, found.repeated) == (2, 1)
     assert [one.content for one in found.found[0].messages] == ["Be brief.", "Question 1?"]
     assert found.found[1].answers == results.generation().answers.map(lambda one: one.text)
-    for record, item in ((1, 0), (2, 0), (2, 1), (2, 9), (5, 0)):
-        with pytest.raises(Refused, match=r"no two unlike answers|not a record of"):
+    for record, item in ((1, None), (2, 0), (2, 1), (2, 9), (2, None), (4, 0), (5, None)):
+        with pytest.raises(Refused, match=r"no two unlike answers|was erased"):
             preferences.prefer(kept, session, record, item, "Ada", "left")
     with pytest.raises(Refused, match="author's name is empty"):
-        preferences.prefer(kept, session, 4, 0, "  ", "left")
+        preferences.prefer(kept, session, 4, None, "  ", "left")
     said = " ".join(preferences.preferences(kept, session).said())
     assert "2 times both answers are word for word the same" in said and "No answers were judged" in said
 
@@ -261,7 +261,7 @@ def test_the_same_answers_of_other_weights_are_others(kept: Store):
 def test_a_later_judgement_takes_the_place_of_the_earlier(kept: Store):
     session = session_of(kept, generation_record())
     for author, preferred in (("Ada", "left"), ("Béla", "right"), ("Ada", "tie")):
-        preferences.prefer(kept, session, 1, 0, author, preferred)  # type: ignore[arg-type]
+        preferences.prefer(kept, session, 1, None, author, preferred)  # type: ignore[arg-type]
     found = preferences.preferences(kept, session)
     assert [(one.entry, one.counted) for one in found.judged] == [(2, "replaced"), (3, "yes"), (4, "yes")]
     assert kept.content(session, 2).preferred == "left", "it stays readable"
@@ -305,7 +305,7 @@ def test_an_altered_judgement_is_found_and_not_counted(kept: Store):
 def test_an_erased_judgement_is_gone_and_the_former_one_counts_again(kept: Store):
     session = session_of(kept, generation_record())
     for choice in ("left", "tie"):
-        preferences.prefer(kept, session, 1, 0, "Ada", choice, "a secret reason")  # type: ignore[arg-type]
+        preferences.prefer(kept, session, 1, None, "Ada", choice, "a secret reason")  # type: ignore[arg-type]
     sessions.erase(kept, session, 3, "Ada", "asked to")
     found = preferences.preferences(kept, session)
     assert [(one.entry, one.counted) for one in found.judged] == [(2, "yes")]
@@ -327,7 +327,7 @@ def test_nothing_is_judged_in_a_closed_session(kept: Store):
     session, _ = filled(kept)
     sessions.close(kept, session, "Ada")
     with pytest.raises(Refused, match="closed, and nothing but an erasure"):
-        preferences.prefer(kept, session, 2, 0, "Béla", "left")
+        preferences.prefer(kept, session, 2, None, "Béla", "left")
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 import pandas as pd
 
@@ -180,13 +180,17 @@ class Preferences:
             return f"The place decided too: {counts}, though it was drawn at random whose stands there."
         return f"Nothing shows that the place decided: {counts}{one.more()}."
 
+    def plain(self) -> dict[str, Any]:
+        """All of it, for JSON: what is not known is None; with `said`."""
+        return {**_plain(asdict(self)), "said": self.said()}
+
     def table(self) -> pd.DataFrame:
         """A row for each judgement: entry, record, item, author, left, preferred, winner, counted, seconds, reason."""
         rows = [
             {
                 "entry": one.entry,
                 "record": one.record,
-                "item": one.preference.item,
+                "item": "" if one.preference.item is None else str(one.preference.item),
                 "author": one.preference.author,
                 "left": one.preference.left,
                 "preferred": one.preference.preferred,
@@ -198,3 +202,11 @@ class Preferences:
             for one in self.judged
         ]
         return pd.DataFrame(rows)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -212,8 +212,8 @@ class Preference:
     left: Side
     """whose answer stood left, drawn at random (`records.preferences.left_side`)"""
     preferred: Choice
-    item: int = 0
-    """from 0: place among the instructions of a survey; 0 where one instruction was asked"""
+    item: int | None = None
+    """from 0: place among the instructions of a survey; None: one instruction was asked"""
     reason: str = ""
     seconds: float | None = None
     """from when both answers stood there to the choice; None: not known"""
@@ -226,10 +226,11 @@ class Preference:
         return other_side(self.left) if self.preferred == "right" else None
 
     def said(self) -> str:
-        """What was preferred and where it stood, in words."""
+        """What was preferred and where it stood, in words; of a survey also which item."""
+        item = "" if self.item is None else f"item {self.item}: "
         if self.winner is None:
-            return f"{'both bad' if self.preferred == 'both bad' else 'equally good'} ({self.left} stood left)"
-        return f"{self.winner} preferred, which stood {self.preferred}"
+            return f"{item}{'both bad' if self.preferred == 'both bad' else 'equally good'} ({self.left} stood left)"
+        return f"{item}{self.winner} preferred, which stood {self.preferred}"
 
 
 @dataclass(frozen=True)

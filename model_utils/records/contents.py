@@ -72,7 +72,7 @@ def check(kind: EntryKind, content: Any) -> None:
 
 
 def _check_preference(content: Preference) -> None:
-    if content.left not in SIDES or content.preferred not in CHOICES or content.item < 0:
+    if content.left not in SIDES or content.preferred not in CHOICES or (content.item or 0) < 0:
         raise Refused(f"This preference names no side, no choice or no item that there is: {str(content)[:200]}.")
     if content.seconds is not None and not 0 <= content.seconds < math.inf:
         raise Refused(f"{content.seconds} seconds is no time that anybody took to judge.")

@@ -41,7 +41,7 @@ class Comparison:
 
     record: int
     """entry of the record that holds them"""
-    item: int
+    item: int | None
     """as in `Preference`"""
     messages: tuple[Message, ...]
     """what both models were asked, the instruction last"""
@@ -55,7 +55,7 @@ class Comparison:
     """of the record's entry"""
 
     @property
-    def key(self) -> tuple[int, int]:
+    def key(self) -> tuple[int, int | None]:
         """(record, item)"""
         return self.record, self.item
 
@@ -115,7 +115,7 @@ def _answered(number: int, salt: bytes, record: Record) -> Iterator[Comparison]:
     request, result = record.request, record.result
     if isinstance(request, GenerationRequest) and isinstance(result, Generation):
         texts = result.answers.map(lambda one: one.text)
-        yield Comparison(number, 0, request.messages, texts, names, weights, salt)
+        yield Comparison(number, None, request.messages, texts, names, weights, salt)
     elif isinstance(request, SurveyRequest) and isinstance(result, Survey):
         before = (Message(role="system", content=request.system),) if request.system else ()
         for item, one in enumerate(result.items):
@@ -148,7 +148,7 @@ def prefer(
     store: Store,
     session: str,
     record: int,
-    item: int,
+    item: int | None,
     author: str,
     preferred: Choice,
     reason: str = "",
@@ -159,10 +159,14 @@ def prefer(
     Refused where there are no two unlike answers.
     """
     name = sessions.named(author)
-    found = gathered([store.read(session, record)])
+    held = store.read(session, record)
+    if held[1] is None:
+        raise Refused(f"The content of entry {record} was erased, so that nobody can judge its answers any more.")
+    found = gathered([held])
     one = next((one for one in found.found if one.item == item), None)
     if one is None:
-        raise Refused(f"Entry {record} holds no two unlike answers at place {item} that could be judged.")
+        where = "" if item is None else f" as item {item}"
+        raise Refused(f"Entry {record} holds no two unlike answers{where} that could be judged.")
     content = Preference(name, left_side(one, name), preferred, item, reason.strip(), seconds)
     return store.append(session, "preference", content, record)
 
@@ -196,7 +200,7 @@ def concluded(asked: Comparisons, judgements: Sequence[Given]) -> Preferences:
         return "yes" if latest == one.entry else "replaced"
 
     judged = tuple(Judged(one.entry, one.record, one.preference, counted(one)) for one in judgements)
-    votes: dict[tuple[int, int], list[Preference]] = {}
+    votes: dict[tuple[int, int | None], list[Preference]] = {}
     for one in judged:
         if one.counted == "yes":
             votes.setdefault((one.record, one.preference.item), []).append(one.preference)
