@@ -30,7 +30,7 @@ class Share:
     p: float
     """two-sided, of the exact binomial test that either is as likely; stricter than the interval where `of` is small; NaN where `of` is 0"""
     needed: float
-    """as many judgements like these would probably decide it: an estimate; NaN where it is decided, or none would"""
+    """as many judgements like these would probably settle it: an estimate; NaN where it is decided, or none would"""
 
     @property
     def share(self) -> float:
@@ -50,7 +50,7 @@ class Share:
         """How many judgements would decide it, as the end of a sentence; empty: nothing can be said."""
         if not math.isfinite(self.needed):
             return ""
-        return f"; about {rounded_up(self.needed):,} judgements like these would probably decide it"
+        return f"; about {rounded_up(self.needed):,} judgements like these would probably settle it"
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,10 @@ class Compared:
         """Which model is preferred and how sure that is, in plain sentences."""
         named = ((self.equal, "equally good"), (self.both_bad, "both bad"), (self.divided, "as many for the one as for the other"))  # fmt: skip
         neither = ", ".join(f"{count:,} {what}" for count, what in named if count)
-        names = f"tuned {self.models.tuned} and base {self.models.base}"
+        names = f"{self.models.tuned} (tuned) and {self.models.base} (base)"
         if not self.tuned.of:
             return f"Of {names}, neither was preferred in any of {self.judged:,} judged: {neither}."
-        counts = (
-            f"tuned was preferred in {self.tuned.chosen:,} of {self.tuned.of:,} where one was ({self.tuned.numbers()})"
-        )
+        counts = f"tuned was preferred {self.tuned.chosen:,} of the {self.tuned.of:,} times that one was ({self.tuned.numbers()})"
         counts += f"; {neither}" if neither else ""
         if not self.tuned.decided:
             return f"Undecided between {names}: {counts}{self.tuned.more()}."
@@ -175,7 +173,7 @@ class Preferences:
         one = self.position
         if not one.of:
             return ""
-        counts = f"the left answer was preferred in {one.chosen:,} of {one.of:,} ({one.numbers()})"
+        counts = f"the left answer was preferred {one.chosen:,} of the {one.of:,} times that one was ({one.numbers()})"
         if one.decided:
             return f"The place decided too: {counts}, though it was drawn at random whose stands there."
         return f"Nothing shows that the place decided: {counts}{one.more()}."
