@@ -124,6 +124,7 @@ TYPES: dict[str, type] = {
         records.Note,
         records.Tags,
         records.Judgement,
+        records.Preference,
         records.Closed,
         records.Erased,
     )

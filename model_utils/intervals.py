@@ -1,4 +1,4 @@
-"""Means over a list of instructions and their bootstrap intervals; without torch, so that a page can take them too."""
+"""Means over a list of instructions and their bootstrap intervals, and intervals of shares; without torch, so that a page can take them too."""
 
 from __future__ import annotations
 
@@ -65,3 +65,10 @@ def mean(measure: str, values: np.ndarray) -> Interval:
     known = values[~np.isnan(values)]
     middle = float(known.mean(dtype=np.float64)) if len(known) else math.nan
     return Interval(measure, middle, math.nan, math.nan, len(known))
+
+
+def wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the 95 % interval of `share` of `count` (Wilson 1927)."""
+    z = 1.959964
+    middle, reach = share + z**2 / (2 * count), z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return (middle - reach) / (1 + z**2 / count), (middle + reach) / (1 + z**2 / count)

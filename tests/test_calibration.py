@@ -17,8 +17,9 @@ from model_utils.contracts.calibration import Calibration, CalibrationRequest
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.errors import Cancelled
+from model_utils.intervals import wilson
 from model_utils.pair import SIDES, Pair
-from model_utils.probes.calibration import BINS, calibration, concluded, reliability, wilson
+from model_utils.probes.calibration import BINS, calibration, concluded, reliability
 from model_utils.reporting import Report
 from tests.models import loaded, run, without_seconds
 

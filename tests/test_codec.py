@@ -19,7 +19,7 @@ from model_utils.contracts.attribution import Alignment, AttributionRequest, Own
 from model_utils.contracts.common import Encoded, ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.probe import Partial
-from model_utils.contracts.records import Closed, Judgement, Record, Tags
+from model_utils.contracts.records import Closed, Judgement, Preference, Record, Tags
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from tests import results
@@ -165,6 +165,8 @@ OPENING = results.load_report().openings.base
         replace(results.surveyed("x"), tokens=Pair(1, "2")),
         Tags("Ada", "abc"),
         Judgement("Ada", "fine"),
+        Preference("Ada", "base", "middle"),
+        Preference("Ada", "both", "left"),
     ],
 )
 def test_fields_of_another_type_are_refused(value: Any):

@@ -23,7 +23,18 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from model_utils import codec
-from model_utils.contracts.records import START, Closed, Difference, Entry, Erased, Judgement, Note, Opened, Tags
+from model_utils.contracts.records import (
+    START,
+    Closed,
+    Difference,
+    Entry,
+    Erased,
+    Judgement,
+    Note,
+    Opened,
+    Preference,
+    Tags,
+)
 from model_utils.errors import Refused
 from model_utils.records import bundle, chain, recording, schema, sessions
 from model_utils.records.bundle import Imported
@@ -116,6 +127,7 @@ def filled(store: Store, text: str = "a note") -> str:
     sessions.judge(store, session, numbers[1], "Béla", "concern", "look again")
     sessions.add_rerun(store, session, numbers[1], results.rerun(APART), "floor")
     sessions.add_rerun(store, session, numbers[1], results.rerun(APART, floor=(APART,)), "replay")
+    store.append(session, "preference", Preference("Ada", "base", "left", 2, "shorter", 1.5), numbers[1])
     store.erase(session, [numbers[2]], Erased("Ada", "asked to"))
     sessions.close(store, session, "Ada")
     store.erase(session, [numbers[3]], Erased("Ada", "asked to, later"))
@@ -129,11 +141,11 @@ def test_a_session_with_everything_is_the_same_elsewhere(here: Store, there: Sto
     session = filled(here)
     data = exported(here, session)
     head = here.verify(session).head
-    assert imported(there, data) == Imported(session, 24, head, 24)
+    assert imported(there, data) == Imported(session, 25, head, 25)
     assert list(there.entries(session)) == list(here.entries(session))
     assert there.listed(session) == here.listed(session), "labels are made anew from the contents"
     assert sessions.overview(session, there.listed(session)) == sessions.overview(session, here.listed(session))
-    for number in range(24):
+    for number in range(25):
         assert (there.content(session, number) is None) == (number in (3, 4))
     verified = there.verify(session, head)
     assert not verified.problem and verified.erased == (3, 4) and sessions.check(there, session, head) == verified
@@ -202,7 +214,7 @@ def test_two_readers_of_one_file_take_it_over_once(here: Store, there: Store):
     data = exported(here, session)
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: imported(there, data).added, range(4)))
-    assert sorted(found) == [0, 0, 0, 24] and not there.verify(session).problem
+    assert sorted(found) == [0, 0, 0, 25] and not there.verify(session).problem
 
 
 def test_neither_way_keeps_more_than_an_entry(here: Store, there: Store):
@@ -536,6 +548,8 @@ def test_a_record_whose_parts_do_not_belong_together_is_refused(empty: Store, co
         ([("erased", Erased("Ada", "why"))], "about an entry"),
         ([("record", results.record(), 0)], "about no other entry"),
         ([("tags", Tags("Ada", ("x",) * 500), 0)], "at most 100"),
+        ([("preference", Preference("Ada", "base", "left"), 0)], "about a record"),
+        ([("preference", Preference("Ada", "base", "left", -1), 0)], "no item that there is"),
     ],
 )
 def test_the_rules_of_a_session_hold_for_what_is_read(empty: Store, contents: list[tuple[Any, ...]], said: str):
@@ -645,7 +659,7 @@ def test_a_line_without_an_end_is_read_no_further_than_the_limit(empty: Store, m
 def test_what_could_not_be_read_is_not_written(here: Store, monkeypatch: pytest.MonkeyPatch):
     session = filled(here)
     monkeypatch.setattr(bundle, "MAX_ENTRIES", 3)
-    with pytest.raises(Refused, match="The session has 24 entries; at most 3 fit in one file"):
+    with pytest.raises(Refused, match="The session has 25 entries; at most 3 fit in one file"):
         bundle.write(here, session, io.BytesIO())
     refused(here, FILE, "the number of entries must be from 1 to 3")
     monkeypatch.undo()

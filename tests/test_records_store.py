@@ -19,7 +19,17 @@ from sqlalchemy import event, insert
 from model_utils import codec
 from model_utils.contracts.common import ask
 from model_utils.contracts.generation import GenerationRequest
-from model_utils.contracts.records import Closed, Difference, EntryKind, Erased, Judgement, Note, Opened, Tags
+from model_utils.contracts.records import (
+    Closed,
+    Difference,
+    EntryKind,
+    Erased,
+    Judgement,
+    Note,
+    Opened,
+    Preference,
+    Tags,
+)
 from model_utils.errors import Refused
 from model_utils.records import chain, schema, sessions, store
 from model_utils.records.schema import metadata
@@ -90,6 +100,7 @@ def test_what_cannot_follow_is_refused(kept: Store):
 KINDS = {
     "tags": Tags("Ada", ("a",)),
     "verdict": Judgement("Ada", "fail"),
+    "preference": Preference("Ada", "base", "left"),
     "floor": results.rerun(),
     "replay": results.rerun(),
 }

@@ -17,7 +17,18 @@ from model_utils import catalogue
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import Request, ask
 from model_utils.contracts.generation import GenerationRequest
-from model_utils.contracts.records import VERDICTS, Closed, Difference, Erased, Judgement, Note, Opened, Record, Tags
+from model_utils.contracts.records import (
+    VERDICTS,
+    Closed,
+    Difference,
+    Erased,
+    Judgement,
+    Note,
+    Opened,
+    Preference,
+    Record,
+    Tags,
+)
 from model_utils.pair import Pair
 from model_utils.records import bundle, recording, sessions
 from model_utils.records.store import Store
@@ -383,6 +394,7 @@ def test_every_kind_of_entry_has_its_line():
         "note": Note("Ada", "x"),
         "tags": Tags("Ada", ("a",)),
         "verdict": Judgement("Ada", "fail", "because"),
+        "preference": Preference("Ada", "base", "left", 3, "shorter"),
         "opened": Opened("T"),
         "closed": Closed("Ada"),
         "erased": Erased("Ada", "asked to"),

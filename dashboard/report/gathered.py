@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from model_utils.contracts.preferences import Preferences
 from model_utils.contracts.records import (
     Closed,
     Entry,
@@ -15,6 +16,7 @@ from model_utils.contracts.records import (
     Note,
     Opened,
     Outcome,
+    Preference,
     Record,
     Rerun,
     Tags,
@@ -23,7 +25,8 @@ from model_utils.contracts.records import (
 )
 from model_utils.errors import Refused
 from model_utils.measures import Measure, measures
-from model_utils.records import chain, contents
+from model_utils.records import chain, contents, preferences
+from model_utils.records.preferences import Given
 from model_utils.records.store import Store
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,7 @@ class Said:
     time: str
     """UTC, ISO 8601"""
     about: int | None
-    what: Note | Tags | Judgement | Rerun | Closed
+    what: Note | Tags | Judgement | Preference | Rerun | Closed
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Recorded:
     notes: list[Said] = field(default_factory=list)
     tagged: list[Said] = field(default_factory=list)
     verdicts: list[Said] = field(default_factory=list)
+    preferred: list[Said] = field(default_factory=list)
     replays: list[Said] = field(default_factory=list)
     floors: list[Said] = field(default_factory=list)
 
@@ -121,6 +125,8 @@ class Gathered:
     notes: list[Said] = field(default_factory=list)
     """about the session, or about an entry that is no record"""
     erasures: list[Erasure] = field(default_factory=list)
+    preferences: Preferences | None = None
+    """what blind judgements came to; None: there are none"""
 
     @property
     def title(self) -> str:
@@ -143,11 +149,25 @@ def gather(store: Store, session: str) -> Gathered:
     for entry, content in zip(entries, contents, strict=True):
         if entry.kind == "record":
             records[entry.number] = _recorded(entry, content)
-        elif isinstance(content, Note | Tags | Judgement | Rerun | Closed):
+        elif isinstance(content, Note | Tags | Judgement | Preference | Rerun | Closed):
             _place(found, records, entry, content)
     found.records = list(records.values())
     found.erasures = _erasures(entries, contents)
+    found.preferences = _preferences(found.records)
     return found
+
+
+def _preferences(records: Sequence[Recorded]) -> Preferences | None:
+    judgements = [
+        Given(said.number, one.number, said.what)
+        for one in records
+        for said in one.preferred
+        if isinstance(said.what, Preference)
+    ]
+    if not judgements:
+        return None
+    asked = preferences.gathered((one.entry, one.record) for one in records)
+    return preferences.concluded(asked, sorted(judgements, key=lambda one: one.entry))
 
 
 def _content(entry: Entry) -> object:
@@ -179,7 +199,10 @@ def _recorded(entry: Entry, content: object) -> Recorded:
 
 
 def _place(
-    found: Gathered, records: dict[int, Recorded], entry: Entry, content: Note | Tags | Judgement | Rerun | Closed
+    found: Gathered,
+    records: dict[int, Recorded],
+    entry: Entry,
+    content: Note | Tags | Judgement | Preference | Rerun | Closed,
 ) -> None:
     said, about = Said(entry.number, entry.time, entry.about, content), records.get(entry.about or 0)
     if isinstance(content, Closed):
@@ -192,6 +215,8 @@ def _place(
         about.tagged.append(said)
     elif isinstance(content, Judgement):
         about.verdicts.append(said)
+    elif isinstance(content, Preference):
+        about.preferred.append(said)
     elif entry.kind == "replay":
         about.replays.append(said)
     else:

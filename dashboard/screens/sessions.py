@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from dashboard.session import keeping
+from dashboard.widgets.blind_judging import judge_blind
 from dashboard.widgets.explained import how_to_read, nothing_yet, question
 from dashboard.widgets.record_view import record_view
 from dashboard.widgets.session_list import add_session, pick_session
@@ -27,6 +28,8 @@ how_to_read(
 **Erase** takes the content of an entry away for good. Who did it, when and why stays, and the chain still verifies. A file that was exported before is out of reach.
 
 **A verdict is a person's.** Candor computes; it does not judge. *Pass*, *concern* and *fail* are what somebody wrote down about what they saw.
+
+**Judge the answers blind** shows two recorded answers as A and B, on sides drawn at random, and tells whose they are after your choice. Each two answers count once, however many people judged them; ties count for neither model. *p* says how often chance alone would give as clear a preference (exact binomial test), and the same is asked of the place: somebody who always takes A prefers neither model, and it shows. Only the page is blind: whoever looks the record up beforehand knows whose answer is whose.
 """
 )
 
@@ -42,9 +45,10 @@ try:
         )
     else:
         view = session_view(session)
-        chosen = pick_records(view)
-        if chosen:
-            record_view(view, chosen)
-        timeline(view)
+        if not judge_blind(view):
+            chosen = pick_records(view)
+            if chosen:
+                record_view(view, chosen)
+            timeline(view)
 except Refused as refused:
     st.error(plain(str(refused)))

@@ -26,6 +26,7 @@ from model_utils.contracts.records import (
     Listed,
     Note,
     Opened,
+    Preference,
     Record,
     Rerun,
     Tags,
@@ -304,6 +305,8 @@ def in_words(kind: EntryKind, content: object) -> str:
             return f"{content.author}: {', '.join(content.tags) or 'no tags'}"
         case Judgement():
             return f"{content.author}: {MARKS.get(content.verdict, content.verdict)}{'. ' if content.reason else ''}{content.reason}"
+        case Preference():
+            return f"{content.author}: {content.said()}{'. ' if content.reason else ''}{content.reason}"
         case Rerun() if kind == "floor":
             return f"{_fields(len(content.differences))} moved by rounding alone"
         case Rerun():

@@ -20,9 +20,20 @@ from model_utils import analyses, codec
 from model_utils.command_line import showing
 from model_utils.command_line.running import FAILED
 from model_utils.command_line.showing import cell, printable, say, say_json, text_of
-from model_utils.contracts.records import START, VERDICTS, Difference, Entry, Listed, Rerun, Verdict, Verified
+from model_utils.contracts.records import (
+    START,
+    VERDICTS,
+    Difference,
+    Entry,
+    Listed,
+    Preference,
+    Rerun,
+    Verdict,
+    Verified,
+)
 from model_utils.errors import Refused
 from model_utils.records import bundle, rerun, sessions
+from model_utils.records import preferences as judging
 from model_utils.records.sessions import Kept, Overview, Wanted
 from model_utils.records.store import Store
 
@@ -247,6 +258,8 @@ def _said(one: Listed, content: Any) -> str:
         return f"{first.get('analysis', '')}; {models}; {first.get('instruction', '')}"
     if isinstance(content, Rerun):
         return content.outcome if one.kind == "replay" else f"{len(content.differences)} fields move"
+    if isinstance(content, Preference):
+        return "; ".join(filter(None, (f"{content.author}: {content.said()}", content.reason)))
     author, *said = (
         ", ".join(value) if isinstance(value, tuple) else str(value) for value in vars(content).values() if value
     )
@@ -391,6 +404,24 @@ def judge(session: str, number: int, verdict: Verdict, author: str, reason: str)
     with session_of(session) as (store, id):
         sessions.overview(id, store.listed(id)).record(number)
         _added(sessions.judge(store, id, number, author, verdict, reason))
+
+
+@main.command()
+@SESSION
+def preferences(session: str) -> None:
+    """What the blind judgements of a session came to: which model is preferred, whether the place decided, and every judgement.
+
+    They are made on the page of sessions, where it is not said whose the answers are.
+    """
+    with session_of(session) as (store, id):
+        found = judging.preferences(store, id)
+    if not showing.at_terminal():
+        _tell(found.plain())
+        return
+    for sentence in found.said():
+        say(cell(sentence))
+    if found.judged:
+        say(text_of(found.table()))
 
 
 @main.command()

@@ -11,11 +11,13 @@ import pandas as pd
 
 from model_utils.contracts.common import ModelSpec, Request
 from model_utils.contracts.load_report import Identity, Opening
-from model_utils.pair import Pair
+from model_utils.pair import Pair, Side, other_side
 
-EntryKind = Literal["opened", "record", "note", "tags", "verdict", "floor", "replay", "closed", "erased"]
+EntryKind = Literal["opened", "record", "note", "tags", "verdict", "preference", "floor", "replay", "closed", "erased"]
 Verdict = Literal["pass", "concern", "fail", "not judged"]
 VERDICTS: tuple[Verdict, ...] = ("pass", "concern", "fail", "not judged")
+Choice = Literal["left", "right", "tie", "both bad"]
+CHOICES: tuple[Choice, ...] = ("left", "right", "tie", "both bad")
 
 START = "0" * 64
 """The parent of a session's first entry."""
@@ -33,7 +35,7 @@ class Entry:
     time: str
     """UTC, ISO 8601 with microseconds and a Z"""
     about: int | None
-    """number of the entry that a note, tags, a verdict or an erasure is about; None: the session"""
+    """number of the entry that a note, tags, a verdict, a preference or an erasure is about; None: the session"""
     content_hash: str
     """SHA-256 of the salt and the stored content, hexadecimal; it stays when they are erased"""
     parent: str
@@ -199,6 +201,36 @@ class Judgement:
     author: str
     verdict: Verdict
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Preference:
+    """Which of a record's two answers somebody preferred who was not told whose they are; a later one of the same author about the same
+    answers takes its place and leaves it readable."""
+
+    author: str
+    left: Side
+    """whose answer stood left, drawn at random (`records.preferences.left_side`)"""
+    preferred: Choice
+    item: int | None = None
+    """from 0: place among the instructions of a survey; None: one instruction was asked"""
+    reason: str = ""
+    seconds: float | None = None
+    """from when both answers stood there to the choice; None: not known"""
+
+    @property
+    def winner(self) -> Side | None:
+        """Whose answer was preferred; None: neither's."""
+        if self.preferred == "left":
+            return self.left
+        return other_side(self.left) if self.preferred == "right" else None
+
+    def said(self) -> str:
+        """What was preferred and where it stood, in words; of a survey also which item."""
+        item = "" if self.item is None else f"item {self.item}: "
+        if self.winner is None:
+            return f"{item}{'both bad' if self.preferred == 'both bad' else 'equally good'} ({self.left} stood left)"
+        return f"{item}{self.winner} preferred, which stood {self.preferred}"
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from model_utils.contracts.calibration import Calibration, CalibrationRequest, R
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import LEVEL, Estimate, Finding, Verdict
 from model_utils.errors import Refused
+from model_utils.intervals import wilson
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
@@ -165,13 +166,6 @@ def _bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     if len(edges) < 2:
         return np.zeros((*values.shape[:-1], 0))
     return np.add.reduceat(values, edges[:-1], axis=-1) / np.diff(edges)
-
-
-def wilson(share: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the 95 % interval of `share` of `count` (Wilson 1927)."""
-    z = 1.959964
-    middle, reach = share + z**2 / (2 * count), z * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return (middle - reach) / (1 + z**2 / count), (middle + reach) / (1 + z**2 / count)
 
 
 def _by_chance(confidence: np.ndarray, edges: np.ndarray, seed: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,18 +11,20 @@ from model_utils.contracts.common import Message, Request, Specs
 from model_utils.contracts.load_report import Identity
 from model_utils.contracts.probe import ProbeRequest
 from model_utils.contracts.records import (
+    CHOICES,
     Closed,
     EntryKind,
     Erased,
     Judgement,
     Note,
     Opened,
+    Preference,
     Record,
     Rerun,
     Tags,
 )
 from model_utils.errors import Refused
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
 
 Labels = Mapping[str, Sequence[str]]
 """name -> values that an entry is listed and found by"""
@@ -32,6 +35,7 @@ CONTENTS: Mapping[EntryKind, type] = {
     "note": Note,
     "tags": Tags,
     "verdict": Judgement,
+    "preference": Preference,
     "floor": Rerun,
     "replay": Rerun,
     "closed": Closed,
@@ -63,6 +67,15 @@ def check(kind: EntryKind, content: Any) -> None:
             raise Refused(f"These are {len(content.tags):,} tags; at most {MOST_TAGS} are taken.")
         for tag in content.tags:
             _short("tag", tag)
+    if isinstance(content, Preference):
+        _check_preference(content)
+
+
+def _check_preference(content: Preference) -> None:
+    if content.left not in SIDES or content.preferred not in CHOICES or (content.item or 0) < 0:
+        raise Refused(f"This preference names no side, no choice or no item that there is: {str(content)[:200]}.")
+    if content.seconds is not None and not 0 <= content.seconds < math.inf:
+        raise Refused(f"{content.seconds} seconds is no time that anybody took to judge.")
 
 
 def check_record(content: Any) -> Record:

@@ -157,18 +157,18 @@ class Wanted:
 
 def note(store: Store, session: str, about: int | None, author: str, text: str) -> Entry:
     """Something written about an entry, or about the session."""
-    return store.append(session, "note", Note(_named(author), _said(text, "note")), about)
+    return store.append(session, "note", Note(named(author), _said(text, "note")), about)
 
 
 def tag(store: Store, session: str, about: int, author: str, tags: Iterable[str]) -> Entry:
     """The tags of a record from now on; none: it has none."""
     kept = tuple(dict.fromkeys(_said(one, "tag") for one in tags))
-    return store.append(session, "tags", Tags(_named(author), kept), about)
+    return store.append(session, "tags", Tags(named(author), kept), about)
 
 
 def judge(store: Store, session: str, about: int, author: str, verdict: Verdict, reason: str = "") -> Entry:
     """A verdict on a record, from now on."""
-    content = Judgement(_named(author), verdict, reason.strip())
+    content = Judgement(named(author), verdict, reason.strip())
     return store.append(session, "verdict", content, about)
 
 
@@ -191,14 +191,14 @@ def say(
     if note.strip():
         made.append(("note", Note(name, note.strip())))
     for kind, content in made:
-        _named(name)
+        named(name)
         contents.check(kind, content)
     return [store.append(session, kind, content, about) for kind, content in made]
 
 
 def close(store: Store, session: str, author: str) -> Entry:
     """Nothing but erasures may follow."""
-    return store.append(session, "closed", Closed(_named(author)))
+    return store.append(session, "closed", Closed(named(author)))
 
 
 def erase(store: Store, session: str, number: int, author: str, reason: str) -> list[Entry]:
@@ -206,7 +206,7 @@ def erase(store: Store, session: str, number: int, author: str, reason: str) -> 
 
     What people wrote about it stays, and so do exports that were made before. The first erasure is that of the entry itself.
     """
-    content = Erased(_named(author), _said(reason, "reason"))
+    content = Erased(named(author), _said(reason, "reason"))
     made = store.erase(session, (number, *_computed_of(store, session, number)), content)
     late = _computed_of(store, session, number)  # written between the look and the erasure; none can follow that
     return made + (store.erase(session, late, content) if late else [])
@@ -295,7 +295,8 @@ def _some(ids: list[str]) -> str:
     return ", ".join(id[:12] for id in ids[:5])
 
 
-def _named(author: str) -> str:
+def named(author: str) -> str:
+    """The name without space around it; Refused where there is none."""
     return _said(author, "author's name")
 
 

@@ -44,7 +44,7 @@ TRIES = 50
 FETCHED = 1_000
 """Rows of labels that are held at once: they are many, and what stays is less."""
 
-ABOUT_RECORDS = ("tags", "verdict", "floor", "replay")
+ABOUT_RECORDS = ("tags", "verdict", "preference", "floor", "replay")
 """Kinds of entries that are about a record; a note may be about any entry or none, an erasure is about any."""
 
 
@@ -136,6 +136,8 @@ class Store:
         _check(state, session, kind, about)
         if kind in ("floor", "replay") and state.gone:
             raise Refused(f"The content of entry {about} was erased, so that nothing is computed of it any more.")
+        if kind == "preference" and state.gone:
+            raise Refused(f"The content of entry {about} was erased, so that nobody can judge its answers any more.")
         entry = chain.follow(state.last, session, kind, stored, about)
         _insert(connection, entry, labels)
         return entry
@@ -229,17 +231,23 @@ class Store:
 
     def content(self, session: str, number: int) -> Any:
         """What an entry holds; None: it was erased. Refused where it is not there, or not as it was written."""
+        return self.read(session, number)[1]
+
+    def read(self, session: str, number: int) -> tuple[Entry, Any]:
+        """An entry and what it holds, as `content` says."""
         chosen = select(schema.entry).where((schema.entry.c.session == session) & (schema.entry.c.number == number))
         with _said("The entry could not be read"), self.engine.connect() as connection:
             row = connection.execute(chosen).one_or_none()
         if row is None:
             raise Refused(f"The session {session[:40]!r} has no entry {number}.")
-        entry = Entry(**row._mapping)
-        if entry.content is None or entry.salt is None:
-            return None
-        if chain.hash_content(entry.salt, entry.content) != entry.content_hash:
-            raise Refused(f"The content of entry {number} is not as it was written; verify the session.")
-        return chain.unpack(entry.content)
+        return _opened(Entry(**row._mapping))
+
+    def of_kind(self, session: str, kind: EntryKind) -> list[tuple[Entry, Any]]:
+        """The session's entries of this kind and what each holds, as `content` says, in the order of their numbers; for small contents."""
+        here = (schema.entry.c.session == session) & (schema.entry.c.kind == kind)
+        with _said("The session could not be read"), self.engine.connect() as connection:
+            rows = connection.execute(select(schema.entry).where(here).order_by(schema.entry.c.number)).all()
+        return [_opened(Entry(**row._mapping)) for row in rows]
 
     def head(self, session: str) -> Entry:
         """The session's last entry, whose hash is the head; Refused for a session that is not there."""
@@ -315,6 +323,15 @@ class Store:
     def verify(self, session: str, head: str | None = None) -> Verified:
         """The session's chain, followed from its first entry."""
         return chain.verify(self.entries(session), head)
+
+
+def _opened(entry: Entry) -> tuple[Entry, Any]:
+    """With what it holds; None: it was erased. Refused where that is not as it was written."""
+    if entry.content is None or entry.salt is None:
+        return entry, None
+    if chain.hash_content(entry.salt, entry.content) != entry.content_hash:
+        raise Refused(f"The content of entry {entry.number} is not as it was written; verify the session.")
+    return entry, chain.unpack(entry.content)
 
 
 class _State(NamedTuple):
