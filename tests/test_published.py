@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from tokenizers import processors
 
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.probe import Finding, ProbeItem
@@ -33,10 +35,11 @@ from model_utils.contracts.published import (
 from model_utils.errors import Cancelled, Refused
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.calibration import calibration
-from model_utils.probes.published import concluded, published, shared_tokens
+from model_utils.probes.published import concluded, plain, published, shared_tokens
 from model_utils.probes.published_files import PublishedFile, read
 from model_utils.reporting import Report
-from tests import oracles
+from tests import architectures, oracles
+from tests.builders import tiny_tokenizer
 from tests.models import loaded, without_seconds
 
 STEREOSET = Path(__file__).parent / "data" / "stereoset_fixture.json"
@@ -270,6 +273,36 @@ def test_a_stopped_run_goes_on(tiny_pair: Pair[Path], monkeypatch: pytest.Monkey
     going.former = report.former
     assert report.former.done == 2 and report.former.findings == () and len(report.former.scores())
     assert without_seconds(published(pair, request, going)) == without_seconds(whole)
+
+
+@pytest.mark.parametrize("benchmark", ["crows_pairs", "bbq"])
+def test_swapped_models_swap_what_is_read_of_them(tiny_pair: Pair[Path], benchmark: str):
+    formats = Pair("plain", "chat")
+    found = published(loaded(tiny_pair), asked(benchmark, formats=formats), Report())
+    swapped = published(loaded(tiny_pair.swap()), asked(benchmark, formats=formats.swap()), Report())
+    for side, other in (("base", "tuned"), ("tuned", "base")):
+        np.testing.assert_array_equal(found.read[side], swapped.read[other])
+
+
+def test_a_sentence_begins_with_the_token_that_begins_a_text_whoever_writes_it(tiny_llama: Path):
+    model = loaded(Pair(tiny_llama, tiny_llama)).base
+    silent, nameless = tiny_tokenizer(False), tiny_tokenizer(False)
+    for one in (silent, nameless):
+        one.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
+    nameless.bos_token = nameless.eos_token = None
+    for text, before in (("The capital.", ""), ("Name three animals.", "Sort these numbers.")):
+        usual, same = (plain(one, text, before) for one in (model, replace(model, tokenizer=silent)))
+        assert usual.ids == same.ids and usual.prompt.ids.tolist() == same.prompt.ids.tolist()
+        bare = plain(replace(model, tokenizer=nameless), text, before)
+        assert [*usual.prompt.ids[1:].tolist(), *usual.ids] == [*bare.prompt.ids.tolist(), *bare.ids]
+        assert len(bare.ids) == len(usual.ids) - (not before), "without a context, the first token cannot be scored"
+
+
+def test_an_encoder_decoder_gives_plain_text_no_probability(tmp_path: Path):
+    pair = loaded(architectures.tiny_pair(tmp_path, "bart"))
+    with pytest.raises(Refused, match="take BBQ"):
+        published(pair, asked("crows_pairs"), Report())
+    assert not np.isnan(published(pair, asked("bbq", formats=Pair("plain", "plain")), Report()).read.base[:4]).any()
 
 
 def test_a_sentence_without_room_is_refused(tiny_pair: Pair[Path]):
