@@ -39,15 +39,15 @@ def reader_of(name: str, readers: dict[str, Callable[[str], Iterator[Found]]]) -
     return readers[ending]
 
 
-def check_size(size: int, what: str) -> None:
+def check_size(size: int, what: str, most: int = MAX_BYTES) -> None:
     """Refused where there are more bytes than are taken."""
-    if size > MAX_BYTES:
-        raise Refused(f"{what} has {size:,} bytes; at most {MAX_BYTES:,} are taken, so split it.")
+    if size > most:
+        raise Refused(f"{what} has {size:,} bytes; at most {most:,} are taken, so split it.")
 
 
-def decoded(content: bytes, name: str) -> str:
-    """The text of a file, by its mark or as UTF-8."""
-    check_size(len(content), name)
+def decoded(content: bytes, name: str, most: int = MAX_BYTES) -> str:
+    """The text of a file of at most so many bytes, by its mark or as UTF-8."""
+    check_size(len(content), name, most)
     codec = next((codec for mark, codec in MARKS.items() if content.startswith(mark)), "utf-8")
     if codec == "utf-8" and 0 in content[:2]:  # UTF-16 without its mark would pass as UTF-8 full of NUL
         raise Refused(f"{name} begins with a NUL byte, which no text in UTF-8 does; save it as UTF-8.")
@@ -60,18 +60,24 @@ def decoded(content: bytes, name: str) -> str:
 
 
 def collect(
-    found: Iterable[tuple[int, Found | ValueError]], check: Callable[[Found], Made], most: int, what: str, noun: str
+    found: Iterable[tuple[int, Found | ValueError]],
+    check: Callable[[Found], Made],
+    most: int,
+    what: str,
+    noun: str,
+    each: str = "Line",
 ) -> tuple[tuple[Made, ...], tuple[int, ...], tuple[str, ...]]:
-    """(item,) what `check` makes of each, (item,) its line, and a sentence for each line that was left out; Refused when there are none, or more than `most`."""
+    """(item,) what `check` makes of each, (item,) its line (or whatever `each` calls it), and a sentence for each one that was left out;
+    Refused when there are none, or more than `most`."""
     made: list[Made] = []
     lines: list[int] = []
     problems: list[str] = []
     for line, one in found:
         if len(made) + len(problems) == most:  # bad lines count: a sentence for each of a million is no help
-            raise Refused(f"{what} has more than {most:,} {noun}s (line {line:,} has one more); split it.")
+            raise Refused(f"{what} has more than {most:,} {noun}s ({each.lower()} {line:,} has one more); split it.")
         checked = one if isinstance(one, ValueError) else attempt(check, one)
         if isinstance(checked, ValueError):
-            problems.append(f"Line {line:,} was left out: {clause(checked)}.")
+            problems.append(f"{each} {line:,} was left out: {clause(checked)}.")
         else:
             made.append(checked)
             lines.append(line)

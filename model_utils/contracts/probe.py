@@ -133,7 +133,7 @@ class Finding:
     """of each model by itself against 0, where `fault`; else 'not measured'"""
     needed: float
     """how many items like these would probably decide it: an estimate; NaN where it is decided, or nothing can be said"""
-    of: Literal["item", "text"] = "item"
+    of: Literal["item", "text", "term"] = "item"
     """what each number is of"""
 
     def said(self) -> str:

@@ -61,7 +61,7 @@ class Measured:
     """a difference inside this either side of 0 does not matter; in the measure's unit"""
     compared: bool = True
     """whether the difference is tested; otherwise both sides are for information, and no test is corrected for it"""
-    of: Literal["item", "text"] = "item"
+    of: Literal["item", "text", "term"] = "item"
     """what each value is of"""
 
     def __post_init__(self) -> None:
