@@ -58,6 +58,7 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
             slots=(results.NAMES,),
             draws=2,
         ),
+        "findings": results.findings_request(asked),
         "calibration": CalibrationRequest(
             items=(
                 ProbeItem(instruction=asked, options=("yes", "no"), answer="no"),
@@ -87,6 +88,7 @@ def every_result() -> dict[str, Any]:
         "robustness": results.robustness(),
         "bias": results.bias(),
         "calibration": results.calibration(),
+        "findings": results.findings(),
     }
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from model_utils.analyses import ANALYSES
+from model_utils.claims import concluded
 from model_utils.contracts.ablation import Ablation
 from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
 from model_utils.contracts.attention import Attention, Reduction
-from model_utils.contracts.attribution import Alignment, Attribution, Parted, Quantity
+from model_utils.contracts.attribution import Alignment, Attribution, AttributionRequest, Parted, Quantity
 from model_utils.contracts.bias import Bias, BiasRequest, Group, Slot
-from model_utils.contracts.calibration import Calibration, Reliability
+from model_utils.contracts.calibration import Calibration, CalibrationRequest, Reliability
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     ROLES,
@@ -31,13 +32,14 @@ from model_utils.contracts.common import (
 from model_utils.contracts.density import DIFFERENCE, Density, Measured, Use
 from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
+from model_utils.contracts.findings import Explanations, Findings, FindingsRequest
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
 from model_utils.contracts.probe import Estimate, Finding, ProbeItem, Verdict
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
-from model_utils.contracts.reasoning import Reasoned, Reasoning
+from model_utils.contracts.reasoning import Reasoned, Reasoning, ReasoningRequest
 from model_utils.contracts.records import Difference, Record, Rerun
-from model_utils.contracts.robustness import AS_WRITTEN, Robustness
+from model_utils.contracts.robustness import AS_WRITTEN, Robustness, RobustnessRequest
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import SIDES, Pair, Side
@@ -369,6 +371,7 @@ def load_report(
             "robustness",
             "bias",
             "calibration",
+            "findings",
         )
     )
     return LoadReport(
@@ -885,6 +888,45 @@ def calibration(whole: bool = True) -> Calibration:
     )
 
 
+def explanations() -> Explanations:
+    """Two answers, of which the second could not be explained."""
+    nothing = float("nan")
+    one = lambda base, tuned: Pair(np.array([base, nothing]), np.array([tuned, nothing]))  # noqa: E731
+    found = (
+        finding("better_than_chance", 0.5, 0.8, verdict="undecided", needed=240),
+        finding("above_chance", 0.4, 1.5, unit="nats", verdict="not measured"),
+    )
+    return Explanations(
+        ("What is it?", WORST), one(0.3, 0.01), one(0.4, 1.5), one(0.0, 1.0), ((1, f"No: {WORST}"),), found
+    )
+
+
+def findings_request(asked: str = "Should it be approved?") -> FindingsRequest:
+    """The one that `findings` is the result of; of reasoning the first item is `asked`."""
+    first, *others = probe_items()
+    return FindingsRequest(
+        reasoning=ReasoningRequest(items=(first.model_copy(update={"instruction": asked}), *others)),
+        robustness=RobustnessRequest(items=probe_items(), plain_texts=PLAIN_TEXTS),
+        bias=bias_request(),
+        calibration=CalibrationRequest(items=probe_items("calibration")),
+        explained=tuple(
+            AttributionRequest(messages=ask(text), together=True, targets=()) for text in ("What is it?", WORST)
+        ),
+    )
+
+
+def findings(whole: bool = True) -> Findings:
+    """Of the small results of all parts; else of the first part alone."""
+    nothing: dict[str, Any] = dict.fromkeys(("robustness", "bias", "calibration", "explanations"))
+    parts = (
+        {"robustness": robustness(), "bias": bias(), "calibration": calibration(), "explanations": explanations()}
+        if whole
+        else nothing
+    )
+    seconds = tuple((name, 1.5) for name in ("reasoning", *(parts if whole else ())))
+    return concluded(Findings(models=models(), reasoning=reasoning(), claims=(), fates=(), seconds=seconds, **parts))
+
+
 def record(result: Any = None, request: Request | None = None) -> Record:
     """Of any analysis, made on this machine a moment ago; as small as a report of what was loaded where none is given."""
     result, request = result or load_report(), request or LoadReportRequest()
@@ -904,7 +946,9 @@ def requests() -> dict[str, Request]:
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
     given |= {"plain_texts": PLAIN_TEXTS, "slots": (NAMES,), "draws": 2}
     return {
-        kind: one.request(
+        kind: findings_request()
+        if kind == "findings"
+        else one.request(
             **{
                 name: value
                 for name, value in (given | {"items": probe_items(kind)}).items()
@@ -922,6 +966,6 @@ def every() -> dict[str, tuple[Request, Any]]:
         "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
         "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
-        "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(),
+        "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(), "findings": findings(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}
