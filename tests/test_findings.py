@@ -219,16 +219,21 @@ def test_nothing_to_measure_is_one_sentence():
 
 
 @pytest.mark.parametrize("world", get_args(default_suite.World))
-def test_the_default_suite_asks_everything_and_draws_by_its_seed(world: default_suite.World):
-    formats = Pair("few-shot", "chat")
-    suites = default_suite.GENERAL[world]
-    asked = default_suite.request(suites, world, formats)
-    assert [*asked.parts()] == [*WEIGHTS] and len(asked.explained) == default_suite.EXPLAINED
-    for probe, suite in suites.items():
+@pytest.mark.parametrize("name", ["general", "healthcare", "finance", "law"])
+def test_every_field_is_asked_by_every_probe_and_draws_by_its_seed(world: default_suite.World, name: str):
+    formats, pack = Pair("few-shot", "chat"), default_suite.offered(world)[name]
+    asked = default_suite.request(pack, formats)
+    assert [*asked.parts()] == [*WEIGHTS] and 0 < len(asked.explained) <= default_suite.EXPLAINED
+    for probe, suite in pack.suites.items():
         assert probe in suite.probes and asked.parts()[probe].items == suite.make(default_suite.COUNTS[probe], 0)  # type: ignore[index]
     assert asked.robustness is not None and asked.robustness.plain_texts == PLAIN_TEXTS[world](default_suite.TEXTS)
-    assert (
-        asked == default_suite.request(suites, world, formats) != default_suite.request(suites, world, formats, seed=1)
-    )
-    same = default_suite.request(suites, world, Pair("chat", "chat"), same_tokens=True)
+    assert asked == default_suite.request(pack, formats) != default_suite.request(pack, formats, seed=1)
+    same = default_suite.request(pack, Pair("chat", "chat"), same_tokens=True)
     assert all(one.own is None for one in same.explained) and all(one.own is not None for one in asked.explained)
+    assert name == "general" or "Not medical, financial or legal advice." in pack.says
+
+
+def test_a_pack_without_a_probe_leaves_its_claims_unmeasured():
+    whole = default_suite.GENERAL["demo"]
+    asked = default_suite.request(replace(whole, suites={"bias": whole.suites["bias"]}), Pair("few-shot", "chat"))
+    assert [*asked.parts()] == ["bias"]
