@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from model_utils import generation
-from model_utils.contracts.common import Encoded, ask
-from model_utils.contracts.probe import ProbeItem, ProbeRequest
+from model_utils.contracts.common import Encoded, Formats, ask
+from model_utils.contracts.probe import ProbeItem
 from model_utils.errors import Cancelled, Refused
 from model_utils.loading import CORES, SMALL, LanguageModel
 from model_utils.pair import SIDES, Pair, Side
@@ -47,7 +47,7 @@ def chunks(
 class Asking:
     """Texts as the prompts of both sides."""
 
-    def __init__(self, pair: Pair[LanguageModel], request: ProbeRequest) -> None:
+    def __init__(self, pair: Pair[LanguageModel], request: Formats) -> None:
         self._pair, self._request = pair, request
 
     def both(self, text: str) -> Pair[Encoded]:

@@ -20,7 +20,7 @@ HIDDEN = re.compile(
 EMPTY_LINE = re.compile(r"\n[ \t\r]*\n")
 LABEL = re.compile(r"[ \t]*(?:[-*•#>|{\[<]|[A-Z][\w' -]{0,40}:(?:\s|$))")
 """What a line of data begins with: a list's mark, a bracket, a quotation, or a name and a colon."""
-END = re.compile(r"[.?!…]+[\"'”’)\]]*(?=\s|$)|\n+|;(?=\s)")
+END = re.compile(r"[.?!…]+[\"'”’)\]]*(?=\s|$)|[。！？।؟۔]+|\n+|;(?=\s)")
 NO_END = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|etc|cf|approx|e\.g|i\.e|a\.m|p\.m)|(?:^|[\s.(])[A-HJ-Z])\.$", re.IGNORECASE
 )
@@ -86,6 +86,12 @@ def read(text: str) -> Reading:
         plain[start:stop] = own[start:stop] = FILLER * (stop - start)
     whole = "".join(plain)
     return Reading(text, whole, "".join(own), tuple(_sentences(whole)))
+
+
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
+    """(sentence,) characters from and to, records and all, in any script; what is quoted, and code, is never cut."""
+    plain = HIDDEN.sub(lambda match: _filled(match[0]), text)
+    return tuple((one.start, one.stop) for one in _sentences(plain))
 
 
 def _filled(quoted: str) -> str:
