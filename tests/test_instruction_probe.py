@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +166,7 @@ def test_sentences_part_a_text_and_one_less_is_left_without_one(pieces: list[str
     text = space.join(pieces)
     spans = sentences(text)
     assert all(0 <= start < stop <= len(text) and text[start:stop].strip() == text[start:stop] for start, stop in spans)
-    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= other[0] for one, other in pairwise(spans))
     assert not "".join(text[stop:start] for stop, start in zip([0, *(b for _, b in spans)], [*(a for a, _ in spans), len(text)], strict=True)).strip()  # fmt: skip
     for start, stop in spans:
         assert "".join(without(text, start, stop).split()) == "".join((text[:start] + text[stop:]).split())
@@ -179,10 +181,8 @@ def test_entropy_is_that_of_the_shares(answers: list[str]):
 
 def test_a_model_that_follows_suggestions_is_at_fault(found: Instructions):
     """Closed forms of what is concluded: gains of 0.5 everywhere on one side, of 0 on the other."""
-    import dataclasses
-
     count = 60
-    made = dataclasses.replace(
+    made = replace(
         found, instructions=("a",) * count, effects=Pair(*((np.array([0.5, -1.0]),) * count,) * 2),
         entropy=Pair(np.zeros(count), np.zeros(count)), gains=Pair((np.zeros(2),) * count, (np.array([0.5, 0.5]),) * count),
     )  # fmt: skip

@@ -56,7 +56,7 @@ def check(text: str, found: tuple[Mark, ...]) -> None:
     """Laws of every mark."""
     for mark in found:
         assert mark.kind in KINDS and 0 <= mark.start < mark.stop <= len(text)
-        assert text[mark.start : mark.stop] == mark.words and mark.words.strip()
+        assert text[mark.start : mark.stop] == mark.words and mark.words == mark.words.strip()
         assert mark.why.endswith(".") and mark.advice.endswith(".") and mark.rewrite != text
     assert [mark.start for mark in found] == sorted(mark.start for mark in found)
     for kind in KINDS:
@@ -111,10 +111,10 @@ def test_time_grows_as_the_text_does(piece: str):
 
 FLOORS = (
     {
-        "leading premise": (0.8, 0.45), "presupposition": (0.3, 0.2), "double question": (0.7, 0.3), "missing option": (0.35, 0.45),
-        "vagueness": (0.7, 0.4), "negation": (0.75, 0.75), "conflicting constraints": (0.35, 0.15),
+        "leading premise": (0.8, 0.45), "presupposition": (0.3, 0.2), "double question": (0.7, 0.3), "missing option": (0.35, 0.35),
+        "vagueness": (0.7, 0.4), "negation": (0.75, 0.75), "conflicting constraints": (0.3, 0.1),
     },
-    dict.fromkeys(KINDS, (0.85, 0.85)),
+    dict.fromkeys(KINDS, (0.9, 0.9)),
 )  # fmt: skip
 """Of the half that was held out and of the other: rule -> least precision and recall, a little below what was measured."""
 

@@ -76,8 +76,8 @@ class Instructions:
     """(instruction,) float64, nats, 0 to `most_entropy`: of the distribution of distinct answers over all wordings; 0: all wordings get the
     same answer; NaN: could not be asked"""
     gains: Pair[tuple[np.ndarray, ...]]
-    """(instruction, option) float64, share: probability of the option among all after "I think the answer is ..." minus that without; no
-    options: empty. NaN: could not be asked"""
+    """(instruction, option) float64, share: probability of the option among all after "I think the answer is ..." minus that without, as
+    the first words of the answer: a model that reasons first decides later. No options: empty. NaN: could not be asked"""
     refused: tuple[tuple[int, str], ...]
     """(instruction, why it could not be asked): with one of its texts all of it"""
     findings: tuple[Finding, ...]

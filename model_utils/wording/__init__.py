@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.wording import conflicts, double, leading, negation, options, presupposition, vague
 from model_utils.wording.reading import Found, is_english, read
@@ -23,15 +25,16 @@ def marks(text: str) -> tuple[Mark, ...]:
         return ()
     reading = read(text)
     found = [
-        _mark(kind, text, one, rule.WHY) for kind, rule in zip(KINDS, RULES, strict=True) for one in _apart(rule.find(reading))
+        _mark(kind, text, one, rule.WHY) for kind, rule in zip(KINDS, RULES, strict=True) for one in _apart(rule.find(reading), text)
     ]  # fmt: skip
     return tuple(sorted(found, key=lambda mark: (mark.start, mark.stop, mark.kind)))
 
 
-def _apart(found: list[Found]) -> list[Found]:
-    """Of places that overlap, the one that begins first, and of those the longest."""
+def _apart(found: list[Found], text: str) -> list[Found]:
+    """Without space around them; of places that overlap, the one that begins first, and of those the longest."""
     kept: list[Found] = []
-    for one in sorted(found, key=lambda one: (one.start, -one.stop)):
+    bare = [replace(one, start=one.stop - len(text[one.start : one.stop].lstrip()), stop=one.start + len(text[one.start : one.stop].rstrip())) for one in found]  # fmt: skip
+    for one in sorted(bare, key=lambda one: (one.start, -one.stop)):
         if not kept or one.start >= kept[-1].stop:
             kept.append(one)
     return kept

@@ -22,15 +22,16 @@ NUMBER = rf"(?:\d{{1,6}}|{any_of(' '.join(NUMBERS))})"
 
 # --- pairs of demands ---------------------------------------------------------------------------------------------------
 
-ONLY = r"(?:(?:reply|answer|respond|output|return|give|write|say|list|base)\b[^.?!;:]{0,30} (?:only|just|nothing but|nothing except|alone|solely)\b|(?:only|just) (?:the|your|with|a|one) (?!sentence|paragraph|line|page|minute)\w+|nothing (?:but|else)\b|(?:a|one|in one|in a) (?:single )?(?:word|number|letter|figure|digit)\b)"
-MORE = r"(?:explain|show (?:how|your|the|each|all)|justify|give (?:your |the |a |two |three |some )?(?:reasons?|reasoning|examples?|sources?)|add (?:a|an|one|two|your|some)\b|reasons? (?:for|why)|with (?:reasons|examples|an explanation|your reasoning)|cite (?:at least|two|three|other|further|some)|step by step|how you|elaborate|comment on|describe|discuss)"
+RESULT = r"(?:total|number|letter|answer|name|word|result|code|date|figure|amount|label|json|list|table|title|digit|sum|score|value)"
+ONLY = rf"(?:(?:reply|answer|respond|output|return|give|write|say)\b[^.?!;:]{{0,30}} (?:only|just|nothing but|nothing except|alone|solely)\b|(?:only|just) (?:the|your|with|a|one) (?:\w+ )?{RESULT}\b|nothing (?:but|else)\b|(?:a|one|in one|in a) (?:single )?(?:word|number|letter|figure|digit)\b)"
+MORE = r"(?:explain|show (?:how|your|the|each|all)|justify|give (?:your |the |a |two |three |some )?(?:reasons?|reasoning|examples?|sources?)|add (?:a|an|one|two|your|some)\b|reasons? (?:for|why)|with (?:reasons|examples|an explanation|your reasoning)|cite (?:at least|two|three|other|further|some)|step by step|how you)"
 AS_IS = r"(?:exactly as (?:it is|they are|it stands|they stand|written)|unchanged|verbatim|word for word|(?:change|alter|touch|edit) nothing(?! else)|without changing (?:a|any|anything|one)\b|(?:do not|don['’]t) (?:change|alter|edit|touch) (?:a|any|anything|the|it|one)\b|as it stands)"
 CHANGED = r"(?:correct (?:the|all|any|every|its)|in your own words|summari[sz]e|shorten|rewrite|rephrase|paraphrase|simplif\w+|translate|improve|modernise|modernize|fix (?:the|all|any)|(?:make|making) it (?:shorter|simpler|clearer|longer)|replace (?:the|all|every|each)|polish)"
 FORMAL = r"(?:formal|formally|official|solemn|dignified|businesslike|polite)"
 CASUAL = r"(?:informal|casual|chatty|(?:in|use|with|using|plenty of|lots of) slang|text(?:ing)? (?:your|a|my) \w*|like (?:a|your) (?:best )?(?:mate|friend|buddy|pal)|best (?:mate|friend)|colloquial|jokey|emojis?|rude|swear\w*|insult\w*)"
 BRIEF = r"(?:brief|briefly|short|concise|concisely|in (?:a|one|two) (?:single )?(?:word|sentence|line)s?|(?:a|one) (?:single )?(?:sentence|line)|under (?:ten|twenty|\d\d?) words|(?:at most|no more than|fewer than|max(?:imum)?) (?:ten|twenty|\d\d?) words|in a nutshell)"
 LONG = r"(?:in (?:full|great|depth|exhaustive|every) ?(?:detail|depth)?|(?:leaving|leave) (?:nothing|no detail) out|without leaving (?:anything|out)|exhaustive(?:ly)?|every (?:single )?(?:detail|aspect|step|point|case|exception)|at (?:great )?length|comprehensive(?:ly)?|complete history|all (?:the )?details|thorough(?:ly)?|in detail|detailed)"
-NEUTRAL = r"(?:neutral(?:ly)?|impartial(?:ly)?|unbiased|objective(?:ly)?|balanced|without (?:taking sides|any opinion|an opinion|giving your opinion)|take no side|no opinion|both sides)"
+NEUTRAL = r"(?:neutral(?:ly)?|impartial(?:ly)?|unbiased|objective(?:ly)?|balanced|without (?:taking sides|any opinion|an opinion|giving your opinion)|take no side|no opinion)"
 PARTIAL = r"(?:persua\w+|win me over|convinc\w+|argue (?:for|against|that)|take (?:a|my|our|her|his) side|(?:say|tell) (?:me )?(?:which|who) (?:is|was) (?:right|better|best)|recommend|your (?:own )?opinion|praise|attack|make the case|sell (?:me|it|us)|condemn)"
 SURE = r"(?:(?:completely|absolutely|fully|entirely)? ?(?:certain|confident|sure)|without (?:any )?(?:hedging|doubt|caveats)|no (?:caveats|hedging|doubt))"
 HEDGED = r"(?:hedg\w+|caveats?|uncertain\w*|doubt\w*|cautious\w*|tentative\w*|perhaps|may be wrong)"
@@ -55,22 +56,22 @@ WITHOUT_NUMBERS = (
 )
 WITH_NUMBERS = r"(?:(?:every|all|each) (?:the )?(?:figure|number|amount|date)s?|(?:at least|exactly) \w+ (?:figures|numbers|statistics)|statistics|numbered|percentages?)"
 TEXT_ALONE = r"(?:(?:on|from|using|to) (?:the|this|that) \w+ (?:alone|only)|only (?:the|this|what is in the) (?:text|contract|passage|letter|note|report|record|given))"
-OUTSIDE = r"(?:cite (?:at least|two|three|other|further|case|some|court)|(?:other|outside|external|further|additional|your own) (?:sources?|knowledge|research|cases|rulings|studies)|look up|general knowledge|studies|from the web)"
+OUTSIDE = r"(?:cite (?:at least|two|three|other|further|case|some|court)|(?:other|outside|external|further|additional|your own) (?:sources?|knowledge|research|cases|rulings|studies)|look up|general knowledge|from the web)"
 NO_ADVICE = r"(?:(?:do not|don['’]t|never|without|no) (?:recommend\w*|advis\w+|judg\w+|(?:give|giving|offer)? ?(?:him |her |me |them |us )?(?:any |an |your )?(?:advice|opinions?|recommendations?|judgments?)))"
 ADVISED = r"(?:recommend\b|advise\b|tell (?:him|her|me|them|us) (?:what|how|which|whether|to)|say (?:what|which|whether) (?:he|she|I|they|we|one) should|(?:is|was) (?:right|better|best)\b|should (?:I|he|she|they|we)\b|suggest\b)"
 ALPHABETICAL = r"(?:in alphabetical order|alphabetically|from a to z)"
 ORDERED = r"(?:chronological\w*|in (?:the )?order of|(?:sorted |ordered |ranked |rank \w+ |sort \w+ )?by (?:date|size|price|year|length|importance|amount|dose|age)|(?:newest|oldest|largest|smallest|cheapest|most important|longest|shortest|latest|earliest) first|in random order|keep (?:the|their) order)"
 ASCENDING = r"(?:ascending|oldest first|smallest first|cheapest first|earliest first|shortest first|from (?:small|low|old|short|smallest|lowest|oldest)\w* to \w+)"
 DESCENDING = r"(?:descending|newest first|largest first|dearest first|latest first|longest first|most expensive first|from (?:large|high|new|long|largest|highest|newest)\w* to \w+)"
-KEPT = r"(?:(?:keep|include|mention|preserve|retain|quote|name|list|cover) (?:all|every|each)\b|(?:leave|leaving) (?:nothing|no \w+) out|(?:do not|don['’]t|without) (?:leav\w+|cut\w*|drop\w*|omit\w*|remov\w+|shorten\w*))"
-CUT = r"(?:cut (?:it|the|this|out|half)|half (?:the|its) length|halve|shorten (?:it|the|this)|(?:leave|leaving) out (?:the|all|any|every)|(?:remove|delete|drop|omit) (?:the|all|any|every|half|some)|only the (?:most important|main|first|last)|(?:at most|no more than) (?:two|three|one|half))"
+KEPT = r"(?:(?:keep|include|mention|preserve|retain|quote) (?:all the words|every (?:word|sentence|detail|line)|everything)|(?:leave|leaving) (?:nothing|no \w+) out|(?:do not|don['’]t|without) (?:leav\w+|cut\w*|drop\w*|omit\w*|remov\w+|shorten\w*) (?:anything|any|a word|a single))"
+CUT = r"(?:cut (?:it|the text|this|half)|half (?:the|its) length|halve|shorten (?:it|the|this)|(?:remove|delete|drop|omit) (?:all|any|every|half|some)|only the (?:most important|main|first|last))"
 EXPERTS = r"(?:for (?:an? )?(?:experts?|specialists?|professionals?|lawyers?|doctors|physicians|scholars)|to (?:an? )?(?:experts?|specialists?|lawyers?|scholars))"
-SERIOUS = r"(?:serious(?:ly)?|sober(?:ly)?|solemn(?:ly)?|(?:no|without (?:any )?)(?: ?jokes?| ?humou?r)|dry tone)"
-FUNNY = r"(?:funny|hilarious|(?:with|tell|include|add|crack|make)(?: \w+)? jokes?|humorous(?:ly)?|full of (?:jokes|puns|humou?r)|puns?|comic(?:al)?|make (?:me|them|us) laugh)"
-CHEERFUL = r"(?:cheerful(?:ly)?|optimistic(?:ally)?|happy ending|upbeat|joyful|hopeful|positive (?:note|tone))"
-GLOOMY = r"(?:gloomy|pessimistic(?:ally)?|sad ending|bleak|hopeless|mournful|no hope|negative (?:note|tone)|everybody dies|everyone dies)"
-KIND = r"(?:kind(?:ly)? (?:tone|to|and|words)|friendly|gentl[ey]|polite(?:ly)?|warm(?:ly)?|tactful(?:ly)?|without (?:hurting|offending)\b)"
-HARSH = r"(?:rude(?:ly)?|harsh(?:ly)?|brutal(?:ly)?|merciless(?:ly)?|cruel(?:ly)?|scathing|insult\w*|threaten\w*|hostile|sarcastic(?:ally)?)"
+SERIOUS = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:serious|sober|solemn)\b|(?:serious|sober|solemn)ly\b|(?:serious|sober|solemn) (?:tone|style|voice|note|language|ending)\b|(?:no|without (?:any )?) ?(?:jokes?|humou?r))"
+FUNNY = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:funny|hilarious|comical|humorous)\b|(?:funny|hilarious|comical|humorous)ly\b|(?:funny|hilarious|comical|humorous) (?:tone|style|voice|note|language|ending)\b|(?:with|tell|include|add|crack|make)(?: \w+)? jokes?|full of (?:jokes|puns|humou?r)|make (?:me|them|us) laugh)"
+CHEERFUL = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:cheerful|optimistic|happy|upbeat|hopeful)\b|(?:cheerful|optimistic|happy|upbeat|hopeful)ly\b|(?:cheerful|optimistic|happy|upbeat|hopeful) (?:tone|style|voice|note|language|ending)\b)"
+GLOOMY = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:gloomy|pessimistic|sad|bleak|hopeless|mournful)\b|(?:gloomy|pessimistic|sad|bleak|hopeless|mournful)ly\b|(?:gloomy|pessimistic|sad|bleak|hopeless|mournful) (?:tone|style|voice|note|language|ending)\b|no hope|every(?:body|one) dies)"
+KIND = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:kind|friendly|gentle|polite|warm|tactful)\b|(?:kind|friendly|gentle|polite|warm|tactful)ly\b|(?:kind|friendly|gentle|polite|warm|tactful) (?:tone|style|voice|note|language|ending)\b|without (?:hurting|offending)\b)"
+HARSH = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic)\b|(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic)ly\b|(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic) (?:tone|style|voice|note|language|ending)\b|insult (?:him|her|them|the)|threaten (?:him|her|them|the))"
 EITHER_WORD = r"(?:without (?:using )?(?:either|both|these|those|any of (?:these|those)|the) (?:words?|of them)|without (?:using )?(?:either|them))"
 
 PAIRS = tuple(
@@ -144,8 +145,18 @@ TRANSLATED = compiled(r"\b(?:translat\w+|both languages|bilingual|from \w+ (?:in
 # --- one demand and its contrary ----------------------------------------------------------------------------------------
 
 FORBIDDEN = compiled(
-    r"\b(?:do not|don['’]t|never|avoid|say nothing (?:about|of|on)|(?:leave|leaving) out|without (?:any |using |mentioning |naming |saying )?|no mention of|omit|skip|not (?:mention|use|name|give|include)|refrain from)\b(?P<what>[^.?!;:\n]{2,90})"
+    r"\b(?:say nothing (?:about|of|on)|no mention of|(?:do not|don['’]t|never|without|not|avoid) (?:mention|use|using|name|include|discuss|list|give|mentioning|naming|including|discussing)|without any|leave out|leaving out|omit|skip)\b(?P<what>[^.?!;:\n]{2,90})"
 )
+WORDS_OF = compiled(r"\b(?:words?|letters?|terms?|names?)\b")
+USED = re.compile(
+    r"\W*(?:and|but|then|also|please)?\s*(?:\w+ly\s+)?(?:begin|end|include|mention|put|repeat|start|use)\b",
+    re.IGNORECASE,
+)
+"""What a demand for a word begins with."""
+NEGATED = compiled(
+    r"\b(?:no|not|without|avoid|avoiding|never|\w+n['’]t|any|nor|neither|instead of|rather than|than)[\s\"“]{1,3}(?:\w+ ){0,2}$"
+)
+EACH = compiled(r"\b(?:each|every|per)\b")
 DEMAND = re.compile(
     r"(?:^|[,;:.?!]\s*|\b(?:and|but|then|also|please)\s+)(?:\w+ly\s+)?(?:add|answer|begin|cite|compare|count|describe|discuss|draw|end|explain|give|include|list|mention|name|outline|print|put|quote|recommend|repeat|show|start|state|"
     r"suggest|summari[sz]e|tell|use|write)\b(?P<what>[^.?!;:\n]{2,120})",
@@ -180,9 +191,17 @@ def find(reading: Reading) -> list[Found]:
 
 def _pairs(reading: Reading) -> Iterator[Found]:
     for one, other in PAIRS:
-        firsts = [match.span() for match in one.finditer(reading.plain)]
-        seconds = [match.span() for match in other.finditer(reading.plain)]
+        firsts, seconds = _plainly(one, reading.plain), _plainly(other, reading.plain)
         yield from _near(firsts, seconds, reading.plain)
+
+
+def _plainly(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+    """Where it stands, and nothing before it turns it into its contrary."""
+    return [
+        match.span()
+        for match in pattern.finditer(text)
+        if not NEGATED.search(text[max(0, match.start() - 40) : match.start()])
+    ]
 
 
 def _near(firsts: list[tuple[int, int]], seconds: list[tuple[int, int]], text: str) -> Iterator[Found]:
@@ -223,7 +242,15 @@ def _numbers(reading: Reading) -> Iterator[Found]:
     before: list[_Count] = []
     matches = sorted((*COUNTED.finditer(reading.plain), *BARE.finditer(reading.plain)), key=lambda match: match.start())
     for match in matches:
+        if EACH.search(
+            reading.plain[max(0, match.start() - 12) : match.start()]
+            + " "
+            + reading.plain[match.end() : match.end() + 12]
+        ):
+            continue  # so many of each
         how = (match["how"] or "").lower()
+        if not how and match["number"].lower() in ("a", "an"):
+            continue  # something that is spoken of, not a count
         fields = match.groupdict()
         if not fields.get("unit") and last is None:
             continue
@@ -275,20 +302,25 @@ def _languages(reading: Reading) -> Iterator[Found]:
 def _contrary(reading: Reading) -> Iterator[Found]:
     """A word of weight in what is forbidden, and in what another clause asks for."""
     forbidden = [
-        (match.start(), match.end(), _content(reading.own[match.start("what") : match.end()].split(",")[0]))
+        (
+            match.start(),
+            match.end(),
+            _content(reading.own[match.start("what") : match.end()].split(",")[0]),
+            match["what"],
+        )
         for match in FORBIDDEN.finditer(reading.plain)
     ]
     demanded = [
-        (match.start("what"), match.end(), _content(reading.own[match.start("what") : match.end()]))
+        (match.start("what"), match.end(), _content(reading.own[match.start("what") : match.end()]), match[0])
         for match in DEMAND.finditer(reading.plain)
     ]
     place = 0
-    for start, stop, words in forbidden:
+    for start, stop, words, what in forbidden:
         while place < len(demanded) and demanded[place][1] < start - WITHIN:
             place += 1
-        for begin, end, asked in demanded[place : place + 8]:
-            apart = begin >= stop or end <= start
-            if apart and begin - stop <= WITHIN and words and words & asked:
+        for begin, end, asked, demand in demanded[place : place + 8]:
+            apart = (begin >= stop or end <= start) and begin - stop <= WITHIN
+            if apart and words & asked and (not WORDS_OF.search(what) or USED.match(demand)):
                 yield Found(min(start, begin), max(stop, end), ADVICE)
                 break
 

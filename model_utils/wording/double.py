@@ -34,12 +34,12 @@ VERB = any_of(
 )
 NEXT = rf"(?:(?:also|then|always|often|still|never|not|both|so|more|less|very|too|even|fully|therefore|hence|would|will|can|could) )?(?:{ADJECTIVE}|{VERB}s?)\b"
 AND = r"(?:and(?! (?:if|why|how|when|where|what|which|who|not|only|so on|more|then some|\d))|&|as well as|plus|yet|but also)"
-LINK = rf"(?:{AND}(?: then)?|while|whilst|, ?(?:hence|thus|therefore|then|yet|but|and)(?: also)?)"
+LINK = rf"(?:,? {AND}(?: then)?|,? (?:while|whilst)|, (?:hence|thus|therefore|then|yet|but|and)(?: also)?)"
 
 YES_NO = tuple(
     compiled(pattern)
     for pattern in (
-        rf"[\w'’-]+(?: [\w'’-]+){{0,4}},? {LINK} {NEXT}(?: [\w'’-]+){{0,4}}",
+        rf"[\w'’-]+(?: [\w'’-]+){{0,4}}{LINK} {NEXT}(?: [\w'’-]+){{0,4}}",
         r"\bas \w+ as (?:he|she|it|they|you) (?:is|are|was|were|has|had)\b \w+",
         rf"[\w'’-]+(?: [\w'’-]+){{0,5}},? (?:and|or|but|&) {AUXILIARY} {PRONOUN}\b[^?]{{0,60}}",
         r"\bboth [\w'’-]+(?: [\w'’-]+){0,4} and [\w'’-]+(?: [\w'’-]+){0,3}",
@@ -57,7 +57,7 @@ SUBJECT = compiled(rf"(?:.{{0,40}}[:,] )?{AUXILIARY} (?:(?:the|a|an|these|those|
 """All that stands before `and` where that belongs to what is asked about: `do cats and dogs ...`."""
 THERE = compiled(r"(?:.{0,40}[:,] )?(?:is|are|was|were) there\b")
 LINKED = compiled(
-    r"\b(?:and|plus|yet|but|as well as|along with|together with|not to mention|in addition to|while|whilst|but|though|albeit|thereby|or)\b|&"
+    r"\b(?:and|plus|yet|but|as well as|along with|together with|not to mention|in addition to|while|whilst|but|though|albeit|thereby|then|hence|thus|therefore|or)\b|&"
 )
 PAIRED = compiled(
     r"\b(?:terms and conditions|pros and cons|research and development|supply and demand|black and white|up and down|more and more|again and again|over and over|wear and tear|"

@@ -18,7 +18,8 @@ ESCAPE = re.compile(
     r"\b(?:neither|none(?: of)?|(?<!nothing )else|other|others|unknown|undecided|undetermined|unclear|uncertain|unsure|not (?:known|given|stated|recorded|sure|mentioned|applicable|specified|clear|enough)|"
     r"n/a|cannot (?:be )?(?:told|say|tell|determined|know)|can['’]t (?:tell|say)|don['’]t know|does(?: not|n['’]t) say|no (?:answer|opinion|preference|information)|it depends|depends|mixed|"
     r"null|neutral|maybe|or both|both|something else|anything else|insufficient|impossible to (?:tell|say)|skip|abstain|if (?:neither|none|any|unsure|nothing)|or not|or neither|"
-    r"missing|blank|elsewhere|another)\b",
+    r"missing|blank|elsewhere|another|say so|(?:do|does|did) not (?:say|tell|state|mention|apply|fit|know)|(?:doesn|didn|don)['’]t (?:say|tell|state|mention|apply|fit|know)|empty|"
+    r"left open|no (?:one|match|decision|preference|difference)|a tie|in between|it varies|not (?:at all|one of)|cannot decide)\b",
     re.IGNORECASE,
 )
 """What offers a way out."""
@@ -34,8 +35,6 @@ FORCED = tuple(
         r"\b(?:\w+ )?(which (?:one )?of (?:the two|the three|these two|(?!the\b)\w+ and (?!the\b)\w+))(?= (?!\w+ers?\b)\w)",
         r"(?<![\w/.])((?!and/or|he/she|she/he|his/her|her/his|him/her|s/he|w/o|km/h|input/output|i/o|n/a|on/off|tcp/ip)(?:[A-Za-z]{1,15}/){1,6}[A-Za-z]{1,15})(?=\)|\?|:| ?$|\.(?:\s|$)|(?: and nothing else| only))",
         rf"((?:\[ ?\]|[□☐○]|\( \)) ?{ITEM}(?: ?(?:\[ ?\]|[□☐○]|\( \)) ?{ITEM}){{1,10}})",
-        rf"((?<!\w)\(?A[).:] ?{ITEM}[,;]? \(?B[).:] ?{ITEM}(?:[,;]? \(?[C-H][).:] ?{ITEM}){{0,6}})",
-        rf"((?<!\w)\(?[a1][).:=] ?{ITEM}[,;]? (?:or )?\(?[b2][).:=] ?{ITEM}(?:[,;]? (?:or )?\(?[c-h3-9][).:=] ?{ITEM}){{0,6}})",
         rf"((?<!\w)\d ?= ?{ITEM}(?:[,;] ?(?:or )?\d ?= ?{ITEM}){{1,9}})",
         rf"([\"“]{FILLER}+[\"”](?: ?\| ?[\"“]{FILLER}+[\"”]){{1,9}})",
         rf"\b(?:answer|reply|respond|say|write|output)(?: \w+){{0,3}} ([\"“]{FILLER}+[\"”](?:(?:,| or|, or|/) ?[\"“]{FILLER}+[\"”]){{1,9}})",
@@ -47,6 +46,17 @@ FORCED = tuple(
         r"\b(\d (?:\((?!not|never|no\b|none|very (?:bad|poor)|worst|strongly|completely|low|least|poor|bad)[^)]{2,40}\)) ?(?:to|-|–) ?\d+ \([^)]{2,40}\))",
     )
 )  # fmt: skip
+LETTERED = tuple(
+    compiled(pattern)
+    for pattern in (
+        rf"((?<!\w)\(?A[).:] ?{ITEM}[,;]? \(?B[).:] ?{ITEM}(?:[,;]? \(?[C-H][).:] ?{ITEM}){{0,6}})",
+        rf"((?<!\w)\(?[a1][).:=] ?{ITEM}[,;]? (?:or )?\(?[b2][).:=] ?{ITEM}(?:[,;]? (?:or )?\(?[c-h3-9][).:=] ?{ITEM}){{0,6}})",
+    )
+)
+CHOICE = compiled(
+    r"\b(?:choose|chosen|pick|select|which|what (?:kind|sort|type)|tick|circle|only the letter|the letter|one letter|multiple choice|classify|label)\b"
+)
+"""What says that one of the lettered things is to be taken, and not each of them done."""
 ASKED = tuple(
     compiled(pattern)
     for pattern in (
@@ -72,8 +82,11 @@ COMPARED = compiled(
     r"valid or invalid|true/false|yes/no|singular or plural|word or phrase|sooner or later|up or down|agree or disagree)\b"
 )
 """Comparisons, and options of which one always holds."""
+EACH = compiled(r"\b(?:each|both|in this order|in turn|first)\b")
 COMPUTED = re.compile(r"^(?:[\W\d]|\bor\b)*$|^(?:,? ?and )?(?:if|when)\b", re.IGNORECASE)
 """Numbers alone, which are reckoned with, and a condition."""
+NUMBERS = re.compile(r"^(?:[\s,;.|/]|\d+(?:[.,]\d+)?[a-z%]?(?![\w-])|\bor\b)*$", re.IGNORECASE)
+"""To be sorted or reckoned with; a range such as 18-30 is none."""
 COMPLETE = re.compile(
     r"^\W*(?:yes|y|true|right|correct|agree|pass)\W+(?:or\W+)?(?:no|n|false|wrong|incorrect|disagree|fail)\W*$",
     re.IGNORECASE,
@@ -90,14 +103,16 @@ def find(reading: Reading) -> list[Found]:
     if ESCAPE.search(reading.own):
         return []
     found: list[Found] = []
+    choice = CHOICE.search(reading.plain) is not None
     by_yes = YES_OR_NO.search(reading.plain) is not None
     for sentence in reading.sentences:
-        found += [one for one in _of(sentence, by_yes) if _open(reading.text[one.start : one.stop], sentence)]
+        found += [one for one in _of(sentence, by_yes, choice) if _open(reading.text[one.start : one.stop], sentence)]
     return found
 
 
-def _of(sentence: Sentence, by_yes: bool) -> list[Found]:
-    found = [one for pattern in FORCED for one in places(pattern, sentence, ADVICE, group=1)]
+def _of(sentence: Sentence, by_yes: bool, choice: bool) -> list[Found]:
+    forced = (*FORCED, *LETTERED) if choice and not EACH.search(sentence.text) else FORCED
+    found = [one for pattern in forced for one in places(pattern, sentence, ADVICE, group=1)]
     if sentence.asks and not COMPARED.search(sentence.text):
         if by_yes and yes_no(sentence) is not None:
             return found
@@ -115,4 +130,4 @@ def _open(words: str, sentence: Sentence) -> bool:
     """Whether something else than these options may be true."""
     if COMPLETE.match(words):
         return ONLY.search(sentence.text) is not None
-    return not COMPARED.search(words)
+    return not COMPARED.search(words) and not NUMBERS.match(words)

@@ -13,7 +13,7 @@ FIRST = "Ask first whether it is so, and only then about it; or say where it is 
 BAD = any_of(
     "abandon abuse attack betray blackmail botch bribe bully bungle bury cause_harm cheat collapse conceal conspire cover_up crash damage "
     "deceive defraud destroy disappear discriminate endanger evade exploit fake falsify fiddle forge forget fudge go_bankrupt go_wrong "
-    "harass harm hide hurt ignore kill launder lie leak lose mislead mismanage misuse murder neglect overcharge overlook overprescribe poison "
+    "harass harm hide hurt ignore kill launder lie leak lose mislead mismanage misuse murder neglect dodge squander overcharge overlook overprescribe poison "
     "pollute punish rig rob ruin rush sabotage silence spy steal suppress tamper threaten torture violate waste worsen"
 )
 BADED = any_of(
@@ -31,7 +31,7 @@ BADING = any_of(
     "suppressing tampering threatening torturing violating wasting"
 )
 FAULT = any_of(
-    "abuse bias blunders? breach bribery bribes? carelessness cheating corruption cover-up cowardice crimes? cruelty damage deceit decline "
+    "abuse addiction arrogance betrayal contempt hostility indifference laziness obsession prejudice bias blunders? breach bribery bribes? carelessness cheating corruption cover-up cowardice crimes? cruelty damage deceit decline "
     "discrimination dishonesty errors? failings? failures? fakes? faults? fraud greed guilt harm illegal_\\w+ hypocrisy incompetence "
     "injustice lies malpractice misconduct mistakes? racism rigging scandals? theft unfairness waste wrongdoing"
 )
@@ -59,7 +59,7 @@ PATTERNS = tuple(
         rf"\b(the (?:\w+ ){{0,2}}{FAULT} (?:of|by|in|behind|at|against|that|done) [^.?!,]{{1,60}})",
         rf"\b((?:the |this |our |a )?(?:\w+ )?\w+['’]s? (?:\w+ )?{FAULT})\b",
         rf"{ASKED}{GAP} ((?:his|her|its|their|your|our|the) (?:\w+ )?(?:{FAULT}))\b",
-        r"\b(the (?:hidden|secret|undisclosed|illegal|stolen|fake|harmful|unlawful|fraudulent|unjust|botched|failed|disastrous|rigged) \w+)",
+        r"\b(the (?:hidden|secret|undisclosed|illegal|stolen|fake|harmful|vanished|wasted|leaked|forged|unlawful|fraudulent|unjust|botched|failed|disastrous|rigged) \w+)",
         rf"{ASKED}{GAP} (the \w+ (?:that |which )?(?:he|she|they|it|you) (?:took|stole|hid|lied|faked|lost|broke|forged)\w*)",
         r"\b(how (?:much|many|far|badly|often|many times) (?:\w+ )?(?:more|less|worse|better|fewer)(?: (?!is\b|are\b|than\b|does\b|would\b|will\b|was\b)[a-z]+)?)(?! (?:is|are|was) [\d$€£])",
         rf"\b(how (?:very |deeply |much )?{UNFAIR})\b",
@@ -70,6 +70,17 @@ PATTERNS = tuple(
         rf"{ASKED}{GAP} (manage[sd]? to \w+[^.?!,]{{0,40}})",
         rf"\bhow (?:did|does|do|could) {GAP}((?:without any|despite (?:its|his|her|their|the)|in spite of) [^.?!,]{{1,40}})",
         rf"(?:^|[,:;] )(?:when|how soon|in which year|in what year|by when) ((?:will|is|are) (?!I\b|you\b|we\b|my\b|your\b|our\b|the (?:next|meeting|train|deadline|first|last|payment)\b){GAP} (?:to |going to )?(?:collapse|fail|die|end|replace|take over|disappear|vanish|crash|default|ban|abolish|go bankrupt|burst|fall|drop|overtake|run out|close|lose))",
+        rf"{ASKED}{GAP} (\w+ again)\b",
+        rf"{ASKED}{GAP} ((?:start(?:s|ed)? (?!with)\w+ing|(?:began|begun|begin|begins|start|started) to \w+)\b[^.?!,]{{0,40}})(?=[^.!]{{0,60}}\?)",
+        r"\b((?:regrets?|regretted|ashamed of|apologi[sz]ed? for|justif(?:y|ies|ied) (?:his|her|its|their|the|having)|gets? away with|got away with|excuses? (?:his|her|its|their)|sorry (?:for|that)|confess(?:es|ed)?|admit(?:s|ted)? (?:to |that |having ))[^.?!,]{0,60})(?=[^.!]{0,80}\?)",
+        r"\b([\w'’-]+(?: [\w'’-]+){0,3} (?:any ?more|any longer|no longer|nowadays no))\b(?=[^.!]{0,60}\?)",
+        r"\b(if (?:the |his |her |its |their )?(?:\w+ ){1,3}had(?:n['’]t| not) \w+[^.?!,]{0,40})(?=[^.!]{0,120}\?)",
+        rf"\b((?:another|yet another|the latest|the next|his|her|their|its) (?:\w+ )?{FAULT})\b(?=[^.!]{{0,80}}\?)",
+        r"\b(the real (?:reason|cause|motive|purpose|agenda|story|culprit)s?)\b",
+        r"\b(whose fault|who(?:['’]s| is| was) (?:to blame|the culprit))\b",
+        r"\b((?:his|her|its|their|the) lack of \w+)",
+        r"\bwhy (?:do|are|did|don['’]t|won['’]t|can['’]t) ((?:all |most |so many )?(?:women|men|girls|boys|nurses|doctors|lawyers|bankers|teachers|politicians|immigrants|foreigners|old people|young people|teenagers|the rich|the poor|patients|jurors|judges|investors|brokers|landlords|tenants|pensioners|students) [^.?!]{3,60})",
+        rf"{ASKED}{GAP} (finally \w+)",
         r"\b(who(?:['’]s| is| was| were| are)? (?:really )?behind\b[^.?!]{0,60})",
         r"\b((?:which|what) (?:\w+ ){1,2}(?:paid for|bribed|funded|bought|ordered|covered up|leaked|rigged|benefit(?:s|ed)? from)\b)",
         r"(?:^|[.;] ?)((?:apart from|besides|aside from|other than|in addition to) (?:the|his|her|its|their) [^,?!.]{1,50})(?=,? (?:what|which|how|who|why|where)\b)",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from model_utils.wording.reading import Found, Reading, any_of, compiled, places, states
 
 WHY = "The word has no measure of its own, so the model picks one, and another wording or another model may pick a different one."
@@ -24,7 +26,10 @@ GOOD = (
     "good nice interesting effective efficient simple easy brief short long concise detailed clear thorough comprehensive catchy engaging "
     "creative fun professional modern better best"
 )
-VAGUE_NOUN = "players people things stuff issues aspects matters"
+MEASURED_BY_TASTE = (
+    "popular famous serious severe mild dangerous successful experienced healthy unhealthy typical standard basic advanced worrying concerning "
+    "abnormal modest generous hefty steep undue unreasonable user-friendly nearby well-known minor heavy harmful common"
+)
 
 PATTERNS = tuple(
     (compiled(pattern), advice)
@@ -32,6 +37,10 @@ PATTERNS = tuple(
         (rf"\b(?:(?:more|most|less|least|very|too) )?{any_of(FITTING)}\b(?=(?: \w+){{0,3}})", MEASURE),
         (rf"\b(?:(?:more|very|too|quite|fairly) )?{any_of(OFTEN)}\b", "Give dates, or how often in how much time."),
         (rf"\b{any_of(SOME)}\b(?! (?:minutes|days) ago)", AMOUNT),
+        (rf"\b(?:an?|some|any|most|more|very|too|the|these|all|which|list|name|suggest) {any_of(MEASURED_BY_TASTE)} \w+", MEASURE),
+        (r"\b(?:long|good|big|large|small|warm|fast|high|low|old|rich|safe|strong|close|early|late|much|well|sweet|near|clear) enough\b|\benough (?!to\b|of\b|for\b|that\b)\w+", AMOUNT),
+        (r"\b(?:for a while|from time to time|(?:every )?now and then|in the near future|in due course|at short notice|these days|quickly|immediately|before long|not long ago|a long time|a short time|a while)\b", "Give dates, or how often in how much time."),
+        (r"\b(?:an? |the )?(?:large|small|high|low|great|fair|certain|good|considerable) (?:number|amount|share|proportion|part|percentage|sum|deal|degree|level|quantity|majority|minority)s? of\b", AMOUNT),
         (r"^(?:please )?(?:give|list|name|suggest|write|show|find|offer|provide|tell|recommend|share|think of|come up with|make)(?: me| us)? some (?!(?:of|one|other|kind|sort)\b)\w+", AMOUNT),
         (rf"\b(?:fairly|quite|rather|somewhat|slightly|a bit|a little|relatively|reasonably|pretty|kind of|sort of|very|really|too) (?:{any_of(SIZE)}|{any_of(GOOD)}|{any_of(AGE)}|close|near|\w+er|soon|few|many|much|far)\b", MEASURE),
         (rf"\b{any_of(AGE)}\b(?! (?:offenders?|lady|man|woman) (?:named|called))", "Give the ages that you mean."),
@@ -64,6 +73,11 @@ MEASURED = compiled(
 )
 
 
+MEANT = compiled(r"\b(?:means? (?:here )?that|here means|counts? as|defined as|by (?:this|that|which) I mean)\b")
+NAME = re.compile(r"\s[A-Z]")
+"""In the middle of words: they are a name, or part of one."""
+
+
 def find(reading: Reading) -> list[Found]:
     """Words of amount, time, size, fitness and style without a measure, from lists.
 
@@ -75,6 +89,8 @@ def find(reading: Reading) -> list[Found]:
         following = reading.sentences[number + 1].text[:200] if number + 1 < len(reading.sentences) else ""
         if MEASURED.search(sentence.text) or states(sentence):
             continue
+        if MEANT.search(following):
+            continue
         followed = MEASURED.search(following) is not None
         terms = [match.span() for match in TERMS.finditer(sentence.text)]
         for pattern, advice in PATTERNS:
@@ -82,6 +98,7 @@ def find(reading: Reading) -> list[Found]:
                 continue
             for one in places(pattern, sentence, advice, group=pattern.groups and 1):
                 start, stop = one.start - sentence.start, one.stop - sentence.start
-                if not any(begin < stop and start < end for begin, end in terms):
+                name = NAME.search(sentence.text[start:stop]) and not sentence.text.isupper()
+                if not name and not any(begin < stop and start < end for begin, end in terms):
                     found.append(one)
     return found
