@@ -22,6 +22,7 @@ from dashboard.figures import (
     calibration,
     density,
     faithfulness,
+    findings,
     generation,
     load_report,
     randomisation,
@@ -161,6 +162,15 @@ def _calibration(result: Any) -> Iterator[tuple[str, Draw]]:
         yield "How often each model is right where it is so confident", lambda dark: calibration.figure(result, dark)
 
 
+def _findings(result: Any) -> Iterator[tuple[str, Draw]]:
+    """The claims, then what each part draws."""
+    if findings.shown(result):
+        yield "Every claim, in margins", lambda dark: findings.figure(result, dark)
+    for part in ("reasoning", "robustness", "bias", "calibration"):
+        if getattr(result, part) is not None:
+            yield from OF[part](getattr(result, part))
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -178,6 +188,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "robustness": _robustness,
     "bias": _bias,
     "calibration": _calibration,
+    "findings": _findings,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

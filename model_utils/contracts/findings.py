@@ -118,6 +118,10 @@ SHAPES: dict[ClaimVerdict, str] = {
 """What stands before a verdict, so that it is not told by words or colour alone."""
 
 
+ORDER: tuple[ClaimVerdict, ...] = ("no", "changed", "yes", "undecided", "no effect", "not measured")
+"""The most telling first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Claim:
     """One question about what tuning did, and the answer that the evidence allows."""
@@ -159,6 +163,10 @@ class Findings:
         took = dict(self.seconds)
         asked = [(name, one) for name, one in request.parts().items() if name != "explanations"]
         return [(name, one, getattr(self, name), took[name]) for name, one in asked if getattr(self, name) is not None]
+
+    def ranked(self) -> list[Claim]:
+        """The claims, most telling first."""
+        return sorted(self.claims, key=lambda claim: ORDER.index(claim.verdict))
 
     def table(self) -> pd.DataFrame:
         """One row a claim: claim, measured, base, tuned, difference, low, high, unit, items, verdict, words."""
