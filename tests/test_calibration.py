@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from model_utils.errors import Cancelled
 from model_utils.intervals import wilson
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.calibration import BINS, calibration, concluded, reliability
+from model_utils.probes.statistics import needed_by_spread
 from model_utils.reporting import Report
 from tests.models import loaded, run, without_seconds
 
@@ -125,6 +127,27 @@ def test_a_model_that_says_too_much_is_found_and_sides_mirror():
     assert all(one.difference.mean == 0 for one in made(good, good).findings)
     assert made(good, good).findings[0].verdict == "no effect"
     assert result.reliability is not None and result.reliability.tuned.error == pytest.approx(by["calibration_error"].sides.tuned.mean)  # fmt: skip
+
+
+def test_an_undecided_error_says_how_many_items_would_decide_it():
+    rng = np.random.default_rng(3)
+    few = made(drawn(rng, 80), drawn(rng, 80, 1.8)).findings[0]
+    assert few.verdict == "undecided" and few.needed > 80
+    decided = made(drawn(rng, 4_000), drawn(rng, 4_000, 3.0)).findings[0]
+    assert decided.verdict == "higher" and np.isnan(decided.needed)
+
+
+@pytest.mark.parametrize(("mean", "tests"), [(0.06, 1), (0.06, 4), (-0.04, 4), (0.01, 1), (0.0, 1)])
+def test_so_many_items_decide_with_the_power_that_is_promised(mean: float, tests: int):
+    """Of an estimate that scatters normally around `mean`, with a spread of 0.04 over 100 items."""
+    count = needed_by_spread(mean, 0.04, 0.03, 100, tests)
+    scatter = 0.04 * np.sqrt(100 / count)
+    seen = np.random.default_rng(0).normal(mean, scatter, 20_000)
+    critical = NormalDist().inv_cdf(1 - 0.05 / tests / 2)
+    found = np.abs(seen) > critical * scatter
+    cleared = np.abs(seen) + 1.96 * scatter < 0.03
+    assert (found | cleared).mean() >= 0.79
+    assert abs(mean) < 0.03 or found.mean() <= 0.85, "and not many more than it takes"
 
 
 def test_what_is_confidently_wrong_comes_first():

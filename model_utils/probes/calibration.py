@@ -203,6 +203,9 @@ def error_finding(found: Calibration, curves: Pair[Reliability], margin: float, 
     adjusted = min(1.0, p * tests) if count > 1 else NAN
     difference = _estimate(point.tuned - point.base, errors.tuned - errors.base, count)
     sides = Pair(*(_estimate(point[side], errors[side], count, least=0.0) for side in SIDES))
+    verdict = _verdict(difference, adjusted, margin)
+    spread = float((errors.tuned - errors.base).std()) if count > 1 else NAN
+    more = statistics.needed_by_spread(difference.mean, spread, margin, count, tests) if verdict == "undecided" else NAN
     return Finding(
         measure="calibration_error",
         says=f"expected calibration error in {max(1, len(curves.base.count))} bins",
@@ -215,9 +218,9 @@ def error_finding(found: Calibration, curves: Pair[Reliability], margin: float, 
         adjusted=adjusted,
         tests=tests if count > 1 else 0,
         margin=margin,
-        verdict=_verdict(difference, adjusted, margin),
+        verdict=verdict,
         own=Pair("not measured", "not measured"),
-        needed=NAN,
+        needed=more,
     )
 
 

@@ -260,6 +260,18 @@ def needed(differences: np.ndarray, margin: float, unit: str, tests: int = 1) ->
     return float(max(math.ceil(min(found, cleared)), count + 1))
 
 
+def needed_by_spread(mean: float, spread: float, margin: float, count: int, tests: int = 1) -> float:
+    """The same of what is no mean over items, such as a calibration error: `spread` is its standard deviation over resamples of `count` items,
+    taken to shrink with the root of their number. NaN with fewer than two items."""
+    if count < 2:
+        return math.nan
+    each, level, room = spread * math.sqrt(count), LEVEL / tests, margin - abs(mean)
+    cleared = _items(_z((1 + CONFIDENCE) / 2) + _z((1 + POWER) / 2), each, room) if room > 0 else math.inf
+    found = _items(_z(1 - level / 2) + _z(POWER), each, abs(mean)) if mean else math.inf
+    fewest = min(found, max(cleared, ENOUGH))
+    return float(max(math.ceil(fewest), count + 1)) if math.isfinite(fewest) else math.nan
+
+
 def _items(errors: float, spread: float, room: float) -> float:
     """As many that so many standard errors of the mean are `room`."""
     root = errors * spread / room
