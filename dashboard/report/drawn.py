@@ -24,6 +24,7 @@ from dashboard.figures import (
     faithfulness,
     generation,
     load_report,
+    published,
     randomisation,
     reasoning,
     robustness,
@@ -161,6 +162,14 @@ def _calibration(result: Any) -> Iterator[tuple[str, Draw]]:
         yield "How often each model is right where it is so confident", lambda dark: calibration.figure(result, dark)
 
 
+def _published(result: Any) -> Iterator[tuple[str, Draw]]:
+    for part in result.parts():
+        yield (
+            f"{published.TITLES[result.benchmark]}: {published.PARTS[part]}",
+            partial(published.figure, result, part=part),
+        )
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -178,6 +187,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "robustness": _robustness,
     "bias": _bias,
     "calibration": _calibration,
+    "published": _published,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

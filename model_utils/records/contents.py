@@ -9,7 +9,7 @@ from typing import Any
 from model_utils import analyses, codec
 from model_utils.contracts.common import Message, Request, Specs
 from model_utils.contracts.load_report import Identity
-from model_utils.contracts.probe import ProbeRequest
+from model_utils.contracts.probe import ItemsRequest
 from model_utils.contracts.records import (
     CHOICES,
     Closed,
@@ -131,7 +131,7 @@ def instruction(request: Request) -> str:
     many: Sequence[str] = getattr(request, "instructions", ())
     if messages:
         return messages[-1].content
-    if isinstance(request, ProbeRequest):
+    if isinstance(request, ItemsRequest):
         count = len(request.items)
         return request.items[0].asked() + (f" (1 of {count:,} items)" if count > 1 else "")
     return "".join(many[:1]) + (f" (1 of {len(many)} instructions)" if len(many) > 1 else "")
