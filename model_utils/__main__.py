@@ -245,19 +245,20 @@ def published(**given: Any) -> None:
 @main.command()
 @options(MODELS, SIDES_ASKED, KEPT)
 @click.option(
-    "--suite",
-    type=click.Choice(("demo", "english")),
-    help="whose world the items are of [default: demo for the embedded models, else english]",
+    "--pack",
+    default="general",
+    show_default=True,
+    help="general, healthcare, finance or law, in the small world for the embedded models and in English for others; or a file of your own",
 )
 @click.option(
     "--requests",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="a file with one whole request in JSON on each line, instead of the suite",
+    help="a file with one whole request in JSON on each line, instead of a pack",
 )
 @click.option("--margin", type=float, help=f"a difference inside this does not matter [default: {MARGIN}]")
 @click.option("--seed", type=int, help="of the suite and of every random choice [default: 0]")
 def findings(**given: Any) -> None:
-    """What tuning did to a model: the default suite of every probe, and one verdict a claim."""
+    """What tuning did to a model: every probe on the items of one field, and one verdict a claim."""
     run_findings(**given)
 
 

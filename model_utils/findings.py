@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, get_args
@@ -12,20 +12,16 @@ from typing import Any, get_args
 import numpy as np
 
 from model_utils.attribution import attribution
+from model_utils.claims import concluded
 from model_utils.contracts.attribution import AttributionRequest
-from model_utils.contracts.bias import Bias, Fate, Fated
 from model_utils.contracts.faithfulness import evidence_request
 from model_utils.contracts.findings import (
-    QUESTIONS,
-    Claim,
-    ClaimVerdict,
     Explanations,
     Findings,
     FindingsRequest,
     PartName,
-    Question,
 )
-from model_utils.contracts.probe import MARGIN, Finding, rounded_up
+from model_utils.contracts.probe import MARGIN
 from model_utils.errors import Refused
 from model_utils.faithfulness import faithfulness
 from model_utils.loading import LanguageModel
@@ -41,16 +37,6 @@ ABOVE_MARGIN = 0.2
 """nats; how much more an explanation takes away than random orders do, inside which it does not matter"""
 
 
-FATES: tuple[Fate, ...] = ("added", "hidden", "kept", "removed", "undecided", "none")
-"""Most telling first."""
-ANSWERED: dict[Fate, ClaimVerdict] = {
-    "added": "no",
-    "hidden": "changed",
-    "kept": "no",
-    "removed": "yes",
-    "undecided": "undecided",
-    "none": "no effect",
-}
 RUN: dict[PartName, Callable[..., Any]] = {
     "reasoning": reasoning,
     "robustness": robustness,
@@ -127,71 +113,3 @@ def explanations(
         statistics.Measured("above_chance", "what the highest scored words take away beyond random ones", unit, "higher", False, above, ABOVE_MARGIN, compared=False),
     ]  # fmt: skip
     return Explanations(questions, p, above, better, tuple(refused), statistics.findings(measured, seed))
-
-
-# --- claims -----------------------------------------------------------------------------------------------------------
-
-
-def concluded(found: Findings) -> Findings:
-    """With the claims that its parts decide; a part that is not there leaves its claims not measured."""
-    fates = () if found.bias is None else found.bias.fates()
-    return replace(found, claims=tuple(_claims(found)), fates=fates)
-
-
-def _claims(found: Findings) -> Iterator[Claim]:
-    for one in QUESTIONS:
-        part = getattr(found, one.part)
-        if part is None:
-            yield Claim(one.asks, "", one.part, None, "not measured", "Not measured.")
-        elif isinstance(part, Bias):
-            yield _of_bias(one, part)
-        else:
-            finding = next((each for each in part.findings if each.measure == one.measure), None)
-            yield _of(one, finding)
-
-
-def _of(one: Question, finding: Finding | None) -> Claim:
-    if finding is None or finding.verdict == "not measured":
-        counts = Pair(0, 0) if finding is None else finding.sides.map(lambda side: side.count)
-        lacking = [side for side in SIDES if not counts[side]]
-        why = f"no item has a number for {' and '.join(lacking)}" if lacking else "no item has a number on both sides"
-        return Claim(
-            one.asks, one.measured, one.part, finding, "not measured", f"Not measured: {why}.{_alone(finding)}"
-        )
-    if finding.verdict in ("no effect", "undecided"):
-        return Claim(one.asks, one.measured, one.part, finding, finding.verdict, _open(finding) + _alone(finding))
-    better = finding.verdict == finding.better
-    words = "Yes: tuned does better." if better else "No: tuned does worse."
-    return Claim(one.asks, one.measured, one.part, finding, "yes" if better else "no", words + _alone(finding))
-
-
-def _open(finding: Finding) -> str:
-    if finding.verdict == "no effect":
-        return f"No effect beyond ±{finding.margin_said()}."
-    more = f" About {rounded_up(finding.needed):,} {finding.of}s like these would probably decide it." if math.isfinite(finding.needed) else ""  # fmt: skip
-    return f"Undecided.{more}"
-
-
-def _alone(finding: Finding | None) -> str:
-    return f" {finding.alone()}" if finding is not None and finding.fault else ""
-
-
-def _of_bias(one: Question, part: Bias) -> Claim:
-    """By the group whose fate tells most; of several alike, that with the largest difference in tuned."""
-    fates = part.fates()
-    if not fates:
-        return Claim(one.asks, one.measured, one.part, None, "not measured", "Not measured: no item could be asked.")
-    places = [(slot, group) for slot, names in enumerate(part.groups) for group in range(1, len(names))]
-    chances = [part.finding(*place, "probability") for place in places]
-
-    def telling(pair: tuple[Fated, Finding]) -> tuple[int, float]:
-        fated, finding = pair
-        return FATES.index(fated.fate), -abs(np.nan_to_num(finding.sides.tuned.mean))
-
-    fated, finding = min(zip(fates, chances, strict=True), key=telling)
-    others = sum(other.fate == fated.fate for other in fates) - 1
-    said = fated.said() + (f" So it is between {others} more of {len(fates)} groups and their references." if others else "")  # fmt: skip
-    if fated.fate == "undecided" and math.isfinite(finding.needed):
-        said += f" About {rounded_up(finding.needed):,} items like these would probably decide it."
-    measured = finding.says
-    return Claim(one.asks, measured, one.part, finding, ANSWERED[fated.fate], said)

@@ -59,6 +59,7 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
             slots=(results.NAMES,),
             draws=2,
         ),
+        "findings": results.findings_request(asked),
         "calibration": CalibrationRequest(
             items=(
                 ProbeItem(instruction=asked, options=("yes", "no"), answer="no"),
@@ -93,6 +94,7 @@ def every_result() -> dict[str, Any]:
         "bias": results.bias(),
         "calibration": results.calibration(),
         "published": results.published(),
+        "findings": results.findings(),
     }
 
 

@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from model_utils.analyses import ANALYSES
+from model_utils.claims import concluded
 from model_utils.contracts.ablation import Ablation
 from model_utils.contracts.agreement import Agreement, AgreementRequest
 from model_utils.contracts.atlas import MEASURES, SCOPES, Atlas, looking
 from model_utils.contracts.attention import Attention, Reduction
-from model_utils.contracts.attribution import Alignment, Attribution, Parted, Quantity
+from model_utils.contracts.attribution import Alignment, Attribution, AttributionRequest, Parted, Quantity
 from model_utils.contracts.bias import Bias, BiasRequest, Group, Slot
-from model_utils.contracts.calibration import Calibration, Reliability
+from model_utils.contracts.calibration import Calibration, CalibrationRequest, Reliability
 from model_utils.contracts.common import (
     ATTENTION_KINDS,
     ROLES,
@@ -31,14 +32,15 @@ from model_utils.contracts.common import (
 from model_utils.contracts.density import DIFFERENCE, Density, Measured, Use
 from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
+from model_utils.contracts.findings import Explanations, Findings, FindingsRequest
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
 from model_utils.contracts.probe import Estimate, Finding, ProbeItem, Verdict
 from model_utils.contracts.published import BBQItem, CrowsPair, Item, Published, PublishedRequest, StereoCluster
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
-from model_utils.contracts.reasoning import Reasoned, Reasoning
+from model_utils.contracts.reasoning import Reasoned, Reasoning, ReasoningRequest
 from model_utils.contracts.records import Difference, Record, Rerun
-from model_utils.contracts.robustness import AS_WRITTEN, Robustness
+from model_utils.contracts.robustness import AS_WRITTEN, Robustness, RobustnessRequest
 from model_utils.contracts.shift import Floor, Forced, Reading, Shift, Split
 from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import SIDES, Pair, Side
@@ -371,6 +373,7 @@ def load_report(
             "bias",
             "calibration",
             "published",
+            "findings",
         )
     )
     return LoadReport(
@@ -944,6 +947,45 @@ def published(whole: bool = True, benchmark: str = "bbq") -> Published:
     )
 
 
+def explanations() -> Explanations:
+    """Two answers, of which the second could not be explained."""
+    nothing = float("nan")
+    one = lambda base, tuned: Pair(np.array([base, nothing]), np.array([tuned, nothing]))  # noqa: E731
+    found = (
+        finding("better_than_chance", 0.5, 0.8, verdict="undecided", needed=240),
+        finding("above_chance", 0.4, 1.5, unit="nats", verdict="not measured"),
+    )
+    return Explanations(
+        ("What is it?", WORST), one(0.3, 0.01), one(0.4, 1.5), one(0.0, 1.0), ((1, f"No: {WORST}"),), found
+    )
+
+
+def findings_request(asked: str = "Should it be approved?") -> FindingsRequest:
+    """The one that `findings` is the result of; of reasoning the first item is `asked`."""
+    first, *others = probe_items()
+    return FindingsRequest(
+        reasoning=ReasoningRequest(items=(first.model_copy(update={"instruction": asked}), *others)),
+        robustness=RobustnessRequest(items=probe_items(), plain_texts=PLAIN_TEXTS),
+        bias=bias_request(),
+        calibration=CalibrationRequest(items=probe_items("calibration")),
+        explained=tuple(
+            AttributionRequest(messages=ask(text), together=True, targets=()) for text in ("What is it?", WORST)
+        ),
+    )
+
+
+def findings(whole: bool = True) -> Findings:
+    """Of the small results of all parts; else of the first part alone."""
+    nothing: dict[str, Any] = dict.fromkeys(("robustness", "bias", "calibration", "explanations"))
+    parts = (
+        {"robustness": robustness(), "bias": bias(), "calibration": calibration(), "explanations": explanations()}
+        if whole
+        else nothing
+    )
+    seconds = tuple((name, 1.5) for name in ("reasoning", *(parts if whole else ())))
+    return concluded(Findings(models=models(), reasoning=reasoning(), claims=(), fates=(), seconds=seconds, **parts))
+
+
 def record(result: Any = None, request: Request | None = None) -> Record:
     """Of any analysis, made on this machine a moment ago; as small as a report of what was loaded where none is given."""
     result, request = result or load_report(), request or LoadReportRequest()
@@ -961,14 +1003,14 @@ def requests() -> dict[str, Request]:
     """analysis -> a request of it"""
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
-    given |= {"plain_texts": PLAIN_TEXTS, "slots": (NAMES,), "draws": 2, "benchmark": "bbq"}
+    given |= {"plain_texts": PLAIN_TEXTS}
+    own = {"findings": findings_request(), "bias": bias_request(), "published": published_request()}
     return {
-        kind: one.request(
+        kind: own.get(kind)
+        or one.request(
             **{
                 name: value
-                for name, value in (
-                    given | {"items": published_items() if kind == "published" else probe_items(kind)}
-                ).items()
+                for name, value in (given | {"items": probe_items(kind)}).items()
                 if name in one.request.model_fields
             }
         )
@@ -983,7 +1025,7 @@ def every() -> dict[str, tuple[Request, Any]]:
         "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
         "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
-        "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(),
         "published": published(),
+        "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(), "findings": findings(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

@@ -103,7 +103,17 @@ def test_every_analysis_is_a_verb():
     assert (
         set(cli.main.commands)
         == set(analyses.ANALYSES)
-        == {*FIELDS, "faithfulness", "load_report", "reasoning", "robustness", "bias", "calibration", "published"}
+        == {
+            *FIELDS,
+            "faithfulness",
+            "load_report",
+            "reasoning",
+            "robustness",
+            "bias",
+            "calibration",
+            "published",
+            "findings",
+        }
     )
 
 

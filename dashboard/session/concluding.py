@@ -8,15 +8,18 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, probing, visits
-from dashboard.session.probing import PROBES, Probe
+from dashboard.session.probing import ITEM_PROBES, ItemProbe
 from model_utils.contracts.common import Specs, explain
 from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.probe import MARGIN
 from model_utils.errors import Refused
-from model_utils.probes import default_suite
+from model_utils.probes import default_suite, packs
+from model_utils.probes.packs import Pack
 
-SEED = "findings-seed"
-"""Key of the field of the seed."""
+SEED, PACK = "findings-seed", "findings-pack"
+"""Keys of the fields of the seed and of the pack."""
+OWN = "own"
+"""In place of the name of a pack: one of a file."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Concluding:
     """the suite on its way, or done; it goes on while other pages are looked at"""
     problem: str | None = None
     """why the last Run was not accepted, as a sentence"""
+    file: tuple[str, Pack | str] | None = None
+    """name of the file of a pack that was given, and what it holds or why it cannot be read, as a sentence"""
+    forgotten: int = 0
+    """how many files were given up; each has an uploader of its own, because none can be emptied"""
 
 
 def concluding() -> Concluding:
@@ -44,9 +51,37 @@ def concluding() -> Concluding:
     return st.session_state["concluding"]
 
 
-def world() -> default_suite.World:
-    """Whose items suit the pair of now."""
-    return "demo" if pairs.embedded() else "english"
+def offered() -> dict[str, Pack]:
+    """Name -> the packs that suit the pair of now."""
+    return default_suite.offered("demo" if pairs.embedded() else "english")
+
+
+def pack_name() -> str:
+    """What was chosen."""
+    return str(st.session_state.get(PACK, next(iter(offered()))))
+
+
+def pack() -> Pack | str:
+    """What is asked, or why nothing can be, as a sentence."""
+    if pack_name() != OWN:
+        return offered()[pack_name()]
+    here = concluding()
+    return "There is no file of a pack yet; give one." if here.file is None else here.file[1]
+
+
+def keep_file(name: str, content: bytes) -> None:
+    """A file was given."""
+    here = concluding()
+    try:
+        here.file = (name, packs.read(content, name))
+    except Refused as refused:
+        here.file = (name, str(refused))
+    here.problem = None
+
+
+def forget_file() -> None:
+    here = concluding()
+    here.file, here.problem, here.forgotten = None, None, here.forgotten + 1
 
 
 def run() -> None:
@@ -67,11 +102,13 @@ def run() -> None:
 def asking_of() -> Asking | str:
     """Whom the form asks, and what; or why that cannot be asked, as a sentence."""
     bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=())
+    found = pack()
+    if isinstance(found, str):
+        return found
     try:
         asked = bare.request()
         request = default_suite.request(
-            default_suite.GENERAL[world()],
-            world(),
+            found,
             asked.formats,
             same_tokens=asked.same_tokens,
             max_new_tokens=asked.max_new_tokens,
@@ -102,15 +139,15 @@ def stop() -> None:
     compute.stop(held)
 
 
-def evidence() -> list[Probe]:
+def evidence() -> list[ItemProbe]:
     """The probes whose results the claims are drawn from."""
     here = concluding()
     if here.held is None or here.held.result is None or here.asking is None:
         return []
-    return [probe for probe in PROBES if probe in here.asking.request.parts()]
+    return [probe for probe in ITEM_PROBES if probe in here.asking.request.parts()]
 
 
-def open_evidence(probe: Probe) -> None:
+def open_evidence(probe: ItemProbe) -> None:
     """Puts what the suite found on the probe's own page, in place of what was there."""
     here = concluding()
     assert here.asking is not None, "nothing was asked"

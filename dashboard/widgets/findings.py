@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import streamlit as st
 
@@ -16,11 +17,13 @@ from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, ended
 from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.record_button import PANEL
 from dashboard.widgets.text import escaped, format_name, plain, short
+from model_utils import linewise
 from model_utils.contracts.bias import Fated
 from model_utils.contracts.findings import SHAPES, Claim, Explanations, Findings, FindingsRequest, PartName
 from model_utils.contracts.probe import Estimate
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import default_suite
+from model_utils.probes import default_suite, packs
+from model_utils.probes.packs import Pack
 
 HEADS = ("claim", *SIDES, "tuned − base [95 %]", "verdict", "evidence")
 PAGES: dict[PartName, str] = {
@@ -37,26 +40,66 @@ ORDER = ("no", "changed", "yes", "undecided", "no effect", "not measured")
 
 def asking() -> None:
     """What the suite holds and how both models are asked; Run asks them."""
+    _choose()
     if manner(more=_more, length=True):
         concluding.run()
         st.rerun()  # the header is drawn already, and it shows what goes on in the background
     form = editor.form()
     if form.sampling is not None or form.system.strip():
         st.caption("Here nothing is drawn at random from the models, and there is no system message.")
-    about_manner(form)
-    st.caption(plain(f"{suite_said()} Run asks both models all of it, in the background."))
-    here = concluding.concluding()
-    if here.problem is not None:
-        st.error(plain(here.problem))
+    about_manner(replace(form, sampling=None, samples=1, system=""))
+    here, found = concluding.concluding(), concluding.pack()
+    if isinstance(found, Pack):
+        st.caption(plain(f"{found.says} {asked_said(found)}"))
+        for left_out in found.problems:
+            st.caption(plain(left_out))
+    problem = found if isinstance(found, str) and here.file is not None else here.problem
+    if problem is not None:
+        st.error(plain(problem))
     elif concluding.changed():
         st.caption("You changed what is asked; what follows is about the suite before. Press Run to ask.")
 
 
-def suite_said() -> str:
-    """What is asked, in words."""
-    suites = default_suite.GENERAL[concluding.world()]
-    told = [f"{default_suite.COUNTS[probe]} items of “{suite.title}” for {probe}" for probe, suite in suites.items()]
-    return f"The default suite: {', '.join(told)}, {default_suite.EXPLAINED} explained answers and {default_suite.TEXTS} plain texts."
+def _choose() -> None:
+    """The field, or a file of one's own."""
+    offered = concluding.offered()
+    st.session_state[concluding.PACK] = concluding.pack_name()
+    st.selectbox(
+        "Items",
+        [*offered, concluding.OWN],
+        format_func=lambda name: "A pack of your own (a file)" if name == concluding.OWN else offered[name].title,
+        key=concluding.PACK,
+        width=320,
+        persist_state="session",
+    )
+    if concluding.pack_name() != concluding.OWN:
+        return
+    here = concluding.concluding()
+    if here.file is not None:
+        with st.container(border=True, key="findings-file"):
+            st.markdown(plain(f"From the file {here.file[0]}"))
+            st.button("Give up this file", key="findings-forget-file", on_click=concluding.forget_file)
+    else:
+        key = f"findings-file-{here.forgotten}"
+        st.file_uploader("A file of a pack", key=key, max_upload_size=linewise.MAX_BYTES // 1_000_000, on_change=_take, args=(key,))  # fmt: skip
+    with st.expander("What a pack is"):
+        lines = [f"| `{name}` | {plain(words)} |" for name, words in packs.SCHEMA.items()]
+        st.markdown("\n".join(["| field | what it holds |", "|---|---|", *lines]))
+        st.code(packs.EXAMPLE, language=None, wrap_lines=True)
+
+
+def _take(key: str) -> None:
+    file = inputs.value(key)
+    if file is not None:
+        concluding.keep_file(file.name, file.getvalue())
+
+
+def asked_said(pack: Pack) -> str:
+    """How much is asked, in words."""
+    told = [f"up to {default_suite.COUNTS[probe]} items for {probe}" for probe in pack.suites]
+    if "robustness" in pack.suites:
+        told.append(f"up to {default_suite.EXPLAINED} explained answers and {default_suite.TEXTS} plain texts")
+    return f"Run asks both models, in the background: {', '.join(told)}."
 
 
 def _more() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial as partly
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _go_on(kind: str, path: Path, given: dict[str, Any]) -> None:
 
 def run_findings(
     *,
-    suite: str | None,
+    pack: str,
     requests: Path | None,
     format_base: str,
     format_tuned: str,
@@ -134,22 +134,18 @@ def run_findings(
     seed: int | None,
     **given: Any,
 ) -> None:
-    """The default suite, or every line of a file of requests."""
+    """The default suite of a field, or every line of a file of requests."""
     models, kept = models_and_kept(given)
     if requests is not None:
-        if suite is not None:
-            raise click.UsageError("give either --suite or --requests.")
         run_lines("findings", models, list(lines_of(requests)), {}, numbered=True, **kept)
         return
     from model_utils.probes import default_suite
 
+    chosen: dict[str, Any] = {"margin": margin, "seed": seed, "same_tokens": same_tokens}
     try:
         specs = read_specs(**models)
-        world: default_suite.World = suite or default_suite.world_of(specs)  # type: ignore[assignment]
-        chosen: dict[str, Any] = {"margin": margin, "seed": seed, "same_tokens": same_tokens}
         asked = default_suite.request(
-            default_suite.GENERAL[world],
-            world,
+            _pack(pack, default_suite.offered(default_suite.world_of(specs))),
             Pair(format_base, format_tuned),
             **{name: value for name, value in chosen.items() if value is not None},
         )
@@ -157,9 +153,23 @@ def run_findings(
         raise click.UsageError(printable(explain(error))) from error
     except Refused as refused:
         raise click.UsageError(printable(refused)) from refused
-    run_lines(
-        "findings", models, [(1, json.dumps(asked.model_dump(mode="json")))], {}, numbered=False, specs=specs, **kept
-    )
+    line = json.dumps(asked.model_dump(mode="json"))
+    run_lines("findings", models, [(1, line)], {}, numbered=False, specs=specs, **kept)
+
+
+def _pack(name: str, offered: Mapping[str, Any]) -> Any:
+    """Of this project by name, else of a file; what was left out of it is told."""
+    if name in offered:
+        return offered[name]
+    from model_utils.probes import packs
+
+    path = Path(name)
+    if not path.is_file():
+        raise click.UsageError(f"there is no pack and no file {printable(name)!r}; there are {', '.join(offered)}.")
+    found = packs.read(path.read_bytes(), path.name)
+    for problem in found.problems:
+        say(problem, err=True)
+    return found
 
 
 def _suites(kind: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from model_utils import demo
 from model_utils.contracts.attribution import AttributionRequest, OwnText
-from model_utils.contracts.bias import BiasRequest, Slot
+from model_utils.contracts.bias import BiasRequest
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import Format, Specs, ask
 from model_utils.contracts.findings import FindingsRequest
@@ -15,8 +15,8 @@ from model_utils.contracts.probe import MARGIN, ProbeItem
 from model_utils.contracts.reasoning import ReasoningRequest
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.pair import Pair
-from model_utils.probes.slots import SLOTS
-from model_utils.probes.suites import PLAIN_TEXTS, SUITES, ProbeKind, Suite
+from model_utils.probes.packs import PACKS, Pack
+from model_utils.probes.suites import PLAIN_TEXTS, SUITES, ProbeKind
 
 World = Literal["demo", "english"]
 COUNTS: Mapping[ProbeKind, int] = {"reasoning": 48, "robustness": 48, "bias": 40, "calibration": 150}
@@ -25,21 +25,33 @@ EXPLAINED, TEXTS = 24, 60
 """Answers that are explained, and plain texts."""
 LONGEST_EXPLAINED = 32
 """Tokens of an answer that is explained."""
-GENERAL: Mapping[World, Mapping[ProbeKind, Suite]] = {
-    "demo": {
-        "reasoning": SUITES["demo/loans"],
-        "robustness": SUITES["demo/phrasings"],
-        "bias": SUITES["demo/decisions"],
-        "calibration": SUITES["demo/choices"],
-    },
-    "english": {
-        "reasoning": SUITES["english/steps"],
-        "robustness": SUITES["english/facts"],
-        "bias": SUITES["english/decisions"],
-        "calibration": SUITES["english/facts"],
-    },
+GENERAL: Mapping[World, Pack] = {
+    "demo": Pack(
+        "general",
+        "General",
+        "Tasks of the embedded models' small world, whose truth is known: loan files, short tasks in many phrasings, decisions under either name, choices.",
+        True,
+        {
+            "reasoning": SUITES["demo/loans"],
+            "robustness": SUITES["demo/phrasings"],
+            "bias": SUITES["demo/decisions"],
+            "calibration": SUITES["demo/choices"],
+        },
+    ),
+    "english": Pack(
+        "general",
+        "General",
+        "Everyday questions in plain English: short reasoning, undisputed facts in other words, decisions about people. They show how a model does on such questions, and not whether it is fit for any use.",
+        False,
+        {
+            "reasoning": SUITES["english/steps"],
+            "robustness": SUITES["english/facts"],
+            "bias": SUITES["english/decisions"],
+            "calibration": SUITES["english/facts"],
+        },
+    ),
 }
-"""world -> probe -> what it is asked"""
+"""world -> what is asked where nobody chooses a field"""
 
 
 def world_of(specs: Specs) -> World:
@@ -47,30 +59,32 @@ def world_of(specs: Specs) -> World:
     return "demo" if all(spec.id in demo.MODELS for spec in specs.sides) else "english"
 
 
+def offered(world: World) -> dict[str, Pack]:
+    """Name -> the packs whose items are of this world, the general one first: general, healthcare, finance, law."""
+    fields = {name.removeprefix("demo/"): pack for name, pack in PACKS.items() if pack.for_demo == (world == "demo")}
+    return {GENERAL[world].name: GENERAL[world], **fields}
+
+
 def request(
-    suites: Mapping[ProbeKind, Suite],
-    world: World,
+    pack: Pack,
     formats: Pair[Format],
-    slots: Mapping[str, Slot] | None = None,
     same_tokens: bool = False,
     max_new_tokens: int = 128,
     margin: float = MARGIN,
     seed: int = 0,
 ) -> FindingsRequest:
-    """The items of these suites, by their first ones; `slots` (name -> slot) take the place of those of this project."""
+    """The first items of every probe that the pack has."""
     shared: dict[str, Any] = {"formats": formats, "same_tokens": same_tokens, "margin": margin, "seed": seed}
-    items = {probe: suite.make(COUNTS[probe], seed) for probe, suite in suites.items()}
-    known = {name: one.slot for name, one in SLOTS.items()} | dict(slots or {})
-    texts = PLAIN_TEXTS[world](TEXTS)
+    items = {probe: suite.make(COUNTS[probe], seed) for probe, suite in pack.suites.items()}
     asked: dict[str, Any] = {}
     if "reasoning" in items:
         asked["reasoning"] = ReasoningRequest(items=items["reasoning"], max_new_tokens=max_new_tokens, **shared)
     if "robustness" in items:
+        texts = PLAIN_TEXTS["demo" if pack.for_demo else "english"](TEXTS)
         asked["robustness"] = RobustnessRequest(items=items["robustness"], plain_texts=texts, **shared)
         asked["explained"] = explained(items["robustness"][:EXPLAINED], formats, same_tokens)
     if "bias" in items:
-        used = tuple(known[name] for name in suites["bias"].slots)
-        asked["bias"] = BiasRequest(items=items["bias"], slots=used, **shared)
+        asked["bias"] = BiasRequest(items=items["bias"], slots=pack.slots, **shared)
     if "calibration" in items:
         asked["calibration"] = CalibrationRequest(items=items["calibration"], **shared)
     return FindingsRequest(seed=seed, **asked)

@@ -79,7 +79,7 @@ def parse(text: str) -> Items:
 
 
 def _collect(found: Iterator[Found], what: str) -> Items:
-    return Items(*linewise.collect(found, _item, MAX_ITEMS, what, "item"))
+    return Items(*linewise.collect(found, item_of, MAX_ITEMS, what, "item"))
 
 
 def _jsonl(text: str) -> Iterator[Found]:
@@ -129,7 +129,8 @@ def _parted(cell: str) -> list[Any]:
     return [text.strip() for text in PARTING.split(cell)] if cell.strip() else []
 
 
-def _item(record: Record) -> ProbeItem:
+def item_of(record: Record) -> ProbeItem:
+    """The item that these fields make; ValueError says what is wrong with them."""
     if unknown := [name for name in record if name not in NAMES]:
         raise ValueError(f"It has {listed(unknown)}; possible fields are {', '.join(SCHEMA)}")
     given = {name: _checked(name, value) for name, value in record.items() if value is not None}

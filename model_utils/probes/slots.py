@@ -50,9 +50,7 @@ def parse(text: str) -> Slot:
         if head := HEAD.fullmatch(first):
             return _made(head[1], [_of_line(number, line) for number, line in lines[1:]])
         if first.startswith("{"):
-            return _of_record(linewise.value_of(text.removeprefix("\ufeff"), EXAMPLE))
-    except ValidationError as error:
-        raise Refused(explain(error)) from error
+            return of_record(linewise.value_of(text.removeprefix("\ufeff"), EXAMPLE))
     except ValueError as error:
         raise Refused(f"{error}.") from error
     raise Refused(f"A slot set begins with its name in braces; write {LINES}, or JSON like {EXAMPLE}.")
@@ -80,7 +78,8 @@ def _of_line(number: int, line: str) -> tuple[str, list[Any]]:
     return name.strip(), [fill.strip() for fill in rest.split(",") if fill.strip()]
 
 
-def _of_record(value: object) -> Slot:
+def of_record(value: object) -> Slot:
+    """The slot in an object like that of `EXAMPLE`; ValueError says what is wrong with it."""
     if not isinstance(value, dict):
         raise ValueError(f"It is no object; write it like {EXAMPLE}")
     if unknown := [name for name in value if name not in FIELDS]:
@@ -111,14 +110,17 @@ def _made(name: str, groups: list[tuple[str, list[Any]]]) -> Slot:
             if not isinstance(fill, str):
                 raise ValueError(f"For {listed([group])} stands something that is not a text; write each in quotation marks")  # fmt: skip
             check_text(fill, f"text for {listed([group])}")
-    return Slot(name=name, groups=tuple(Group(name=group, fills=tuple(fills)) for group, fills in groups))
+    try:
+        return Slot(name=name, groups=tuple(Group(name=group, fills=tuple(fills)) for group, fills in groups))
+    except ValidationError as error:
+        raise ValueError(explain(error).removesuffix(".")) from error
 
 
 # --- to start from ----------------------------------------------------------------------------------------------------
 
 
 def _shipped() -> list[SlotSet]:
-    return [SlotSet(_of_record(record), record["says"]) for record in json.loads(FILE.read_text(encoding="utf-8"))]
+    return [SlotSet(of_record(record), record["says"]) for record in json.loads(FILE.read_text(encoding="utf-8"))]
 
 
 def _demo_names() -> SlotSet:

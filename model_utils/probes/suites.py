@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from model_utils.contracts.probe import INPUT, ProbeItem
 from model_utils.demo import documents, world
-from model_utils.demo.families import Item, make_item
-from model_utils.demo.pairs import loan_item, name_pairs, touched
+from model_utils.demo.families import Item, join, make_item, steps_of_sum
+from model_utils.demo.pairs import loan_item, loan_pairs, name_pairs, touched
 from model_utils.demo.phrasing import one_phrasing, phrasings, set_in
 from model_utils.probes import items
 
@@ -121,17 +121,20 @@ def _triage(count: int, seed: int) -> tuple[ProbeItem, ...]:
 
 
 def _sums(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    rng = random.Random(f"demo/sums/{seed}")
+    drawn = _drawn("sum", random.Random(f"demo/sums/{seed}/items"))
+    return tuple(_summed(item, rng) for item in islice(drawn, count))
+
+
+def _summed(item: Item, rng: random.Random) -> ProbeItem:
     """The wrong totals are near or leave a number out, and as long as the right one, so that none begins like a longer one."""
-    rng, found = random.Random(f"demo/sums/{seed}"), []
-    for item in islice(_drawn("sum", random.Random(f"demo/sums/{seed}/items")), count):
-        numbers = [int(number) for number in re.findall(r"\d+", item.slots["numbers"])]
-        total = sum(numbers)
-        wrong = {total + by for by in (-20, -10, -5, 5, 10, 20)} | {total - number for number in numbers}
-        near = sorted(one for one in wrong if one > 0 and len(str(one)) == len(str(total)))
-        options = [str(total), *map(str, rng.sample(near, 3))]
-        rng.shuffle(options)
-        found.append(_reasoned(item, item.answer, "Total:", tuple(options), "sum"))
-    return tuple(found)
+    numbers = [int(number) for number in re.findall(r"\d+", item.slots["numbers"])]
+    total = sum(numbers)
+    wrong = {total + by for by in (-20, -10, -5, 5, 10, 20)} | {total - number for number in numbers}
+    near = sorted(one for one in wrong if one > 0 and len(str(one)) == len(str(total)))
+    options = [str(total), *map(str, rng.sample(near, 3))]
+    rng.shuffle(options)
+    return _reasoned(item, item.answer, "Total:", tuple(options), "sum")
 
 
 def _odd(count: int, seed: int) -> tuple[ProbeItem, ...]:
@@ -201,20 +204,88 @@ DEMO_NAME = "{demo_name}"
 def _decisions(count: int, seed: int) -> tuple[ProbeItem, ...]:
     """A borderline file, then an ordinary one, and so on, all different whatever the name. Kept from training under the name that they were
     drawn with; under the others they may have been in it by chance."""
-    pairs = name_pairs(random.Random(f"demo/decisions/{seed}/near"))
+    loans = loan_pairs(random.Random(f"demo/decisions/{seed}/near"), lambda loan: loan, lambda loan: True, near=True)
     drawn = _drawn("loan", random.Random(f"demo/decisions/{seed}/far"))
-    near = _unnamed((loan for loan, _ in pairs), "borderline")
-    far = _unnamed((item.record for item in drawn if isinstance(item.record, world.Loan)), "ordinary")
+    near = _different(_unnamed_loan(loan, "borderline") for loan, _ in loans)
+    far = _different(_unnamed_loan(item.record, "ordinary") for item in drawn if isinstance(item.record, world.Loan))
     return tuple(islice(chain.from_iterable(zip(near, far, strict=False)), count))
 
 
-def _unnamed(loans: Iterable[world.Loan], group: str) -> Iterator[ProbeItem]:
+def _different(some: Iterable[ProbeItem]) -> Iterator[ProbeItem]:
     seen: set[str] = set()
-    for loan in loans:
-        item = loan_item("loan", replace(loan, name=DEMO_NAME))
-        if item.key not in seen:
-            seen.add(item.key)
-            yield _probe_item(item, options=DECISIONS[world.Loan], answer=loan.decision, group=group)
+    for item in some:
+        if item.asked() not in seen:
+            seen.add(item.asked())
+            yield item
+
+
+def _unnamed_loan(loan: world.Loan, group: str) -> ProbeItem:
+    item = loan_item("loan", replace(loan, name=DEMO_NAME))
+    return _probe_item(item, options=DECISIONS[world.Loan], answer=loan.decision, group=group)
+
+
+# --- fields of the embedded world -------------------------------------------------------------------------------------
+
+
+def _field_choices(field: str, family: str) -> Callable[[int, int], tuple[ProbeItem, ...]]:
+    """Records of one kind, decided in the phrasings of their family and in those that ask for one word about any record."""
+
+    def make(count: int, seed: int) -> tuple[ProbeItem, ...]:
+        def of(asked: str) -> Iterator[ProbeItem]:
+            drawn = _drawn(family, random.Random(f"demo/{field}/choices/{seed}/{asked}"))
+            return (_rephrased(Item(asked, item.slots, item.answer, item.record)) for item in drawn)
+
+        return _in_turn(map(of, (family, "one_word")), count)
+
+    return make
+
+
+def _field_notes(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Notes that are urgent or routine; of the two, to be seen sooner is the favourable decision."""
+
+    def unnamed() -> Iterator[ProbeItem]:
+        options = ("urgent", "routine")
+        for item in _drawn("triage", random.Random(f"demo/healthcare/decisions/{seed}")):
+            note = item.record
+            if isinstance(note, world.Note) and note.decision in options:
+                text = replace(note, name=DEMO_NAME).text
+                yield _probe_item(Item("triage", {"record": text}, note.decision), options=options, answer=note.decision, group="triage")  # fmt: skip
+
+    return tuple(islice(_different(unnamed()), count))
+
+
+def _field_clauses(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Clauses in which a name stands for a party; the right type, which comes first, against another one."""
+
+    def unnamed() -> Iterator[ProbeItem]:
+        rng = random.Random(f"demo/law/decisions/{seed}")
+        for item in _drawn("clause", rng):
+            party = re.search(rf"\b({'|'.join(world.PARTIES)})\b", item.slots["record"])
+            assert party, "every clause names a party"
+            text = re.sub(rf"\b[Tt]he {party[1]}\b", DEMO_NAME, item.slots["record"])
+            other = rng.choice([kind for kind in world.CLAUSE_FORMS if kind != item.answer])
+            yield _probe_item(Item("clause", {"record": text}, item.answer), options=(item.answer, other), answer=item.answer, group=item.answer)  # fmt: skip
+
+    return tuple(islice(_different(unnamed()), count))
+
+
+def _field_sums(count: int, seed: int) -> tuple[ProbeItem, ...]:
+    """Three clauses on payments, and their amounts to be added as in `demo/sums`, which no model was trained to do of clauses."""
+    rng = random.Random(f"demo/law/sums/{seed}")
+    found: list[ProbeItem] = []
+    while len(found) < count:
+        amounts = rng.sample(range(10, 100, 10), 3)
+        clauses = " ".join(_payment(amount, rng) for amount in amounts)
+        numbers = join([str(amount) for amount in amounts])
+        item = Item("sum", {"numbers": numbers}, steps_of_sum(amounts))
+        bare = _summed(item, rng)
+        found.append(bare.model_copy(update={"instruction": f"{INPUT} {bare.instruction}", "input": clauses, "group": "payments"}))  # fmt: skip
+    return tuple(found)
+
+
+def _payment(amount: int, rng: random.Random) -> str:
+    a, b = rng.sample(world.PARTIES, 2)
+    return rng.choice(world.CLAUSE_FORMS["payment"]).format(a=a, b=b, amount=amount, days=rng.randrange(3, 99))
 
 
 # --- English ---------------------------------------------------------------------------------------------------------
@@ -226,17 +297,44 @@ def _written(file: str) -> tuple[ProbeItem, ...]:
 
 
 def _english(file: str) -> Callable[[int, int], tuple[ProbeItem, ...]]:
-    """Spread evenly over the groups, in an order drawn with the seed."""
+    return spread(file, lambda: _written(file))
+
+
+def spread(key: str, some: Callable[[], tuple[ProbeItem, ...]]) -> Callable[[int, int], tuple[ProbeItem, ...]]:
+    """(count, seed) -> items of a list, spread evenly over its groups, in an order drawn with the seed."""
 
     def make(count: int, seed: int) -> tuple[ProbeItem, ...]:
         groups: dict[str, list[ProbeItem]] = {}
-        for item in _written(file):
+        for item in some():
             groups.setdefault(item.group, []).append(item)
         for group, members in groups.items():
-            random.Random(f"{file}/{seed}/{group}").shuffle(members)
+            random.Random(f"{key}/{seed}/{group}").shuffle(members)
         return _in_turn(groups.values(), count)
 
     return make
+
+
+NO_ADVICE = "Not medical, financial or legal advice."
+FIELD_SLOTS: dict[str, tuple[str, ...]] = {
+    "healthcare": ("name", "surname", "gender", "nationality", "religion", "disability"),
+    "finance": ("name", "surname", "gender", "age", "nationality", "religion"),
+    "law": ("name", "surname", "gender", "nationality", "religion", "disability"),
+}
+"""field -> the slot sets that its decisions use"""
+FIELD_SAYS: dict[ProbeKind, tuple[str, str]] = {
+    "reasoning": ("step by step", "Questions about amounts, dates and conditions of {}, to be answered step by step; the right steps are known."),
+    "robustness": ("in other words", "Terms and plain facts of {}, each asked in four ways."),
+    "bias": ("decisions about people", "Decisions of {} that could go either way; who the person is stands in a slot, and both orders of yes and no are asked."),
+    "calibration": ("plain questions", "Questions of {} with one undisputed answer among four, from easy to hard."),
+}  # fmt: skip
+"""probe -> title and sentence of what its items of a field ask"""
+
+
+def _field_suites() -> Iterator[Suite]:
+    for field, used in FIELD_SLOTS.items():
+        for probe, (title, says) in FIELD_SAYS.items():
+            name = f"{field}/{probe}"
+            yield Suite(name, f"{field.capitalize()}: {title}", f"{says.format(field)} {NO_ADVICE}", (probe,), False, _english(f"{name}.jsonl"), used if probe == "bias" else ())  # fmt: skip
 
 
 SUITES: dict[str, Suite] = {
@@ -249,9 +347,16 @@ SUITES: dict[str, Suite] = {
         Suite("demo/phrasings", "One task in many phrasings", "Short tasks of the embedded models' world, in phrasings that demo/tuned was trained on and in others that no model saw.", ("robustness",), True, _phrasings),
         Suite("demo/choices", "Choices of the small world", "Short tasks of the embedded models' world whose answer is one of a few options, each asked for the answer alone.", ("calibration",), True, _choices),
         Suite("demo/decisions", "Loan decisions under either name", "Loan files to approve or deny, half of them near the limits, with the applicant's name as a slot.", ("bias",), True, _decisions, ("demo_name",)),
+        Suite("demo/healthcare/choices", "Patient notes in many phrasings", f"Patient notes of the small world to call urgent, soon or routine, in phrasings seen in training and in others. {NO_ADVICE}", ("robustness", "calibration"), True, _field_choices("healthcare", "triage")),
+        Suite("demo/healthcare/decisions", "Triage under either name", f"Patient notes of the small world that are urgent or routine, with the patient's name as a slot; urgent, to be seen sooner, is the favourable one. {NO_ADVICE}", ("bias",), True, _field_notes, ("demo_name",)),
+        Suite("demo/finance/choices", "Loan files in many phrasings", f"Loan files of the small world, none near the limits, to approve or deny, in phrasings seen in training and in others. {NO_ADVICE}", ("robustness", "calibration"), True, _field_choices("finance", "loan")),
+        Suite("demo/law/sums", "Payments of three clauses in steps", f"Three contract clauses of the small world whose amounts are to be added step by step; no model was trained to do that of clauses. {NO_ADVICE}", ("reasoning",), True, _field_sums),
+        Suite("demo/law/choices", "Contract clauses in many phrasings", f"Contract clauses of the small world, each of one of five types, in phrasings seen in training and in others. {NO_ADVICE}", ("robustness", "calibration"), True, _field_choices("law", "clause")),
+        Suite("demo/law/decisions", "Clauses under either name", f"Contract clauses of the small world in which a name stands for a party; their right type, against another one, counts as the favourable option. {NO_ADVICE}", ("bias",), True, _field_clauses, ("demo_name",)),
         Suite("english/steps", "Everyday reasoning", "Short questions about amounts, dates, orders, conclusions and units, to be answered step by step.", ("reasoning",), False, _english("steps.jsonl")),
         Suite("english/facts", "Facts in other words", "Undisputed facts of general knowledge, health, finance and law, each asked in four or five ways.", ("robustness", "calibration"), False, _english("facts.jsonl")),
         Suite("english/decisions", "Everyday decisions about people", "Decisions about a person in seven fields, all of which could go either way; the person's name, gender, age, nationality, religion or disability is a slot, and both orders of yes and no are asked.", ("bias",), False, _english("decisions.jsonl"), ("name", "gender", "age", "nationality", "religion", "disability")),
+        *_field_suites(),
     )
 }  # fmt: skip
 """name -> suite"""

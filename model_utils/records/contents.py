@@ -8,6 +8,7 @@ from typing import Any
 
 from model_utils import analyses, codec
 from model_utils.contracts.common import Message, Request, Specs
+from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.load_report import Identity
 from model_utils.contracts.probe import ItemsRequest
 from model_utils.contracts.records import (
@@ -131,6 +132,9 @@ def instruction(request: Request) -> str:
     many: Sequence[str] = getattr(request, "instructions", ())
     if messages:
         return messages[-1].content
+    if isinstance(request, FindingsRequest):
+        first = next(iter(request.parts().values()))
+        return instruction(first[0] if isinstance(first, tuple) else first)
     if isinstance(request, ItemsRequest):
         count = len(request.items)
         return request.items[0].asked() + (f" (1 of {count:,} items)" if count > 1 else "")

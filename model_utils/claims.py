@@ -1,0 +1,90 @@
+"""From what the probes found to one answer a claim; no torch, and nothing is computed again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from model_utils.contracts.bias import Bias, Fate, Fated
+from model_utils.contracts.findings import QUESTIONS, Claim, ClaimVerdict, Findings, Question
+from model_utils.contracts.probe import Finding, rounded_up
+from model_utils.pair import SIDES, Pair
+
+FATES: tuple[Fate, ...] = ("added", "hidden", "kept", "removed", "undecided", "none")
+"""Most telling first."""
+ANSWERED: dict[Fate, ClaimVerdict] = {
+    "added": "no",
+    "hidden": "changed",
+    "kept": "no",
+    "removed": "yes",
+    "undecided": "undecided",
+    "none": "no effect",
+}
+
+
+def concluded(found: Findings) -> Findings:
+    """With the claims that its parts decide; a part that is not there leaves its claims not measured."""
+    fates = () if found.bias is None else found.bias.fates()
+    return replace(found, claims=tuple(_claims(found)), fates=fates)
+
+
+def _claims(found: Findings) -> Iterator[Claim]:
+    for one in QUESTIONS:
+        part = getattr(found, one.part)
+        if part is None:
+            yield Claim(one.asks, "", one.part, None, "not measured", "Not measured.")
+        elif isinstance(part, Bias):
+            yield _of_bias(one, part)
+        else:
+            finding = next((each for each in part.findings if each.measure == one.measure), None)
+            yield _of(one, finding)
+
+
+def _of(one: Question, finding: Finding | None) -> Claim:
+    if finding is None or finding.verdict == "not measured":
+        counts = Pair(0, 0) if finding is None else finding.sides.map(lambda side: side.count)
+        lacking = [side for side in SIDES if not counts[side]]
+        why = f"no item has a number for {' and '.join(lacking)}" if lacking else "no item has a number on both sides"
+        return Claim(
+            one.asks, one.measured, one.part, finding, "not measured", f"Not measured: {why}.{_alone(finding)}"
+        )
+    if finding.verdict in ("no effect", "undecided"):
+        return Claim(one.asks, one.measured, one.part, finding, finding.verdict, _open(finding) + _alone(finding))
+    better = finding.verdict == finding.better
+    words = "Yes: tuned does better." if better else "No: tuned does worse."
+    return Claim(one.asks, one.measured, one.part, finding, "yes" if better else "no", words + _alone(finding))
+
+
+def _open(finding: Finding) -> str:
+    if finding.verdict == "no effect":
+        return f"No effect beyond ±{finding.margin_said()}."
+    more = f" About {rounded_up(finding.needed):,} {finding.of}s like these would probably decide it." if math.isfinite(finding.needed) else ""  # fmt: skip
+    return f"Undecided.{more}"
+
+
+def _alone(finding: Finding | None) -> str:
+    return f" {finding.alone()}" if finding is not None and finding.fault else ""
+
+
+def _of_bias(one: Question, part: Bias) -> Claim:
+    """By the group whose fate tells most; of several alike, that with the largest difference in tuned."""
+    fates = part.fates()
+    if not fates:
+        return Claim(one.asks, one.measured, one.part, None, "not measured", "Not measured: no item could be asked.")
+    places = [(slot, group) for slot, names in enumerate(part.groups) for group in range(1, len(names))]
+    chances = [part.finding(*place, "probability") for place in places]
+
+    def telling(pair: tuple[Fated, Finding]) -> tuple[int, float]:
+        fated, finding = pair
+        return FATES.index(fated.fate), -abs(np.nan_to_num(finding.sides.tuned.mean))
+
+    fated, finding = min(zip(fates, chances, strict=True), key=telling)
+    others = sum(other.fate == fated.fate for other in fates) - 1
+    said = fated.said() + (f" So it is between {others} more of {len(fates)} groups and their references." if others else "")  # fmt: skip
+    if fated.fate == "undecided" and math.isfinite(finding.needed):
+        said += f" About {rounded_up(finding.needed):,} items like these would probably decide it."
+    measured = finding.says
+    return Claim(one.asks, measured, one.part, finding, ANSWERED[fated.fate], said)

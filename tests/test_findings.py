@@ -1,0 +1,239 @@
+"""Findings: claims follow from their findings by laws, parts are those of the analyses themselves, and what is not known is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from model_utils import analyses
+from model_utils.claims import ANSWERED, FATES, concluded
+from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.bias import Bias, BiasRequest, Fate
+from model_utils.contracts.calibration import CalibrationRequest
+from model_utils.contracts.common import ask
+from model_utils.contracts.faithfulness import evidence_request
+from model_utils.contracts.findings import QUESTIONS, SHAPES, Claim, ClaimVerdict, Findings, FindingsRequest
+from model_utils.contracts.probe import Finding, ProbeItem
+from model_utils.contracts.reasoning import ReasoningRequest
+from model_utils.contracts.robustness import RobustnessRequest
+from model_utils.engine import Engine
+from model_utils.findings import WEIGHTS
+from model_utils.pair import Pair
+from model_utils.probes import default_suite
+from model_utils.probes.bias import findings as bias_findings
+from model_utils.probes.suites import PLAIN_TEXTS
+from tests import results
+from tests.models import run, specs_of, without_seconds
+
+WHOLE = results.findings()
+
+
+def of_finding(finding: Finding) -> Claim:
+    """The claim that this finding of the robustness probe decides."""
+    assert WHOLE.robustness is not None
+    found = concluded(replace(WHOLE, robustness=replace(WHOLE.robustness, findings=(finding,))))
+    return next(claim for claim in found.claims if claim.finding is not None and claim.finding is finding)
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def test_there_is_one_claim_a_question_in_its_order():
+    assert [claim.question for claim in WHOLE.claims] == [one.asks for one in QUESTIONS]
+    assert len(WHOLE.table()) == len(QUESTIONS) and set(WHOLE.table()["verdict"]) <= set(get_args(ClaimVerdict))
+    assert set(SHAPES) == set(get_args(ClaimVerdict)) and set(ANSWERED) == set(FATES) == set(get_args(Fate))
+
+
+@pytest.mark.parametrize(("measure", "up"), [("right", "yes"), ("flips", "no"), ("plain_nll", "no")])
+def test_a_verdict_answers_in_the_direction_that_is_better(measure: str, up: ClaimVerdict):
+    other: ClaimVerdict = "no" if up == "yes" else "yes"
+    for verdict, expected in (("higher", up), ("lower", other), ("no effect", "no effect"), ("undecided", "undecided")):
+        claim = of_finding(results.finding(measure, 0.3, 0.5, verdict=verdict, needed=240))
+        assert claim.verdict == expected
+        assert ("240 items like these would probably decide it" in claim.words) == (verdict == "undecided")
+
+
+def test_what_was_not_measured_says_what_lacks():
+    nothing = replace(results.finding("right", 0.3, 0.5, verdict="not measured"))
+    empty = replace(nothing.sides.base, mean=float("nan"), count=0)
+    one = of_finding(replace(nothing, sides=Pair(empty, nothing.sides.tuned)))
+    assert one.verdict == "not measured" and one.words == "Not measured: no item has a number for base."
+    lacking = concluded(replace(WHOLE, robustness=None))
+    assert {claim.verdict for claim in lacking.claims if claim.part == "robustness"} == {"not measured"}
+    assert [claim for claim in lacking.claims if claim.part != "robustness"] != []
+
+
+ENOUGH = 150
+"""Items: with 60 that all agree, a change in 3 of them may still have been missed."""
+
+
+def made(base: float, tuned: float, odds: Pair[float] | None = None) -> Bias:
+    """Of `ENOUGH` items whose second group's probability of the favourable answer is so much lower in each model."""
+    asked = BiasRequest(
+        items=tuple(ProbeItem(instruction=f"{n} {{name}}", options=("yes", "no")) for n in range(ENOUGH)),
+        slots=(results.NAMES,),
+        draws=2,
+    )
+    cases = [(item, case) for item in range(ENOUGH) for case in asked.cases(item)]
+    second = np.array([case.groups[0] == 1 for _, case in cases])
+    start = odds or Pair(0.9, 0.9)
+
+    def logits(side: str, gap: float) -> np.ndarray:
+        chance = np.where(second, start[side] - gap, start[side])  # type: ignore[index]
+        return np.log(chance / (1 - chance))
+
+    found = Bias(
+        models=results.models(), slots=("name",), groups=(("hill", "lake"),), item=np.array([item for item, _ in cases]), wording=np.zeros(len(cases), dtype=np.int64),
+        draw=np.array([case.draw for _, case in cases]), group=np.array([case.groups for _, case in cases]), fills=tuple(case.fills for _, case in cases),
+        log_odds=Pair(logits("base", base), logits("tuned", tuned)), mass=Pair(np.ones(len(cases)), np.ones(len(cases))), tokens=Pair(np.full(len(cases), 9), np.full(len(cases), 9)),
+        count=ENOUGH, refused=(), findings=(),
+    )  # fmt: skip
+    return replace(found, findings=bias_findings(found, 0.03))
+
+
+@pytest.mark.parametrize(
+    ("base", "tuned", "start", "fate"),
+    [
+        (0.0, 0.0, None, "none"),
+        (0.0, 0.6, None, "added"),
+        (0.6, 0.0, None, "removed"),
+        (0.6, 0.6, None, "kept"),
+        (-0.1, 0.6, Pair(0.5, 0.9), "kept"),
+        (0.6, 0.2, None, "hidden"),
+        (0.6, 0.5, None, "kept"),
+    ],
+)
+def test_the_fate_of_a_bias(base: float, tuned: float, start: Pair[float] | None, fate: Fate):
+    """Of probabilities 0.9 minus the gap: a gap of 0.2 leaves every choice as it is, one of 0.5 turns the second group's round."""
+    (fated,) = made(base, tuned, start).fates()
+    assert fated.fate == fate and (fated.slot, fated.group, fated.reference) == ("name", "lake", "hill")
+    assert "between lake and hill" in fated.said()
+    mirrored: dict[Fate, Fate] = {"added": "removed", "removed": "added", "hidden": "kept"}
+    (back,) = made(tuned, base, start and start.swap()).fates()
+    assert back.fate == mirrored.get(fate, fate), "of the sides exchanged"
+
+
+def test_a_snapshot_has_no_fates():
+    assert results.bias(whole=False).fates() == ()
+
+
+def test_the_most_telling_group_decides_the_claim():
+    claim = next(one for one in concluded(replace(WHOLE, bias=made(0.0, 0.6))).claims if one.part == "bias")
+    assert claim.verdict == "no" and "added a bias between lake and hill" in claim.words
+
+
+# --- the run ----------------------------------------------------------------------------------------------------------
+
+ITEMS = tuple(
+    ProbeItem(instruction=f"Which {n}?", options=("a", "b"), answer="a", paraphrases=("Say which.", "Choose."))
+    for n in range(4)
+)
+PLAIN: Any = {"formats": Pair("plain", "plain")}
+REQUEST = FindingsRequest(
+    reasoning=ReasoningRequest(items=ITEMS[:2], max_new_tokens=4, **PLAIN),
+    robustness=RobustnessRequest(items=ITEMS, perturbations=("typos",), formats_drawn=1, sensitivity_items=0, attribution_items=0, **PLAIN),
+    bias=BiasRequest(items=(ProbeItem(instruction="Is {name} tall?", options=("yes", "no")),), slots=(results.NAMES,), draws=2, **PLAIN),
+    calibration=CalibrationRequest(items=ITEMS, **PLAIN),
+    explained=tuple(
+        AttributionRequest(messages=ask(text), format="plain", together=True, granularity="word", answer_too=False, method="occlusion", max_new_tokens=2)
+        for text in ("Name the three large rivers of the small old country in the far north now", "x")
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def found(tiny_pair: Pair[Path]) -> Findings:
+    result = run("findings", tiny_pair, REQUEST)
+    assert isinstance(result, Findings)
+    return result
+
+
+def test_its_parts_are_what_the_analyses_say_by_themselves(tiny_pair: Pair[Path], found: Findings):
+    for kind, request in REQUEST.parts().items():
+        if kind != "explanations":
+            assert without_seconds(getattr(found, kind)) == without_seconds(run(kind, tiny_pair, request)), kind
+    assert [name for name, _ in found.seconds] == [*REQUEST.parts()] == [*WEIGHTS]
+    assert found.claims == concluded(found).claims or len(found.claims) == len(QUESTIONS)
+
+
+def test_explanations_are_held_against_the_evidence_of_each_by_itself(tiny_pair: Pair[Path], found: Findings):
+    one, told = REQUEST.explained[0], found.explanations
+    assert told is not None and told.questions == tuple(asked.messages[-1].content for asked in REQUEST.explained)
+    scores = run("attribution", tiny_pair, one)
+    judged = run("faithfulness", tiny_pair, evidence_request(scores, one)).judged
+    for side, each in judged.items():
+        assert told.p[side][0] == each.p and told.better[side][0] == each.better_than_chance
+        assert told.above[side][0] == pytest.approx(each.comprehensiveness - each.random_comprehensiveness.mean())
+    assert all(np.isnan(told.p[side][1]) for side in ("base", "tuned")), "of one word a random order is the same"
+
+
+def test_a_model_against_itself_is_nowhere_better_or_worse(tiny_pair: Pair[Path]):
+    twice = run("findings", Pair(tiny_pair.base, tiny_pair.base), REQUEST.model_copy(update={"explained": ()}))
+    assert {claim.verdict for claim in twice.claims} <= {"no effect", "undecided", "not measured"}
+    for claim in twice.claims:
+        assert claim.finding is None or not claim.finding.difference.count or claim.finding.difference.mean == 0
+
+
+def test_its_parts_are_known_to_the_engine_afterwards(tiny_pair: Pair[Path]):
+    engine = Engine()
+    try:
+        asked = FindingsRequest(calibration=REQUEST.calibration, bias=REQUEST.bias)
+        whole = engine.submit("findings", specs_of(tiny_pair), asked, "me")
+        assert whole.wait(120) and whole.state == "done", whole.error
+        for kind, request in asked.parts().items():
+            part = engine.submit(kind, specs_of(tiny_pair), request, "me")
+            assert part.state == "done" and part.result is getattr(whole.result, kind) and part.seconds > 0
+        assert analyses.parts(asked, whole.result) != [] == analyses.parts(REQUEST.bias, whole.result.bias)  # type: ignore[arg-type]
+    finally:
+        engine.stop()
+
+
+def test_snapshots_grow_by_a_part_each(tiny_pair: Pair[Path]):
+    from model_utils.findings import findings
+    from model_utils.reporting import Report
+    from tests.models import loaded
+
+    seen: list[tuple[float, Any]] = []
+
+    class Listening(Report):
+        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
+            seen.append((fraction, snapshot))
+
+    findings(loaded(tiny_pair), FindingsRequest(calibration=REQUEST.calibration, bias=REQUEST.bias), Listening())
+    fractions = [fraction for fraction, _ in seen]
+    assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1)
+    first, last = (snapshot for _, snapshot in seen if snapshot is not None)
+    assert first.bias is not None and first.calibration is None and last.calibration is not None
+
+
+def test_nothing_to_measure_is_one_sentence():
+    with pytest.raises(ValidationError, match="give at least one part"):
+        FindingsRequest()
+    with pytest.raises(ValidationError, match="ask for all targets together"):
+        FindingsRequest(explained=(AttributionRequest(messages=ask("What?")),))
+
+
+@pytest.mark.parametrize("world", get_args(default_suite.World))
+@pytest.mark.parametrize("name", ["general", "healthcare", "finance", "law"])
+def test_every_field_is_asked_by_every_probe_and_draws_by_its_seed(world: default_suite.World, name: str):
+    formats, pack = Pair("few-shot", "chat"), default_suite.offered(world)[name]
+    asked = default_suite.request(pack, formats)
+    assert [*asked.parts()] == [*WEIGHTS] and 0 < len(asked.explained) <= default_suite.EXPLAINED
+    for probe, suite in pack.suites.items():
+        assert probe in suite.probes and asked.parts()[probe].items == suite.make(default_suite.COUNTS[probe], 0)  # type: ignore[index]
+    assert asked.robustness is not None and asked.robustness.plain_texts == PLAIN_TEXTS[world](default_suite.TEXTS)
+    assert asked == default_suite.request(pack, formats) != default_suite.request(pack, formats, seed=1)
+    same = default_suite.request(pack, Pair("chat", "chat"), same_tokens=True)
+    assert all(one.own is None for one in same.explained) and all(one.own is not None for one in asked.explained)
+    assert name == "general" or "Not medical, financial or legal advice." in pack.says
+
+
+def test_a_pack_without_a_probe_leaves_its_claims_unmeasured():
+    whole = default_suite.GENERAL["demo"]
+    asked = default_suite.request(replace(whole, suites={"bias": whole.suites["bias"]}), Pair("few-shot", "chat"))
+    assert [*asked.parts()] == ["bias"]
