@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -147,7 +149,7 @@ def _scores(result: Published) -> None:
     heading_with_csv("Every score by category", result.scores, "published-scores.csv", "Every score of every part and category.")  # fmt: skip
     table = scores_table(result)
     table["category"] = table["category"].map(short)
-    columns = {
+    columns: dict[str, Any] = {
         "part": st.column_config.TextColumn("of", width="medium"),
         "category": st.column_config.TextColumn("category", width="medium"),
         "measure": st.column_config.TextColumn("score, unit", width="medium"),
