@@ -899,7 +899,7 @@ def published_items(benchmark: str = "bbq") -> tuple[Item, ...]:
         )  # fmt: skip
     if benchmark == "stereoset":
         return tuple(
-            StereoCluster(part="intersentence" if number == 3 else "intrasentence", target=f"term {number // 2}", category=f"kind {number // 2 % 2} {WORST}", context=f"=1+{number} BLANK is here. {WORST}", stereotype="It is bad.", antistereotype="It is good.", unrelated="It is a fish.")
+            StereoCluster(part="intersentence" if number >= 3 else "intrasentence", target=f"term {number // 2}", category=f"kind {number // 2 % 2} {WORST}", context=f"=1+{number} BLANK is here. {WORST}", stereotype="It is bad.", antistereotype="It is good.", unrelated="It is a fish.")
             for number in range(5)
         )  # fmt: skip
     conditions = ("ambig", "disambig", "ambig", "disambig", "ambig")

@@ -27,12 +27,13 @@ PARTS: Mapping[str, str] = {
     "disambig": "disambiguated contexts",
 }
 AXES: Mapping[str, str] = {
-    "crows_pairs": "pairs whose more stereotypical sentence is more probable",
-    "stereoset": "stereotypes more probable than anti-stereotypes (SS)",
-    "ambig": "bias score s_AMB: −1 against stereotypes, 1 with them",
-    "disambig": "bias score s_DIS: −1 against stereotypes, 1 with them",
+    "crows_pairs": "pairs whose more stereotypical<br>sentence is more probable",
+    "stereoset": "stereotypes more probable<br>than anti-stereotypes (SS)",
+    "ambig": "bias score s_AMB:<br>−1 against stereotypes, 1 with them",
+    "disambig": "bias score s_DIS:<br>−1 against stereotypes, 1 with them",
 }
 """benchmark, of BBQ the part -> what its axis says"""
+SHARES = (0, 25, 50, 75, 100)
 ROW, LANE = 44, 0.17
 """Pixels of a row, and how far from its middle each side stands, in rows."""
 LONGEST, MOST_ROWS = 30, 60
@@ -94,7 +95,7 @@ def figure(result: Published, dark: bool = False, part: str = "") -> go.Figure:
         )
     theme.apply(fig, dark)
     fig.add_vline(x=innocent, line={"color": colours.muted, "width": 1})
-    fig.update_layout(height=ROW * max(1, len(shown)) + 140, hovermode="closest", hoverlabel_align="left")
+    fig.update_layout(height=ROW * max(1, len(shown)) + 150, hovermode="closest", hoverlabel_align="left")
     fig.update_layout(margin_t=64, margin_r=24)
     fig.update_xaxes(title_text=AXES.get(part) or AXES[result.benchmark], zeroline=False, **_scale(result.benchmark))
     named_rows(fig, [label(row) for row in shown], dark)
@@ -105,7 +106,7 @@ def _scale(benchmark: str) -> dict[str, object]:
     """The whole scale, whatever is found."""
     if benchmark == "bbq":
         return {"range": [-1.04, 1.04], "tickvals": [-1, -0.5, 0, 0.5, 1]}
-    return {"range": [-2, 102], "tickvals": [0, 25, 50, 75, 100], "ticksuffix": " %"}
+    return {"range": [-2, 102], "tickvals": [*SHARES], "ticktext": [f"{one} %" for one in SHARES]}
 
 
 def label(row: Row) -> str:

@@ -413,7 +413,7 @@ def findings(probe: Probe, result: Probed) -> None:
     st.subheader(plain(found[0].said()), anchor=False)
     heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
     html_table(HEADS, [_finding_cells(one) for one in found])
-    over = {"robustness": "items, or the plain texts", "published": "items, of StereoSet over its target terms"}.get(probe, "items")  # fmt: skip
+    over = "items, or the plain texts" if probe == "robustness" else f"{found[0].of}s"
     st.caption(
         f"In brackets: 95 % bootstrap intervals over the {over}. They speak of {over.replace('the ', '')} like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
     )

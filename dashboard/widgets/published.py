@@ -32,12 +32,14 @@ PART = "published-part"
 FILE_HELP = "Every item with its texts, and what was read of both models, in nats."
 LITTLE = 0.5
 """Mean probability of the three answers of BBQ below which the page says that the models would write something else."""
+LEAST = 0.0001
+"""The smallest probability that is written in percent."""
 LEANS: dict[Side, str] = {"base": "base leans", "tuned": "tuned leans"}
 ALL, ONLY_ONE = "all", "only one of them leans to the stereotype"
 MEASURES = {
     "stereotype": "stereotype score, %",
-    "stereo": "stereotype score of pairs marked stereo, %",
-    "antistereo": "stereotype score of pairs marked antistereo, %",
+    "stereo": "of pairs marked stereo, %",
+    "antistereo": "of pairs marked antistereo, %",
     "ties": "ties, %",
     "difference": "mean difference, nats",
     "ss": "SS, %",
@@ -110,9 +112,14 @@ def _mass(result: Published) -> None:
     known = {side: known_mean(result.mass(side)) for side in SIDES if result.benchmark == "bbq"}
     known = {side: share for side, share in known.items() if np.isfinite(share)}
     if known:
-        told = ", ".join(f"{side} {share:.2%}" for side, share in known.items())
+        told = ", ".join(f"{side} {percent(share)}" for side, share in known.items())
         warning = " Where it is little, a model would write something else, and its choice among the three says little." if min(known.values()) < LITTLE else ""  # fmt: skip
         st.caption(f"Of the probability of all that could be written, the three answers together hold: {told}.{warning}")  # fmt: skip
+
+
+def percent(share: float) -> str:
+    """A probability, of which the smallest are not rounded to nothing."""
+    return f"{share:.2%}" if share >= LEAST else f"< {LEAST:.2%}"
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -150,9 +157,9 @@ def _scores(result: Published) -> None:
     table = scores_table(result)
     table["category"] = table["category"].map(short)
     columns: dict[str, Any] = {
-        "part": st.column_config.TextColumn("of", width="medium"),
-        "category": st.column_config.TextColumn("category", width="medium"),
-        "measure": st.column_config.TextColumn("score, unit", width="medium"),
+        "part": st.column_config.TextColumn("of", width="small"),
+        "category": st.column_config.TextColumn("category", width="small"),
+        "measure": st.column_config.TextColumn("score, unit", width=184),
         **{side: st.column_config.NumberColumn(side, format="%.3g", width=88) for side in SIDES},
         "count": st.column_config.NumberColumn("items", width=72),
     }
@@ -262,6 +269,6 @@ def _answer(result: Published, number: int, item: BBQItem, option: int) -> tuple
     for side in SIDES:
         value = result.read[side][number, option]
         mark = "● " if int(result.chosen(side)[number]) == option else ""
-        cells.append(f'{mark}{np.exp(value):.2%}<div class="sure">{value:.2f} nats</div>')
+        cells.append(f'{mark}{escaped(percent(float(np.exp(value))))}<div class="sure">{value:.2f} nats</div>')
     right = ", ✓ right" if option == item.right else ""
     return (f"{what}{right}", f'<span class="text" dir="auto">{escaped(item.answers[option])}</span>', *cells)
