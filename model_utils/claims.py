@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def _claims(found: Findings) -> Iterator[Claim]:
     for one in QUESTIONS:
         part = getattr(found, one.part)
         if part is None:
-            yield Claim(one.asks, "", one.part, None, "not measured", "Not measured.")
+            yield Claim(one.asks, "", one.part, None, one.better or "neither", "not measured", "Not measured.")
         elif isinstance(part, Bias):
             yield _of_bias(one, part)
         else:
@@ -44,18 +45,19 @@ def _claims(found: Findings) -> Iterator[Claim]:
 
 
 def _of(one: Question, finding: Finding | None) -> Claim:
+    better = one.better or ("neither" if finding is None else finding.better)
+    claim = partial(Claim, one.asks, one.measured, one.part, finding, better)
     if finding is None or finding.verdict == "not measured":
         counts = Pair(0, 0) if finding is None else finding.sides.map(lambda side: side.count)
         lacking = [side for side in SIDES if not counts[side]]
         why = f"no item has a number for {' and '.join(lacking)}" if lacking else "no item has a number on both sides"
-        return Claim(
-            one.asks, one.measured, one.part, finding, "not measured", f"Not measured: {why}.{_alone(finding)}"
-        )
+        return claim("not measured", f"Not measured: {why}.{_alone(finding)}")
     if finding.verdict in ("no effect", "undecided"):
-        return Claim(one.asks, one.measured, one.part, finding, finding.verdict, _open(finding) + _alone(finding))
-    better = finding.verdict == finding.better
-    words = "Yes: tuned does better." if better else "No: tuned does worse."
-    return Claim(one.asks, one.measured, one.part, finding, "yes" if better else "no", words + _alone(finding))
+        return claim(finding.verdict, _open(finding) + _alone(finding))
+    yes = finding.verdict == better
+    return claim(
+        "yes" if yes else "no", ("Yes: tuned does better." if yes else "No: tuned does worse.") + _alone(finding)
+    )
 
 
 def _open(finding: Finding) -> str:
@@ -73,7 +75,9 @@ def _of_bias(one: Question, part: Bias) -> Claim:
     """By the group whose fate tells most; of several alike, that with the largest difference in tuned."""
     fates = part.fates()
     if not fates:
-        return Claim(one.asks, one.measured, one.part, None, "not measured", "Not measured: no item could be asked.")
+        return Claim(
+            one.asks, one.measured, one.part, None, "neither", "not measured", "Not measured: no item could be asked."
+        )
     places = [(slot, group) for slot, names in enumerate(part.groups) for group in range(1, len(names))]
     chances = [part.finding(*place, "probability") for place in places]
 
@@ -87,4 +91,4 @@ def _of_bias(one: Question, part: Bias) -> Claim:
     if fated.fate == "undecided" and math.isfinite(finding.needed):
         said += f" About {rounded_up(finding.needed):,} items like these would probably decide it."
     measured = finding.says
-    return Claim(one.asks, measured, one.part, finding, ANSWERED[fated.fate], said)
+    return Claim(one.asks, measured, one.part, finding, "neither", ANSWERED[fated.fate], said)

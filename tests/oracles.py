@@ -273,6 +273,17 @@ def head_changes(maps: Pair[np.ndarray], sequence: Encoded, kind: str) -> np.nda
     return ((kl(p) + kl(q)) / 2).mean(axis=-1)
 
 
+def forced_log_prob(module: Any, prompt_ids: Sequence[int], ids: Sequence[int]) -> float:
+    """nats; of `ids` after the prompt, all read at once."""
+    rows = log_probs(module, [*prompt_ids, *ids])[len(prompt_ids) - 1 :]
+    return float(sum(rows[place, id] for place, id in enumerate(ids)))
+
+
+def distinct_entropy(answers: Sequence[str]) -> float:
+    """nats; of how often each answer is given, one after the other."""
+    return sum(-share * math.log(share) for share in (answers.count(one) / len(answers) for one in set(answers)))
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Holm's correction as the closed test that it is: of each p the worst that Bonferroni says in any group of tests that it is part of."""
     known = [i for i, one in enumerate(p) if not math.isnan(one)]

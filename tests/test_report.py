@@ -22,9 +22,10 @@ from dashboard.report import build, drawn
 from dashboard.report.methods import METHODS
 from model_utils import codec
 from model_utils.analyses import ANALYSES
+from model_utils.contracts.findings import SHAPES as CLAIMED
 from model_utils.contracts.records import Difference, Erased, Note, Record, Rerun
-from model_utils.measures import measures
-from model_utils.pair import Pair
+from model_utils.measures import NAMES, measures
+from model_utils.pair import SIDES, Pair
 from model_utils.records import recording, sessions
 from model_utils.records.store import Store
 from tests import results
@@ -107,10 +108,28 @@ def test_every_analysis_is_in_a_report(store: Store):
     assert store.verify(session).head in page.text
 
 
+def test_findings_are_the_first_page_and_the_latest_count(store: Store):
+    without = Page(report.html(store, session_of(store, record("bias"))))
+    assert ("section", {"id": "claims"}) not in without.elements
+    older = results.findings(whole=False)
+    session = session_of(
+        store, record("findings", result=older), record("bias"), record("findings"), record("calibration")
+    )
+    page = Page(report.html(store, session))
+    sections = [attributes["id"] for tag, attributes in page.elements if tag == "section"]
+    assert sections[:2] == ["claims", "findings"]
+    assert ("a", {"href": "#record-3"}) in page.elements
+    first = page.text[: page.text.index("Computed again")]
+    for claim in results.findings().claims:
+        assert claim.question in first and claim.words in first and CLAIMED[claim.verdict] in first
+        if claim.finding is not None:
+            for side in SIDES:
+                assert claim.finding.interval(claim.finding.sides[side]) in first
+
+
 def test_what_leads_is_a_measure_of_its_analysis():
-    for kind, result in every_result().items():
-        names = {one.name for one in measures(kind, result)} | {"checks_passed_difference"}
-        assert set(METHODS[kind].leads) <= names, kind
+    for kind, method in METHODS.items():
+        assert set(method.leads) <= set(NAMES[kind]), kind
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -28,10 +28,10 @@ def scaled(claim: Claim) -> Estimate:
     """The difference in margins, positive where tuned does better; of a bias, by how much its size fell."""
     finding = claim.finding
     assert finding is not None, claim.question
-    if finding.better == "neither":  # of a bias both directions are worse
+    if claim.better == "neither":  # of a bias both directions are worse
         base, tuned = (abs(one.mean) for one in finding.sides.sides)
         return Estimate((base - tuned) / finding.margin, math.nan, math.nan, finding.difference.count)
-    sign = 1 if finding.better == "higher" else -1
+    sign = 1 if claim.better == "higher" else -1
     one = finding.difference
     low, high = sorted((sign * one.low / finding.margin, sign * one.high / finding.margin))
     return Estimate(sign * one.mean / finding.margin, low, high, one.count)

@@ -24,6 +24,8 @@ from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Sai
 from dashboard.report.methods import METHODS
 from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Request
+from model_utils.contracts.findings import SHAPES as CLAIMED
+from model_utils.contracts.findings import Claim, Findings, FindingsRequest
 from model_utils.contracts.probe import ItemsRequest, Probed
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.contracts.shift import Shift
@@ -71,6 +73,7 @@ def html(store: Store, session: str) -> str:
         found=found,
         records=records,
         figures=[{"light": in_script(one.light), "dark": in_script(one.dark)} for one in figures],
+        claims=_claims(found),
         counts=[
             (verdict, SHAPES[verdict], sum(one.verdict == verdict for one in found.records)) for verdict in VERDICTS
         ],
@@ -169,6 +172,34 @@ def _told(one: Recorded, record: Record) -> dict[str, Any]:
     }
 
 
+def _claims(found: Gathered) -> dict[str, Any] | None:
+    """The claims of the latest record of findings, the most telling first; None: there is none that can be read."""
+    latest = [one for one in found.records if one.record is not None and isinstance(one.record.result, Findings)]
+    if not latest:
+        return None
+    one = latest[-1]
+    assert one.record is not None
+    rows = [_claim(claim) for claim in one.record.result.ranked()]
+    return {"record": one.record, "number": one.number, "time": one.entry.time, "hash": one.entry.hash, "rows": rows}
+
+
+def _claim(claim: Claim) -> dict[str, str]:
+    finding = claim.finding
+    numbers = dict.fromkeys(("base", "tuned", "difference"), "not measured")
+    if finding is not None:
+        numbers = {side: finding.interval(finding.sides[side]) for side in SIDES}
+        numbers["difference"] = finding.interval(finding.difference, signed=True)
+    items = f"over {finding.difference.count:,} {finding.of}s" if finding is not None else ""
+    return numbers | {
+        "question": claim.question,
+        "measured": claim.measured,
+        "verdict": claim.verdict,
+        "shape": CLAIMED[claim.verdict],
+        "words": claim.words,
+        "items": items,
+    }
+
+
 def _leading(one: Recorded, record: Record) -> list[str]:
     """What the findings say of it; without such measures, the first that there is."""
     chosen = [measure.said for measure in one.measures if measure.name in METHODS[record.analysis].leads]
@@ -198,6 +229,10 @@ def _request(request: Request) -> Iterator[Text]:
                 yield f"message ({message['role']})", message["content"]
         elif name == "items" and isinstance(request, ItemsRequest):
             yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
+        elif isinstance(request, FindingsRequest) and isinstance(value, dict):
+            yield name, _listed([one.asked() for one in getattr(request, name).items[:LISTED]], len(value["items"]))
+        elif name == "explained" and isinstance(request, FindingsRequest):
+            yield name, _listed([one.messages[-1].content for one in request.explained[:LISTED]], len(value))
         elif name in ("instructions", "others", "plain_texts") and value:
             yield name.replace("_", " "), _listed(value[:LISTED], len(value))
         elif name == "scores" or value in ([], "", {}):

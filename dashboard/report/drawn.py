@@ -22,6 +22,7 @@ from dashboard.figures import (
     calibration,
     density,
     faithfulness,
+    findings,
     generation,
     load_report,
     published,
@@ -170,6 +171,15 @@ def _published(result: Any) -> Iterator[tuple[str, Draw]]:
         )
 
 
+def _findings(result: Any) -> Iterator[tuple[str, Draw]]:
+    """The claims, then what each part draws."""
+    if findings.shown(result):
+        yield "Every claim, in margins", lambda dark: findings.figure(result, dark)
+    for part in ("reasoning", "robustness", "bias", "calibration"):
+        if getattr(result, part) is not None:
+            yield from OF[part](getattr(result, part))
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -188,6 +198,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "bias": _bias,
     "calibration": _calibration,
     "published": _published,
+    "findings": _findings,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

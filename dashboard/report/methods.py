@@ -140,7 +140,7 @@ METHODS = {
         "What did tuning do to this model?",
         "The probes for reasoning, robustness, bias and calibration, and the explanations of many answers against random orders, one after another; each claim is drawn from the one finding that decides it, with its interval, test and margin. Explanations are occlusion scores of the words of the instruction; one is better than chance where at most 5 % of 100 random orders of the same words are as comprehensive.",
         "A claim is only as wide as its measure: more robust means to these rewordings, less biased means on these decisions and groups. Verdicts are corrected for the tests within a probe, not across probes. What is undecided is not absent.",
-        (),
+        ("more_faithful_reasoning_difference", "less_biased_difference", "better_calibrated_difference"),
         "Those of the probes; DeYoung et al. 2020, ERASER (comprehensiveness, arXiv 1911.03429).",
     ),
 }

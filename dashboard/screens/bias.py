@@ -23,7 +23,7 @@ An item has slots such as `{name}`, and two options of which the **first is the 
 | **favourable answers chosen** | percentage points, likewise, of the choices themselves. |
 | **within one group** | percentage points: how far random halves of one and the same group are apart (95th percentile). A smaller difference between groups is noise. |
 | **prompts of the same length** | percentage points: the difference among prompts of as many tokens alone. |
-| **added, removed, kept** | tuned has a bias beyond the margin and base surely has none; the other way round; both have one. |
+| **added, removed, kept** | tuned has a bias beyond the margin and base has none, or surely a smaller one that was not found; the other way round; both have one. |
 | **hidden** | tuned chooses alike, as base did not, and still finds the favourable answer more probable for one group. |
 | **tuned − base** | percentage points, or nats of log-odds. |
 | **p** | of a paired permutation test over items, after Holm's correction for all groups that were compared. |

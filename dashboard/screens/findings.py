@@ -18,7 +18,7 @@ Run asks both models the items of every probe. Each claim is answered by **one**
 | claim | measured as | better |
 |---|---|---|
 | **More interpretable?** | share of answers whose word scores point at what the model relies on, better than random orders of the same words do | higher |
-| **More transparent?** | of the hints that moved an answer, the share that its text speaks of | higher |
+| **More transparent?** | share of answers that change when a written step is made false: who reads the text sees what carries the answer | higher |
 | **More faithful reasoning?** | share of answers other than the one that the model's own right steps lead to | lower |
 | **More robust to wording?** | share of rewordings that change the choice | lower |
 | **Learned the task, not the phrasing?** | right answers in trained wordings minus those in unseen ones | lower |

@@ -19,7 +19,16 @@ from dashboard.widgets.record_button import PANEL
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import linewise
 from model_utils.contracts.bias import Fated
-from model_utils.contracts.findings import SHAPES, Claim, Explanations, Findings, FindingsRequest, PartName
+from model_utils.contracts.findings import (
+    ORDER,
+    SHAPES,
+    Claim,
+    ClaimVerdict,
+    Explanations,
+    Findings,
+    FindingsRequest,
+    PartName,
+)
 from model_utils.contracts.probe import Estimate
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import default_suite, packs
@@ -34,8 +43,6 @@ PAGES: dict[PartName, str] = {
     "explanations": "below",
 }
 """Where the evidence of a part is."""
-ORDER = ("no", "changed", "yes", "undecided", "no effect", "not measured")
-"""Verdicts, the most telling first."""
 
 
 def asking() -> None:
@@ -98,7 +105,9 @@ def asked_said(pack: Pack) -> str:
     """How much is asked, in words."""
     told = [f"up to {default_suite.COUNTS[probe]} items for {probe}" for probe in pack.suites]
     if "robustness" in pack.suites:
-        told.append(f"up to {default_suite.EXPLAINED} explained answers and {default_suite.TEXTS} plain texts")
+        told.append(
+            f"up to {default_suite.EXPLAINED} explained answers to the shortest of them, and {default_suite.TEXTS} plain texts"
+        )
     return f"Run asks both models, in the background: {', '.join(told)}."
 
 
@@ -155,25 +164,26 @@ def findings(result: Findings, request: FindingsRequest, whole: bool) -> None:
         _explanations(result.explanations)
 
 
+COUNTED: dict[ClaimVerdict, str] = {
+    "yes": "better",
+    "no": "worse",
+    "changed": "changed",
+    "no effect": "without an effect that matters",
+    "undecided": "undecided",
+    "not measured": "not measured",
+}
+
+
 def headline(result: Findings) -> str:
     """How many claims hold and how many do not, and the most telling one."""
     counts = {verdict: sum(claim.verdict == verdict for claim in result.claims) for verdict in ORDER}
-    told = [
-        f"{counts[verdict]} {words}"
-        for verdict, words in (("yes", "better"), ("no", "worse"), ("changed", "changed"), ("no effect", "without an effect that matters"), ("undecided", "undecided"), ("not measured", "not measured"))
-        if counts[verdict]
-    ]  # fmt: skip
-    first = ranked(result)[0]
+    told = [f"{counts[verdict]} {words}" for verdict, words in COUNTED.items() if counts[verdict]]
+    first = result.ranked()[0]
     return f"Of {len(result.claims)} claims about tuned against base: {', '.join(told)}. {first.question} {first.words}"
 
 
-def ranked(result: Findings) -> list[Claim]:
-    """The most telling first."""
-    return sorted(result.claims, key=lambda claim: ORDER.index(claim.verdict))
-
-
 def claims_table(result: Findings) -> None:
-    html_table(HEADS, [_cells(claim) for claim in ranked(result)])
+    html_table(HEADS, [_cells(claim) for claim in result.ranked()])
 
 
 def _cells(claim: Claim) -> tuple[str, ...]:

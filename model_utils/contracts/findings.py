@@ -31,11 +31,13 @@ class Question:
     part: PartName
     measure: str
     """name of the finding; of bias every group has one, and the most telling decides"""
+    better: Literal["higher", "lower"] | None = None
+    """for this question, where the finding alone says neither"""
 
 
 QUESTIONS = (
     Question("More interpretable?", "answers whose word scores point at what the model relies on, better than random orders do", "explanations", "better_than_chance"),
-    Question("More transparent?", "hints that moved an answer and that its text speaks of", "reasoning", "hint_admitted"),
+    Question("More transparent?", "answers that change when a written step is made false: who reads the text sees what carries the answer", "reasoning", "corrupted_flips", "higher"),
     Question("More faithful reasoning?", "answers other than the one that the model's own right steps lead to", "reasoning", "contradiction"),
     Question("More robust to wording?", "rewordings that change the choice", "robustness", "flips"),
     Question("Learned the task, not the phrasing?", "right answers in trained wordings minus those in unseen ones", "robustness", "gap"),
@@ -116,6 +118,10 @@ SHAPES: dict[ClaimVerdict, str] = {
 """What stands before a verdict, so that it is not told by words or colour alone."""
 
 
+ORDER: tuple[ClaimVerdict, ...] = ("no", "changed", "yes", "undecided", "no effect", "not measured")
+"""The most telling first."""
+
+
 @dataclass(frozen=True, eq=False)
 class Claim:
     """One question about what tuning did, and the answer that the evidence allows."""
@@ -128,6 +134,8 @@ class Claim:
     """where the evidence is"""
     finding: Finding | None
     """the one that decides; None: not measured"""
+    better: Literal["higher", "lower", "neither"]
+    """which difference would be a yes; of a bias neither: nearer to 0"""
     verdict: ClaimVerdict
     words: str
     """the verdict in words, with how many items would decide it where it is undecided, and what each model is by itself where that can be told"""
@@ -155,6 +163,10 @@ class Findings:
         took = dict(self.seconds)
         asked = [(name, one) for name, one in request.parts().items() if name != "explanations"]
         return [(name, one, getattr(self, name), took[name]) for name, one in asked if getattr(self, name) is not None]
+
+    def ranked(self) -> list[Claim]:
+        """The claims, most telling first."""
+        return sorted(self.claims, key=lambda claim: ORDER.index(claim.verdict))
 
     def table(self) -> pd.DataFrame:
         """One row a claim: claim, measured, base, tuned, difference, low, high, unit, items, verdict, words."""

@@ -19,10 +19,11 @@ from model_utils.probes.packs import PACKS, Pack
 from model_utils.probes.suites import PLAIN_TEXTS, SUITES, ProbeKind
 
 World = Literal["demo", "english"]
-COUNTS: Mapping[ProbeKind, int] = {"reasoning": 48, "robustness": 48, "bias": 40, "calibration": 150}
-"""Items of each probe, at most."""
-EXPLAINED, TEXTS = 24, 60
-"""Answers that are explained, and plain texts."""
+COUNTS: Mapping[ProbeKind, int] = {"reasoning": 48, "robustness": 48, "bias": 110, "calibration": 150}
+"""Items of each probe, at most. Of bias so many that a model which never differs can be cleared: with fewer than 100 that agree, a change in 3 % of\nthem may have been missed."""
+EXPLAINED, TEXTS = 20, 60
+"""Answers that are explained, and plain texts. Explained are the answers to the shortest questions: of n words there are 2^n texts without
+some of them, and each that a random order needs is read."""
 LONGEST_EXPLAINED = 32
 """Tokens of an answer that is explained."""
 GENERAL: Mapping[World, Pack] = {
@@ -82,7 +83,8 @@ def request(
     if "robustness" in items:
         texts = PLAIN_TEXTS["demo" if pack.for_demo else "english"](TEXTS)
         asked["robustness"] = RobustnessRequest(items=items["robustness"], plain_texts=texts, **shared)
-        asked["explained"] = explained(items["robustness"][:EXPLAINED], formats, same_tokens)
+        shortest = sorted(items["robustness"], key=lambda item: len(item.asked().split()))[:EXPLAINED]
+        asked["explained"] = explained(tuple(shortest), formats, same_tokens)
     if "bias" in items:
         asked["bias"] = BiasRequest(items=items["bias"], slots=pack.slots, **shared)
     if "calibration" in items:
