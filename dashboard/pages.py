@@ -11,11 +11,12 @@ PAGES = {
     "robustness": ("robustness",),
     "bias": ("bias",),
     "calibration": ("calibration",),
+    "benchmarks": ("published",),
     "sessions": (),
     "findings": ("findings",),
 }
 """page -> the analyses that it shows; the page of sessions shows what was recorded of any"""
-PROBES = ("reasoning", "robustness", "bias", "calibration")
+PROBES = ("reasoning", "robustness", "bias", "calibration", "benchmarks")
 """pages that stand under one menu"""
 EVERY_PAGE = ("load_report",)
 """in the panel of the pair, which the header opens"""

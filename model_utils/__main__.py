@@ -19,7 +19,7 @@ from model_utils.command_line.options import (
     WHAT,
     options,
 )
-from model_utils.command_line.probing import ITEMS, plain_texts, run_findings, run_probe
+from model_utils.command_line.probing import ITEMS, PUBLISHED, plain_texts, run_findings, run_probe, run_published
 from model_utils.command_line.reading import scores_of
 from model_utils.command_line.running import run, run_one
 from model_utils.contracts.ablation import FILLS
@@ -233,6 +233,13 @@ def bias(**given: Any) -> None:
 def calibration(**given: Any) -> None:
     """Whether confidence can be trusted: how often what a model is sure of is right."""
     run_probe("calibration", **given)
+
+
+@main.command()
+@options(MODELS, PUBLISHED, KEPT)
+def published(**given: Any) -> None:
+    """What published bias benchmarks say: the items of one of their files, scored as its authors say."""
+    run_published(**given)
 
 
 @main.command()

@@ -33,6 +33,7 @@ RELATIONS: dict[Relation, str] = {
 }
 
 IN_PIECES = "compared on the pieces of text that both tokenizers cut out"
+PLAIN_TEXT = "BBQ only: a model with an encoder gives plain text, as of CrowS-Pairs and StereoSet, no probability"
 
 Weight = Callable[[], torch.Tensor | None]
 
@@ -312,6 +313,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("robustness", no_start, ""),
         _ability("bias", no_start, ""),
         _ability("calibration", no_start, ""),
+        _ability("published", no_start, PLAIN_TEXT if any(one.encoder_decoder for one in facts.sides) else ""),
         _ability("findings", no_start, ""),
     )
 

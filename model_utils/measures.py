@@ -29,6 +29,7 @@ from model_utils.contracts.findings import QUESTIONS, ClaimVerdict, Findings
 from model_utils.contracts.generation import Generation
 from model_utils.contracts.load_report import LoadReport, relative
 from model_utils.contracts.probe import Estimate, Finding, Probed, known_mean
+from model_utils.contracts.published import Published
 from model_utils.contracts.randomisation import Randomisation
 from model_utils.contracts.shift import SHARES, Forced, Shift
 from model_utils.contracts.survey import Interval, Survey
@@ -448,11 +449,20 @@ def _bias(result: Bias) -> Iterator[Measure]:
     yield _refused(result)
 
 
+def _published(result: Published) -> Iterator[Measure]:
+    """As of every probe, and of BBQ whether the answers are what the models would write."""
+    yield from _probe(result)
+    for side in ORDER if result.benchmark == "bbq" else ():
+        mass = known_mean(result.mass(side))
+        said = f"The three answers hold {_percent(mass)} of the probability in {side}; where that is little, it would write something else."
+        yield Measure(f"{side}_mass", mass, SHARE, said)
+
+
 def _of_finding(finding: Finding, name: Side | Literal["difference"]) -> Iterator[Measure]:
     difference = name == "difference"
     one = finding.difference if name == "difference" else finding.sides[name]
     whose = "tuned minus base" if difference else name
-    measure, over = f"{finding.measure}_{name}", f"over {one.count:,} item{'' if one.count == 1 else 's'}"
+    measure, over = f"{finding.measure}_{name}", f"over {one.count:,} {finding.of}{'' if one.count == 1 else 's'}"
     said = f"{finding.says[:1].upper()}{finding.says[1:]}: {whose} {finding.interval(one, signed=difference)}, {over}."
     yield Measure(measure, one.mean, finding.unit, said)
     for end, value in (("low", one.low), ("high", one.high)):
@@ -525,6 +535,7 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "robustness": _probe,
     "bias": _bias,
     "calibration": _probe,
+    "published": _published,
     "findings": _findings,
 }
 """Analysis -> its measures, NaN where one is not known."""
@@ -603,6 +614,19 @@ NAMES: dict[str, tuple[str, ...]] = {
     ),
     "bias": (*_of_sides("largest_gap", "sure_gap", "mass"), "refused"),
     "calibration": (*_of_findings("calibration_error", "right", "overconfidence", "brier"), "refused"),
+    "published": (
+        *_of_findings(
+            *("full_stereotype", "full_above_half", "shared_stereotype", "shared_above_half", "full_difference"),
+            *("ss", "ss_above_half", "lm", "icat"),
+            *(
+                f"{name}{whose}"
+                for whose in ("", "_names")
+                for name in ("s_amb", "s_dis", "accuracy_amb", "accuracy_dis")
+            ),
+        ),
+        *_of_sides("mass"),
+        "refused",
+    ),
     "findings": (
         *(f"claims_{verdict.replace(' ', '_')}" for verdict in get_args(ClaimVerdict)),
         *(_claim_name(one.asks) for one in QUESTIONS),

@@ -17,6 +17,7 @@ from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
+from model_utils.contracts.published import PublishedRequest
 from model_utils.contracts.randomisation import RandomisationRequest
 from model_utils.contracts.reasoning import ReasoningRequest
 from model_utils.contracts.records import Record
@@ -65,6 +66,10 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
                 *results.probe_items("calibration")[1:],
             )
         ),
+        "published": PublishedRequest(
+            benchmark="bbq",
+            items=(results.published_items()[0].model_copy(update={"context": asked}), *results.published_items()[1:]),
+        ),
     }
 
 
@@ -88,6 +93,7 @@ def every_result() -> dict[str, Any]:
         "robustness": results.robustness(),
         "bias": results.bias(),
         "calibration": results.calibration(),
+        "published": results.published(),
         "findings": results.findings(),
     }
 

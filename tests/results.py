@@ -36,6 +36,7 @@ from model_utils.contracts.findings import Explanations, Findings, FindingsReque
 from model_utils.contracts.generation import Answer, Generation
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
 from model_utils.contracts.probe import Estimate, Finding, ProbeItem, Verdict
+from model_utils.contracts.published import BBQItem, CrowsPair, Item, Published, PublishedRequest, StereoCluster
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest, Shuffled
 from model_utils.contracts.reasoning import Reasoned, Reasoning, ReasoningRequest
 from model_utils.contracts.records import Difference, Record, Rerun
@@ -371,6 +372,7 @@ def load_report(
             "robustness",
             "bias",
             "calibration",
+            "published",
             "findings",
         )
     )
@@ -704,7 +706,7 @@ def finding(
         better="lower"
         if measure in LOWER
         else "neither"
-        if measure in NEITHER or measure.startswith("name_")
+        if measure in NEITHER or measure.startswith(("name_", "s_", "ss", "full_", "shared_"))
         else "higher",
         fault=own is not None,
         sides=Pair(around(base), around(tuned)),
@@ -888,6 +890,63 @@ def calibration(whole: bool = True) -> Calibration:
     )
 
 
+def published_items(benchmark: str = "bbq") -> tuple[Item, ...]:
+    """Five items in two categories, of which nothing can be read of the last."""
+    if benchmark == "crows_pairs":
+        return tuple(
+            CrowsPair(more=f"=1+{number} They waste money. {WORST}", less=f"We waste money {number}.", direction="antistereo" if number == 2 else "stereo", category=f"kind {number % 2} {WORST}")
+            for number in range(5)
+        )  # fmt: skip
+    if benchmark == "stereoset":
+        return tuple(
+            StereoCluster(part="intersentence" if number >= 3 else "intrasentence", target=f"term {number // 2}", category=f"kind {number // 2 % 2} {WORST}", context=f"=1+{number} BLANK is here. {WORST}", stereotype="It is bad.", antistereotype="It is good.", unrelated="It is a fish.")
+            for number in range(5)
+        )  # fmt: skip
+    conditions = ("ambig", "disambig", "ambig", "disambig", "ambig")
+    return tuple(
+        BBQItem(context=f"=1+{number} A chef and a baker met. {WORST}", question="Who is fussy?", answers=("The chef", f"Not known {WORST}", "The baker"), unknown=1, right=1 if condition == "ambig" else 2, target=-1 if number == 4 else 0, polarity="neg" if number < 2 else "nonneg", condition=condition, category=f"Work {WORST}", names=number in (2, 3))
+        for number, condition in enumerate(conditions)
+    )  # fmt: skip
+
+
+def published_request(benchmark: str = "bbq") -> PublishedRequest:
+    """The one that `published` is the result of."""
+    return PublishedRequest(benchmark=benchmark, items=published_items(benchmark))
+
+
+def published(whole: bool = True, benchmark: str = "bbq") -> Published:
+    """Tuned prefers what the benchmark calls a stereotype in every item, and base in the first one; the last could not be asked."""
+    asked, count = published_items(benchmark), 5 if whole else 2
+    columns = {"crows_pairs": 4, "stereoset": 3, "bbq": 3}[benchmark]
+    read = Pair(*(np.full((5, columns), -3.0) for _ in SIDES))
+    for number, one in enumerate(asked[:4]):
+        stereotype, other = 0, 2 if benchmark == "bbq" else 1
+        if isinstance(one, BBQItem) and one.polarity == "nonneg":
+            stereotype, other = other, stereotype
+        for side, first in (("tuned", stereotype), ("base", other if number else stereotype)):
+            read[side][number, [first, first + 2] if columns == 4 else [first]] = -0.5 - number / 10  # type: ignore[index]
+    read.base[4], read.tuned[4] = np.nan, np.nan
+    names = {
+        "crows_pairs": ("full_stereotype", "full_above_half", "shared_stereotype", "shared_above_half", "full_difference"),
+        "stereoset": ("ss", "ss_above_half", "lm", "icat"),
+        "bbq": tuple(f"{name}{whose}" for whose in ("", "_names") for name in ("s_amb", "s_dis", "accuracy_amb", "accuracy_dis")),
+    }[benchmark]  # fmt: skip
+    own = Pair[Verdict]("no effect", "higher")
+    found = tuple(
+        finding(name, 0.2, 0.6, own=own if name.startswith(("s_", "ss_")) or name.endswith("_half") else None, unit="nats" if name == "full_difference" else "share")
+        for name in names
+    )  # fmt: skip
+    return Published(
+        models=models(),
+        benchmark=benchmark,  # type: ignore[arg-type]
+        items=asked[:count],
+        read=read.map(lambda values: values[:count]),
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        notes=(f"A note. {WORST}",),
+    )
+
+
 def explanations() -> Explanations:
     """Two answers, of which the second could not be explained."""
     nothing = float("nan")
@@ -944,11 +1003,11 @@ def requests() -> dict[str, Request]:
     """analysis -> a request of it"""
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
-    given |= {"plain_texts": PLAIN_TEXTS, "slots": (NAMES,), "draws": 2}
+    given |= {"plain_texts": PLAIN_TEXTS}
+    own = {"findings": findings_request(), "bias": bias_request(), "published": published_request()}
     return {
-        kind: findings_request()
-        if kind == "findings"
-        else one.request(
+        kind: own.get(kind)
+        or one.request(
             **{
                 name: value
                 for name, value in (given | {"items": probe_items(kind)}).items()
@@ -966,6 +1025,7 @@ def every() -> dict[str, tuple[Request, Any]]:
         "load_report": load_report(), "generation": generation(), "shift": shift(), "survey": survey(), "attention": attention(),
         "atlas": atlas(), "ablation": ablation(), "attribution": attribution(), "faithfulness": faithfulness(asked["faithfulness"]),
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
+        "published": published(),
         "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(), "findings": findings(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

@@ -26,6 +26,7 @@ from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import Ability, LoadReport, LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
+from model_utils.contracts.published import BBQItem, PublishedRequest
 from model_utils.contracts.randomisation import RandomisationRequest
 from model_utils.contracts.reasoning import ReasoningRequest
 from model_utils.contracts.robustness import RobustnessRequest
@@ -150,6 +151,23 @@ REQUESTS: dict[str, Request] = {
     ),
     "calibration": CalibrationRequest(
         items=(ProbeItem(instruction="Is ice warm?", options=("yes", "no"), answer="no"),), formats=PLAIN
+    ),
+    "published": PublishedRequest(
+        benchmark="bbq",
+        items=(
+            BBQItem(
+                context="Ann met Ben.",
+                question="Who?",
+                answers=("Ann", "Ben", "Nobody knows"),
+                unknown=2,
+                right=2,
+                target=0,
+                polarity="neg",
+                condition="ambig",
+                category="Age",
+            ),
+        ),
+        formats=PLAIN,
     ),
 }
 

@@ -19,9 +19,11 @@ from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampl
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
+from model_utils.contracts.published import PublishedRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
+from model_utils.probes import published_files
 from model_utils.probes.slots import SLOTS
 from tests import builders, results
 from tests.models import specs_of, without_seconds
@@ -101,7 +103,17 @@ def test_every_analysis_is_a_verb():
     assert (
         set(cli.main.commands)
         == set(analyses.ANALYSES)
-        == {*FIELDS, "faithfulness", "load_report", "reasoning", "robustness", "bias", "calibration", "findings"}
+        == {
+            *FIELDS,
+            "faithfulness",
+            "load_report",
+            "reasoning",
+            "robustness",
+            "bias",
+            "calibration",
+            "published",
+            "findings",
+        }
     )
 
 
@@ -127,6 +139,39 @@ def test_a_probe_prints_what_execute_returns(kind: str, tiny_pair: Pair[Path], t
     item = ProbeItem(instruction=asked_of, options=("a", "b"), answer="a")
     asked = analyses.ANALYSES[kind].request(items=(item,), margin=0.1, **fields)
     assert done.stdout.strip() == codec.encode(analyses.execute(kind, specs_of(tiny_pair), asked))
+
+
+BBQ_LINE = {
+    "context": "Ann met Ben.", "question": "Who is tall?", "ans0": "Ann", "ans1": "Ben", "ans2": "Nobody knows", "label": 2, "category": "Age",
+    "question_polarity": "neg", "context_condition": "ambig", "target_loc": 0, "additional_metadata": {},
+    "answer_info": {"ans0": ["Ann", "old"], "ans1": ["Ben", "nonOld"], "ans2": ["Nobody knows", "unknown"]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [None, 2])
+def test_a_published_file_is_scored_as_execute_scores_it(count: int | None, tiny_pair: Pair[Path], tmp_path: Path):
+    file = tmp_path / "bbq.jsonl"
+    file.write_text("".join(json.dumps({**BBQ_LINE, "context": f"{n} met."}) + "\n" for n in range(3)) + "nonsense\n")
+    done = call(
+        "published", "--file", file, "--margin", 0.1, *(() if count is None else ("--count", count)), pair=tiny_pair
+    )
+    assert done.exit_code == 0 and "Line 4" in done.stderr, done.output
+    items = published_files.read(file.read_bytes(), file.name).items
+    asked = PublishedRequest(benchmark="bbq", items=items[:count], margin=0.1)
+    assert len(asked.items) == (count or 3)
+    assert done.stdout.strip() == codec.encode(analyses.execute("published", specs_of(tiny_pair), asked))
+    line = tmp_path / "requests.jsonl"
+    line.write_text(asked.model_dump_json())
+    assert call("published", "--requests", line, pair=tiny_pair).stdout == done.stdout
+
+
+def test_a_file_that_is_no_published_one_is_one_sentence(tmp_path: Path):
+    file = tmp_path / "some.csv"
+    file.write_text("a,b\n1,2\n")
+    done = call("published", "--file", file)
+    assert done.exit_code == 2 and "no published file that is known here" in done.stderr and done.stdout == ""
+    done = call("published")
+    assert done.exit_code == 2 and "give one of --file, --requests, or a --partial that is there" in done.stderr
 
 
 def test_a_stopped_probe_is_gone_on_from(tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -344,7 +389,7 @@ def test_a_refused_line_tells_a_terminal_nothing_to_do(tmp_path: Path):
     assert "\x1b" not in told and "\\x1b[31m.doc ends in" in told
 
 
-@pytest.mark.parametrize("kind", PROBES)
+@pytest.mark.parametrize("kind", [*PROBES, "published"])
 def test_a_terminal_gets_findings_as_sentences_then_every_item(
     kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ):

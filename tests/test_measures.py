@@ -45,7 +45,18 @@ def test_every_name_is_listed(kind: str):
     """A threshold is read against the list before anything is computed."""
     names = [one.name for one in measures(kind, RESULTS[kind])]
     assert set(names) <= set(module.NAMES[kind]) and len(set(module.NAMES[kind])) == len(module.NAMES[kind])
-    assert kind in ("survey", "density") or set(names) == set(module.NAMES[kind]), "these results know every number"
+    assert kind in ("survey", "density", "published") or set(names) == set(module.NAMES[kind]), (
+        "these results know every number"
+    )
+
+
+def test_the_benchmarks_together_know_every_number_of_published_ones():
+    found = [
+        {one.name for one in measures("published", results.published(benchmark=one))}
+        for one in ("crows_pairs", "stereoset", "bbq")
+    ]
+    assert set().union(*found) == set(module.NAMES["published"])
+    assert found[0] & found[1] & found[2] == {"refused"}
 
 
 def test_a_shift_is_the_contracts_own():

@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.figures.robustness import AXES
 from dashboard.session import editor, probing
-from dashboard.session.probing import PROBES, Probe
+from dashboard.session.probing import ITEM_PROBES, ItemProbe
 from dashboard.widgets import probe as widget
 from dashboard.widgets import reasoning as reasoning_widget
 from dashboard.widgets import robustness as robustness_widget
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["app", "engine"]  # fixtures
 
-RESULTS: dict[Probe, Callable[..., Any]] = {
+RESULTS: dict[ItemProbe, Callable[..., Any]] = {
     "reasoning": results.reasoning,
     "robustness": results.robustness,
     "bias": results.bias,
@@ -45,7 +45,7 @@ RESULTS: dict[Probe, Callable[..., Any]] = {
 }
 
 
-def jsonl_of(probe: Probe) -> bytes:
+def jsonl_of(probe: ItemProbe) -> bytes:
     """Its items, as a file."""
     return widget.jsonl(results.probe_items(probe))
 
@@ -71,19 +71,19 @@ def running(state: str = "running", **fields: Any) -> Callable[[str, Any], FakeJ
     return make
 
 
-@pytest.fixture(params=PROBES)
-def probe(request: pytest.FixtureRequest) -> Probe:
+@pytest.fixture(params=ITEM_PROBES)
+def probe(request: pytest.FixtureRequest) -> ItemProbe:
     return request.param
 
 
 @pytest.fixture
-def page(app: AppTest, engine: FakeEngine, probe: Probe) -> AppTest:
+def page(app: AppTest, engine: FakeEngine, probe: ItemProbe) -> AppTest:
     """The page of a probe, and an engine that knows probes."""
     engine.make = probed()
     return opened(app, probe)
 
 
-def opened(app: AppTest, probe: Probe) -> AppTest:
+def opened(app: AppTest, probe: ItemProbe) -> AppTest:
     """The page, with as many plain texts, draws and groups as there are in its result."""
     app.session_state["robustness-texts-count"] = len(results.PLAIN_TEXTS)
     app.session_state["bias-slot-name"] = slots.written(results.NAMES)
@@ -91,12 +91,12 @@ def opened(app: AppTest, probe: Probe) -> AppTest:
     return go(app, probe)
 
 
-def choose(page: AppTest, probe: Probe, source: str) -> AppTest:
+def choose(page: AppTest, probe: ItemProbe, source: str) -> AppTest:
     page.session_state[f"{probe}-source"] = source
     return checked(page.run())
 
 
-def upload(page: AppTest, probe: Probe, content: bytes | None = None, name: str = "items.jsonl") -> AppTest:
+def upload(page: AppTest, probe: ItemProbe, content: bytes | None = None, name: str = "items.jsonl") -> AppTest:
     choose(page, probe, probing.FILE)
     return checked(
         page.file_uploader[0].set_value((name, jsonl_of(probe) if content is None else content, "text/plain")).run()
@@ -107,7 +107,7 @@ def press_run(page: AppTest) -> AppTest:
     return checked(page.button(key="run").click().run())
 
 
-def ask(page: AppTest, probe: Probe) -> AppTest:
+def ask(page: AppTest, probe: ItemProbe) -> AppTest:
     return press_run(upload(page, probe))
 
 
@@ -138,7 +138,7 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
     assert not engine.submitted
 
 
-def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     offered = page.selectbox(key=f"{probe}-suite").options
     mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
     assert sorted(offered) == sorted(mine)
@@ -153,11 +153,11 @@ def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine
     assert engine.submitted[-1].background
 
 
-def probing_state(page: AppTest, probe: Probe, name: str) -> Any:
+def probing_state(page: AppTest, probe: ItemProbe, name: str) -> Any:
     return page.session_state[f"{probe}-{name}"]
 
 
-def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     def shown() -> list[str]:
         """Suite and plain texts, where there are any."""
         fields = {box.key: box.value for box in page.selectbox}
@@ -186,7 +186,7 @@ def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, en
         assert shown() == chosen
 
 
-def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     upload(page, probe)
     assert plain("5 items; nothing was left out.") in words(page)
     go(page, "many")
@@ -198,7 +198,7 @@ def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, 
     assert len(page.file_uploader) == 1
 
 
-def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     page.number_input(key=f"{probe}-count").set_value(3).run()
     choose(page, probe, probing.TYPED)
     checked(page.text_area(key=f"{probe}-typed").set_value(jsonl_of(probe).decode()).run())
@@ -213,14 +213,14 @@ def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, eng
 
 
 @pytest.mark.parametrize("name", ["items.pdf", f"{results.WORST}.exe"])
-def test_a_file_that_cannot_be_read_is_one_sentence(page: AppTest, engine: FakeEngine, probe: Probe, name: str):
+def test_a_file_that_cannot_be_read_is_one_sentence(page: AppTest, engine: FakeEngine, probe: ItemProbe, name: str):
     upload(page, probe, b"\x00\xff", name)
     assert len(page.error) == 1 and page.error[0].value.endswith("\\.")
     press_run(page)
     assert len(page.error) == 1 and not engine.submitted
 
 
-def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     choose(page, probe, probing.TYPED)
     assert not page.error
     press_run(page)
@@ -229,7 +229,7 @@ def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEn
     assert not page.error
 
 
-def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     broken = "".join(f'{{"other": "{number}"}}\n' for number in range(14)).encode()
     upload(page, probe, jsonl_of(probe) + broken)
     assert plain("5 items; 14 were left out.") in words(page)
@@ -238,7 +238,7 @@ def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: Pr
     assert engine.asked(probe)[-1].items == results.probe_items(probe)
 
 
-CANNOT: dict[Probe, str] = {
+CANNOT: dict[ItemProbe, str] = {
     "reasoning": "have no options",
     "bias": "hold no slots such as {name}",
     "calibration": "have no options or no right answer",
@@ -246,7 +246,7 @@ CANNOT: dict[Probe, str] = {
 
 
 def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
-    page: AppTest, engine: FakeEngine, probe: Probe
+    page: AppTest, engine: FakeEngine, probe: ItemProbe
 ):
     engine.make = probed(state="queued", result=None)
     free = [ProbeItem(instruction="What is it?", answer="That")]
@@ -259,7 +259,7 @@ def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
     assert plain("From the file items.jsonl") in words(page)
 
 
-def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     page.selectbox(key="format-base").set_value("plain")
     ask(page, probe)
     assert engine.asked(probe)[-1].formats == Pair("plain", "chat")
@@ -272,14 +272,14 @@ def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, prob
     assert len(engine.asked(probe)) == 1
 
 
-def test_a_system_message_and_sampling_are_said_to_be_left_out(page: AppTest, probe: Probe):
+def test_a_system_message_and_sampling_are_said_to_be_left_out(page: AppTest, probe: ItemProbe):
     page.session_state["sampling"] = editor.SAMPLED
     page.session_state["system"] = "Be brief."
     checked(page.run())
     assert "there is no system message" in words(page) and "Asked with" not in words(page)
 
 
-def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe):
+def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: ItemProbe):
     upload(page, probe)
     page.session_state[f"{probe}-preview"] = True
     checked(page.run())
@@ -289,7 +289,7 @@ def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe)
 
 
 @pytest.mark.parametrize("field", list(items.SCHEMA))
-def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: Probe, field: str):
+def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: ItemProbe, field: str):
     choose(page, probe, probing.TYPED)
     assert f"`{field}`" in words(page)
 
@@ -297,7 +297,7 @@ def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: Probe
 # On its way
 
 
-def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     engine.make = running()
     ask(page, probe)
     assert plain("Item 2 of 5") in page.get("progress")[0].proto.text
@@ -308,7 +308,7 @@ def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeE
     assert "So far" in words(page) and len(engine.asked(probe)) == 1 and not engine.released
 
 
-def test_stop_keeps_what_is_done_and_it_can_be_gone_on_from(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_stop_keeps_what_is_done_and_it_can_be_gone_on_from(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     engine.make = running()
     ask(page, probe)
     checked(page.button(key=f"stop-{probe}").click().run())
@@ -327,21 +327,21 @@ def kept_claims(page: AppTest) -> list[str]:
     return [body for body in written(page) if "tuned − base [95 %]" in body]
 
 
-def test_stopped_before_anything_was_done_can_be_run_again(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_stopped_before_anything_was_done_can_be_run_again(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     engine.make = probed(state="queued", result=None)
     ask(page, probe)
     checked(page.button(key=f"stop-{probe}").click().run())
     assert page.button(key=f"on-{probe}").label == "Run it again" and not page.dataframe
 
 
-def test_a_failed_probe_is_one_sentence_above_what_there_was(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_a_failed_probe_is_one_sentence_above_what_there_was(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     engine.make = running("failed", error=f"No: {results.WORST}")
     ask(page, probe)
     assert [one.value for one in page.error] == [plain(f"No: {results.WORST}")]
     assert len(examples(page)) == 2 and page.button(key=f"on-{probe}").label == "Run on"
 
 
-def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     engine.make = running()
     ask(page, probe)
     choose(page, probe, probing.SUITE)
@@ -353,17 +353,19 @@ def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEng
 
 def test_the_probes_leave_each_other_alone(app: AppTest, engine: FakeEngine):
     engine.make = probed()
-    for probe in PROBES:
+    for probe in ITEM_PROBES:
         ask(opened(app, probe), probe)
-    assert [job.kind for job in engine.submitted] == [*PROBES] and not engine.released
-    for probe in PROBES:
+    assert [job.kind for job in engine.submitted] == [*ITEM_PROBES] and not engine.released
+    for probe in ITEM_PROBES:
         assert kept_claims(go(app, probe))
 
 
 # What was found
 
 
-def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(
+    page: AppTest, engine: FakeEngine, probe: ItemProbe
+):
     ask(page, probe)
     found = widget.ranked(RESULTS[probe]().findings)
     assert page.subheader[0].value == plain(found[0].said())
@@ -399,7 +401,7 @@ def test_a_fault_comes_first_and_no_effect_last():
     assert [one.measure for one in shuffled[:1]] == ["contradiction"]
 
 
-def test_refused_items_are_counted_and_named(page: AppTest, probe: Probe):
+def test_refused_items_are_counted_and_named(page: AppTest, probe: ItemProbe):
     ask(page, probe)
     assert plain("1 of 5 items could not be asked and is in no number.") in words(page)
     assert plain(f"Item 5: The prompt is 900 tokens long. {results.WORST}") in words(page)
@@ -407,7 +409,7 @@ def test_refused_items_are_counted_and_named(page: AppTest, probe: Probe):
     assert 5 not in examples(page)["item"].tolist()
 
 
-def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: Probe):
+def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: ItemProbe):
     ask(page, probe)
     for row in range(len(examples(page))):
         select(page, row)
@@ -417,7 +419,7 @@ def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: Probe
             assert not [one.value for one in page.get(kind) if results.WORST in one.value]
 
 
-def test_a_row_opens_its_item(page: AppTest, probe: Probe):
+def test_a_row_opens_its_item(page: AppTest, probe: ItemProbe):
     ask(page, probe)
     first, other = examples(page)["item"].iloc[0], examples(page)["item"].iloc[2]
     assert any(one.value.startswith(f"Item {first}") for one in page.subheader), "the most telling one is open at first"
@@ -425,7 +427,7 @@ def test_a_row_opens_its_item(page: AppTest, probe: Probe):
     assert any(one.value.startswith(f"Item {other}") for one in page.subheader)
 
 
-def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: Probe):
+def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: ItemProbe):
     ask(page, probe)
     table = RESULTS[probe]().table()
     rows = list(csv.DictReader(io.StringIO(widget.csv_file(table).decode(), newline="")))
@@ -442,12 +444,12 @@ def test_a_record_is_listed_by_its_first_item():
         assert contents.instruction(request) == f"Should this loan be approved? File 0.{said}"
 
 
-def test_numbers_of_items_are_those_of_the_files(page: AppTest, probe: Probe):
+def test_numbers_of_items_are_those_of_the_files(page: AppTest, probe: ItemProbe):
     ask(page, probe)
     assert set(examples(page)["item"]) == set(RESULTS[probe]().table()["item"])
 
 
-def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: Probe):
+def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: ItemProbe):
     ask(page, probe)
     page.session_state["record-panel"] = True
     checked(page.run())

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dashboard.session.probing import PROBES
+from dashboard.session.probing import ITEM_PROBES
 from model_utils import __main__ as cli
 from model_utils import analyses, checkpoints, codec
 from model_utils.analyses import ANALYSES
@@ -425,7 +425,12 @@ def requests(tmp_path: Path) -> Path:
 def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_pair: Pair[Path], tmp_path: Path):
     id = call("sessions", "new", "One").stdout.strip()
     asked: list[object] = []
-    if kind in PROBES:
+    if kind == "published":
+        (tmp_path / "pairs.csv").write_text(
+            "sent_more,sent_less,stereo_antistereo,bias_type\nThey waste 漢字.,We waste 漢字.,stereo,kind\n"
+        )
+        asked += ["--file", tmp_path / "pairs.csv"]
+    elif kind in ITEM_PROBES:
         (tmp_path / "items.jsonl").write_text(
             '{"instruction": "Hello {name} 漢字", "options": ["a", "b"], "answer": "b"}'
         )

@@ -26,7 +26,7 @@ from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Request
 from model_utils.contracts.findings import SHAPES as CLAIMED
 from model_utils.contracts.findings import Claim, Findings, FindingsRequest
-from model_utils.contracts.probe import Probed, ProbeRequest
+from model_utils.contracts.probe import ItemsRequest, Probed
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.contracts.shift import Shift
 from model_utils.pair import SIDES, Pair
@@ -227,7 +227,7 @@ def _request(request: Request) -> Iterator[Text]:
         if name == "messages":
             for message in value:
                 yield f"message ({message['role']})", message["content"]
-        elif name == "items" and isinstance(request, ProbeRequest):
+        elif name == "items" and isinstance(request, ItemsRequest):
             yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
         elif isinstance(request, FindingsRequest) and isinstance(value, dict):
             yield name, _listed([one.asked() for one in getattr(request, name).items[:LISTED]], len(value["items"]))

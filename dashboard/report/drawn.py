@@ -25,6 +25,7 @@ from dashboard.figures import (
     findings,
     generation,
     load_report,
+    published,
     randomisation,
     reasoning,
     robustness,
@@ -162,6 +163,14 @@ def _calibration(result: Any) -> Iterator[tuple[str, Draw]]:
         yield "How often each model is right where it is so confident", lambda dark: calibration.figure(result, dark)
 
 
+def _published(result: Any) -> Iterator[tuple[str, Draw]]:
+    for part in result.parts():
+        yield (
+            f"{published.TITLES[result.benchmark]}: {published.PARTS[part]}",
+            partial(published.figure, result, part=part),
+        )
+
+
 def _findings(result: Any) -> Iterator[tuple[str, Draw]]:
     """The claims, then what each part draws."""
     if findings.shown(result):
@@ -188,6 +197,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "robustness": _robustness,
     "bias": _bias,
     "calibration": _calibration,
+    "published": _published,
     "findings": _findings,
 }
 """Analysis -> its figures: a title, and what draws it."""

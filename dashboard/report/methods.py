@@ -129,6 +129,13 @@ METHODS = {
         ("calibration_error_tuned", "calibration_error_base", "overconfidence_tuned"),
         "Guo et al. 2017, On Calibration of Modern Neural Networks (arXiv 1706.04599), eq. 3; Nixon et al. 2019 (equal mass, arXiv 1904.01685).",
     ),
+    "published": Method(
+        "What do published bias benchmarks say?",
+        "The items of one published file, scored as its authors say. CrowS-Pairs: share of pairs whose more stereotypical sentence has the higher log-probability, ties in no numerator, in two causal variants: the whole sentence, and only the tokens that both sentences share. StereoSet: share of target terms' stereotypes above their anti-stereotypes by mean log-probability a token (SS), of related sentences above unrelated ones (LM), and ICAT = LM min(SS, 100 - SS) / 50. BBQ: the most probable of three answers, each scored whole; s_DIS = 2 biased / not unknown - 1, and s_AMB = (1 - accuracy) s_DIS. Differences are tuned minus base over the same items (of StereoSet, terms), with 95 % bootstrap intervals, permutation tests and Holm's correction.",
+        "Many pairs of CrowS-Pairs and StereoSet have been found unreliable: unclear stereotypes, differences in more than the group, mistakes of grammar (Blodgett et al. 2021). The causal variants are not the published score of masked models and are not to be compared with it. A score without bias says nothing of other texts or uses, and one model that knows little English chooses by chance. Where the three answers of BBQ hold little of the probability, the model would have written something else.",
+        ("full_stereotype_tuned", "ss_tuned", "s_amb_tuned", "tuned_mass"),
+        "Nangia et al. 2020, CrowS-Pairs (arXiv 2010.00133); Nadeem et al. 2021, StereoSet (arXiv 2004.09456); Parrish et al. 2022, BBQ (arXiv 2110.08193); Blodgett et al. 2021, Stereotyping Norwegian Salmon (ACL 2021).",
+    ),
     "findings": Method(
         "What did tuning do to this model?",
         "The probes for reasoning, robustness, bias and calibration, and the explanations of many answers against random orders, one after another; each claim is drawn from the one finding that decides it, with its interval, test and margin. Explanations are occlusion scores of the words of the instruction; one is better than chance where at most 5 % of 100 random orders of the same words are as comprehensive.",

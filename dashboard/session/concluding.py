@@ -8,7 +8,7 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, probing, visits
-from dashboard.session.probing import PROBES, Probe
+from dashboard.session.probing import ITEM_PROBES, ItemProbe
 from model_utils.contracts.common import Specs, explain
 from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.probe import MARGIN
@@ -139,15 +139,15 @@ def stop() -> None:
     compute.stop(held)
 
 
-def evidence() -> list[Probe]:
+def evidence() -> list[ItemProbe]:
     """The probes whose results the claims are drawn from."""
     here = concluding()
     if here.held is None or here.held.result is None or here.asking is None:
         return []
-    return [probe for probe in PROBES if probe in here.asking.request.parts()]
+    return [probe for probe in ITEM_PROBES if probe in here.asking.request.parts()]
 
 
-def open_evidence(probe: Probe) -> None:
+def open_evidence(probe: ItemProbe) -> None:
     """Puts what the suite found on the probe's own page, in place of what was there."""
     here = concluding()
     assert here.asking is not None, "nothing was asked"

@@ -14,19 +14,26 @@ from dashboard.session import compute, editor, pairs, visits
 from model_utils.contracts.bias import BiasRequest, Slot, slot_names
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import Specs, explain
-from model_utils.contracts.probe import MARGIN, Partial, ProbeItem, ProbeRequest
+from model_utils.contracts.probe import MARGIN, ItemsRequest, Partial, ProbeItem, ProbeRequest
+from model_utils.contracts.published import PublishedRequest
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
 from model_utils.errors import Refused
 from model_utils.pair import Pair
-from model_utils.probes import items, slots, suites
+from model_utils.probes import items, published_files, slots, suites
 from model_utils.probes.items import Items
+from model_utils.probes.published_files import PublishedFile
 from model_utils.probes.suites import Suite
 
-Probe = Literal["reasoning", "robustness", "bias", "calibration"]
-PROBES: tuple[Probe, ...] = get_args(Probe)
+ItemProbe = Literal["reasoning", "robustness", "bias", "calibration"]
+"""Those that ask items of a person's own, or of a suite."""
+ITEM_PROBES: tuple[ItemProbe, ...] = get_args(ItemProbe)
+Probe = ItemProbe | Literal["published"]
+PROBES: tuple[Probe, ...] = (*ITEM_PROBES, "published")
 SUITE, FILE, TYPED = "suite", "file", "typed"
 """Where items come from."""
+Given = Items | PublishedFile
+"""What was read of a file, or made or typed here."""
 NO_TEXTS = "none"
 """In place of the name of plain texts: their likelihood is not measured."""
 
@@ -34,6 +41,7 @@ _fields = RobustnessRequest.model_fields
 FIRST: Mapping[str, Any] = {
     "source": SUITE,
     "count": 40,
+    "first": 200,
     "seed": 0,
     "typed": "",
     "margin": 100 * MARGIN,
@@ -57,14 +65,14 @@ class Asking:
     """Whom the items were given to, and how."""
 
     specs: Specs
-    request: ProbeRequest
+    request: ItemsRequest
 
 
 @dataclass
 class Probing:
     """One visitor's choices for one probe, beside the values of the widgets."""
 
-    file: tuple[str, Items | str] | None = None
+    file: tuple[str, Given | str] | None = None
     """name of the file that was given, and what it holds or why it cannot be read, as a sentence"""
     asking: Asking | None = None
     held: compute.Held | None = None
@@ -125,9 +133,14 @@ def suite(probe: Probe) -> Suite:
     return suites.SUITES[field(probe, "suite")]
 
 
-def reading(probe: Probe) -> Items | str:
+def source_of(probe: Probe) -> str:
+    """Where its items come from; published ones from a file alone."""
+    return FILE if probe == "published" else str(field(probe, "source"))
+
+
+def reading(probe: Probe) -> Given | str:
     """The items that were chosen, or why there are none, as a sentence."""
-    here, source = probing(probe), field(probe, "source")
+    here, source = probing(probe), source_of(probe)
     if source == FILE:
         return "There is no file yet; give one." if here.file is None else here.file[1]
     try:
@@ -140,7 +153,7 @@ def reading(probe: Probe) -> Items | str:
 
 def given(probe: Probe) -> bool:
     """Whether there is anything to read."""
-    source = field(probe, "source")
+    source = source_of(probe)
     return source == SUITE or (
         probing(probe).file is not None if source == FILE else bool(field(probe, "typed").strip())
     )
@@ -165,7 +178,7 @@ def keep_file(probe: Probe, name: str, content: bytes) -> None:
     """A file was given."""
     here = probing(probe)
     try:
-        here.file = (name, items.read(content, name))
+        here.file = (name, (published_files if probe == "published" else items).read(content, name))
     except Refused as refused:
         here.file = (name, str(refused))
     here.problem = None
@@ -213,24 +226,29 @@ def asking_of(probe: Probe) -> Asking | str:
     if isinstance(found, str):
         return found
     try:
-        return Asking(visits.visit().pair, _request(probe, found.items))
+        return Asking(visits.visit().pair, _request(probe, found))
     except ValidationError as error:
         return explain(error)
     except Refused as refused:
         return str(refused)
 
 
-def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ProbeRequest:
+def _request(probe: Probe, found: Given) -> ItemsRequest:
     """In the editor's formats; a ValidationError or Refused says what cannot be asked."""
     bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=()).request()
     shared: dict[str, Any] = {
-        "items": asked,
+        "items": found.items,
         "formats": bare.formats,
         "same_tokens": bare.same_tokens,
         "margin": field(probe, "margin") / 100,
         "seed": field(probe, "seed"),
     }
-    return REQUESTS[probe](asked, bare.max_new_tokens, shared)
+    if probe == "published":
+        assert isinstance(found, PublishedFile), type(found)
+        first = found.items[: field("published", "first")]
+        return PublishedRequest(benchmark=found.benchmark, **(shared | {"items": first}))
+    assert isinstance(found, Items), type(found)
+    return REQUESTS[probe](found.items, bare.max_new_tokens, shared)
 
 
 def _reasoning(_: tuple[ProbeItem, ...], max_new_tokens: int, shared: dict[str, Any]) -> ReasoningRequest:
@@ -260,7 +278,7 @@ def _calibration(_: tuple[ProbeItem, ...], __: int, shared: dict[str, Any]) -> C
     return CalibrationRequest(**shared)
 
 
-REQUESTS: Mapping[Probe, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
+REQUESTS: Mapping[ItemProbe, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
     "reasoning": _reasoning,
     "robustness": _robustness,
     "bias": _bias,
@@ -306,7 +324,7 @@ def cases() -> int | str | None:
     """How many cases the form asks for; why its slots cannot be read, as a sentence; None: something else cannot be asked."""
     found = reading("bias")
     try:
-        read_slots(() if isinstance(found, str) else found.items)
+        read_slots(found.items if isinstance(found, Items) else ())
     except Refused as refused:
         return str(refused)
     wanted = asking_of("bias")

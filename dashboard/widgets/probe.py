@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from dashboard.figures.published import TITLES
 from dashboard.session import compute, editor, inputs, pairs, probing
-from dashboard.session.probing import FILE, NO_TEXTS, SUITE, TYPED, Probe
+from dashboard.session.probing import FILE, NO_TEXTS, SUITE, TYPED, Given, Probe
 from dashboard.spreadsheets import csv_file
 from dashboard.widgets.download import GUARDED, heading_with_csv
 from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
@@ -20,12 +21,14 @@ from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import codec, linewise
 from model_utils.contracts.bias import MAX_DRAWS, slot_names
-from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, Probed, ProbeItem, ProbeRequest, rounded_up
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ItemsRequest, Probed, ProbeItem, rounded_up
+from model_utils.contracts.published import MAX_PUBLISHED
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import items, slots, suites
+from model_utils.probes import items, published_files, slots, suites
 from model_utils.probes.items import Items
+from model_utils.probes.published_files import PublishedFile
 
 SOURCES = {SUITE: "a suite", FILE: "a file", TYPED: "typed here"}
 SHOWN = 5
@@ -51,8 +54,9 @@ WITH_SLOT = ProbeItem(
 # --- the items and how they are asked ---------------------------------------------------------------------------------
 
 
-def asking(probe: Probe) -> None:
-    """Draws where the items come from and how both models are asked; Run asks them."""
+def asking(probe: Probe, about_files: Callable[[], None] | None = None) -> None:
+    """Draws where the items come from and how both models are asked; Run asks them. `about_files` says what a file of them is, where that is
+    not one of a person's own items."""
     here = probing.probing(probe)
     _source(probe)
     if manner(more=partial(_more, probe), length=probe == "reasoning"):
@@ -63,11 +67,13 @@ def asking(probe: Probe) -> None:
         st.caption("Here nothing is drawn at random from the models, and there is no system message.")
     about_manner(replace(form, sampling=None, samples=1, system=""))
     found = probing.reading(probe)
-    if isinstance(found, Items):
+    if not isinstance(found, str):
         _read(probe, found)
-        if probe == "bias":
-            _slots(found)
-    if probing.field(probe, "source") != SUITE:
+    if probe == "bias" and isinstance(found, Items):
+        _slots(found)
+    if about_files is not None:
+        about_files()
+    elif probing.source_of(probe) != SUITE:
         _schema(WITH_SLOT if probe == "bias" else EXAMPLE)
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
@@ -77,6 +83,10 @@ def asking(probe: Probe) -> None:
 
 
 def _source(probe: Probe) -> None:
+    if probe == "published":
+        _file(probe)
+        _number(probe, "first", "Items at most", 1, MAX_PUBLISHED, "The first so many of the file. A file may be sorted, so that its first items are all of one kind; take all of them for its published score.")  # fmt: skip
+        return
     st.segmented_control(
         "Items from",
         list(SOURCES),
@@ -122,12 +132,12 @@ def _file(probe: Probe) -> None:
         return
     key = f"{probe}-file-{here.forgotten}"
     st.file_uploader(
-        "A file of items",
+        "A published file" if probe == "published" else "A file of items",
         key=key,
-        max_upload_size=linewise.MAX_BYTES // 1_000_000,
+        max_upload_size=(published_files if probe == "published" else linewise).MAX_BYTES // 1_000_000,
         on_change=_take_file,
         args=(probe, key),
-        help="What it has to look like stands below, under “What an item is”.",
+        help="What it has to look like stands below.",
     )
 
 
@@ -159,7 +169,7 @@ def _more(probe: Probe) -> None:
     elif probe == "bias":
         _number(probe, "draws", "Draws", 1, MAX_DRAWS, "How often each combination of groups is filled, every time with others of the group. From two draws on, noise within a group is measured.")  # fmt: skip
     _points(probe, "margin", "Margin, percentage points", "A difference inside this either side of 0 does not matter.")
-    if probing.field(probe, "source") != SUITE:
+    if probing.source_of(probe) != SUITE:
         _number(probe, "seed", "Seed", 0, 2**32 - 1, "Draws whatever is drawn; the same seed gives the same.")
 
 
@@ -205,7 +215,7 @@ def _points(probe: Probe, name: str, label: str, help: str) -> None:
     st.number_input(label, 0.1, 100.0, step=0.5, format="%g", key=probing.at_first(probe, name), help=help, persist_state="session")  # fmt: skip
 
 
-def _read(probe: Probe, found: Items) -> None:
+def _read(probe: Probe, found: Given) -> None:
     """How much was read, the first items, and what was left out and why."""
     st.caption(plain(read_said(found)))
     if found.problems:
@@ -214,6 +224,13 @@ def _read(probe: Probe, found: Items) -> None:
                 st.markdown(plain(problem))
             if len(found.problems) > PROBLEMS:
                 st.caption(f"And {len(found.problems) - PROBLEMS:,} more.")
+    if isinstance(found, PublishedFile) and found.benchmark != "bbq":
+        st.caption("Its sentences are read as plain text: no format is put around them.")
+    if isinstance(found, Items):
+        _preview(probe, found)
+
+
+def _preview(probe: Probe, found: Items) -> None:
     panel = st.expander("The first items, and all of them as a file", key=f"{probe}-preview", on_change="rerun")
     if panel.open:
         with panel:
@@ -255,10 +272,12 @@ def _slots(found: Items) -> None:
         st.caption(f"{cases:,} case{'' if cases == 1 else 's'}: every item in every combination of groups.")
 
 
-def read_said(found: Items) -> str:
+def read_said(found: Given) -> str:
     count, left_out = len(found.items), len(found.problems)
     said = f"{count:,} item{'' if count == 1 else 's'}"
-    if not found.lines:  # of a suite, which leaves nothing out
+    if isinstance(found, PublishedFile):
+        said = f"{TITLES[found.benchmark]}, {said}"
+    if isinstance(found, Items) and not found.lines:  # of a suite, which leaves nothing out
         return f"{said}."
     left = f"{left_out:,} {'was' if left_out == 1 else 'were'} left out" if left_out else "nothing was left out"
     return f"{said}; {left}."
@@ -295,7 +314,7 @@ def _schema(example: ProbeItem) -> None:
 # --- progress ---------------------------------------------------------------------------------------------------------
 
 
-def followed(probe: Probe, draw: Callable[[Any, ProbeRequest], None], so_far: Callable[[Any], str]) -> None:
+def followed(probe: Probe, draw: Callable[[Any, Any], None], so_far: Callable[[Any], str]) -> None:
     """Draws the result with `draw`, or what there is so far with progress until it is over; `so_far` says in words what that shows."""
     held, asking = probing.probing(probe).held, probing.probing(probe).asking
     assert held is not None and asking is not None, "nothing was asked"
@@ -394,7 +413,7 @@ def findings(probe: Probe, result: Probed) -> None:
     st.subheader(plain(found[0].said()), anchor=False)
     heading_with_csv("What was found, most telling first", lambda: findings_table(found), f"{probe}-findings.csv", "Every measure with its intervals, p and verdict.")  # fmt: skip
     html_table(HEADS, [_finding_cells(one) for one in found])
-    over = "items, or the plain texts" if probe == "robustness" else "items"
+    over = "items, or the plain texts" if probe == "robustness" else f"{found[0].of}s"
     st.caption(
         f"In brackets: 95 % bootstrap intervals over the {over}. They speak of {over.replace('the ', '')} like these. Differences of shares are in percentage points, differences of all else in the unit of the measure."
     )
@@ -432,7 +451,7 @@ def _finding_cells(one: Finding) -> tuple[str, ...]:
         *(_estimate(one, one.sides[side]) for side in SIDES),
         _estimate(one, one.difference, signed=True),
         f'<b><span aria-hidden="true">{shape}</span> {escaped(words)}</b>{sure}',
-        f"{one.difference.count:,}",
+        f"{one.difference.count:,}{'' if one.of == 'item' else f' {one.of}s'}",
     )
 
 
@@ -484,10 +503,11 @@ def refused_said(result: Probed) -> str:
     return f"{refused:,} of {count:,} item{'' if count == 1 else 's'} could not be asked and {'is' if refused == 1 else 'are'} in no number."
 
 
-def about(result: Probed, request: ProbeRequest) -> None:
-    """Whom it is of, how many items are in it, and what has to be known."""
-    names = Pair(*(f"{result.models[side].id} ({format_name(request.formats[side])})" for side in SIDES))
-    same = ", the same tokens on both sides" if request.same_tokens else ""
+def about(result: Probed, request: ItemsRequest, in_formats: bool = True) -> None:
+    """Whom it is of, how many items are in it, and what has to be known; `in_formats`: the items are asked in each side's format."""
+    formats = request.formats.map(lambda one: f" ({format_name(one)})" if in_formats else "")
+    names = Pair(*(f"{result.models[side].id}{formats[side]}" for side in SIDES))
+    same = ", the same tokens on both sides" if request.same_tokens and in_formats else ""
     st.caption(
         plain(
             f"{result.done:,} of {len(request.items):,} items, asked of {names.base} and {names.tuned}{same}; margin ±{request.margin:.1%}, seed {request.seed}. {refused_said(result)}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial as partly
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +24,12 @@ from model_utils.pair import Pair
 COUNT = 120
 """Items of a suite, where nobody says."""
 
-ITEMS = [
-    click.option("--suite", metavar="NAME", help="items of this project; `--suite list` names them"),
-    click.option(
-        "--items",
-        "listed",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="items of your own: jsonl or csv",
-    ),
+ASKED = [
     click.option(
         "--requests",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="a file with one whole request in JSON on each line",
     ),
-    click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="items of the suite"),
     click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
     click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
     click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
@@ -48,39 +41,71 @@ ITEMS = [
         help="keep what is found so far in this file; where it is there, the run goes on from it, and it alone says of what",
     ),
 ]
+ITEMS = [
+    click.option("--suite", metavar="NAME", help="items of this project; `--suite list` names them"),
+    click.option(
+        "--items",
+        "listed",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="items of your own: jsonl or csv",
+    ),
+    click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="items of the suite"),
+    *ASKED,
+]
+PUBLISHED = [
+    click.option(
+        "--file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="CrowS-Pairs (csv), StereoSet (json) or BBQ (jsonl) as its authors published it; what it is, is seen from what it holds",
+    ),
+    click.option("--count", type=click.IntRange(1), help="the first so many items of the file [default: all]"),
+    *ASKED,
+]
+
+Make = Callable[[dict[str, Any]], None]
+"""Puts the items, and what belongs to them, to the fields of a request."""
 
 
-def run_probe(
-    kind: str,
-    *,
-    suite: str | None,
-    listed: Path | None,
-    requests: Path | None,
-    count: int,
-    format_base: str,
-    format_tuned: str,
-    partial: Path | None,
-    **given: Any,
-) -> None:
+def run_probe(kind: str, *, suite: str | None, listed: Path | None, count: int, **given: Any) -> None:
     """One probe over the items of a suite or a file, or every line of a file of requests."""
     if suite == "list":
         _tell_suites(kind)
         return
-    chosen = (suite is not None) + (listed is not None) + (requests is not None)
-    if not chosen and partial is not None and partial.exists():
+
+    def of_suite(name: str, fields: dict[str, Any]) -> None:
+        fields["items"] = _suite(kind, name).make(count, fields.get("seed", 0))
+
+    def of_file(path: Path, fields: dict[str, Any]) -> None:
+        fields["items"] = _items_of(path)
+
+    sources: dict[str, Make | None] = {
+        "--suite": None if suite is None else partly(of_suite, suite),
+        "--items": None if listed is None else partly(of_file, listed),
+    }
+    _run(kind, sources, given)
+
+
+def run_published(*, file: Path | None, count: int | None, **given: Any) -> None:
+    """A published benchmark of bias, or every line of a file of requests."""
+    _run("published", {"--file": None if file is None else partly(_published, file, count)}, given)
+
+
+def _run(kind: str, sources: dict[str, Make | None], given: dict[str, Any]) -> None:
+    """`sources`: the options that say which items -> how they are made, None: not given. `given`: of `ASKED`, the models, and the probe's own."""
+    requests, partial = given.pop("requests"), given.pop("partial")
+    chosen = [make for make in sources.values() if make is not None]
+    if not chosen and requests is None and partial is not None and partial.exists():
         _go_on(kind, partial, given)
         return
-    if chosen != 1:
-        raise click.UsageError("give one of --suite, --items, --requests, or a --partial that is there.")
+    if len(chosen) + (requests is not None) != 1:
+        raise click.UsageError(f"give one of {', '.join(sources)}, --requests, or a --partial that is there.")
     if partial is not None and requests is not None:
-        raise click.UsageError("--partial is of one run; give --suite or --items with it.")
+        raise click.UsageError(f"--partial is of one run; give {' or '.join(sources)} with it.")
     models, kept = models_and_kept(given)
-    fields = {name: value for name, value in given.items() if value not in (None, ())}
-    fields["formats"] = Pair(format_base, format_tuned)
-    if suite is not None:
-        fields["items"] = _suite(kind, suite).make(count, fields.get("seed", 0))
-    if listed is not None:
-        fields["items"] = _items_of(listed)
+    formats = Pair(given.pop("format_base"), given.pop("format_tuned"))
+    fields = {name: value for name, value in given.items() if value not in (None, ())} | {"formats": formats}
+    for make in chosen:
+        make(fields)
     if kind == "bias" and requests is None:
         fields["slots"] = _slots(fields["items"], fields.pop("slots", ()))
     lines = [(1, "{}")] if requests is None else list(lines_of(requests))
@@ -200,10 +225,23 @@ PLAIN_COUNT = 100
 def _items_of(path: Path) -> tuple[Any, ...]:
     from model_utils.probes import items
 
+    found: tuple[Any, ...] = _read(path, items.read).items
+    return found
+
+
+def _published(path: Path, count: int | None, fields: dict[str, Any]) -> None:
+    from model_utils.probes import published_files
+
+    found = _read(path, published_files.read)
+    fields |= {"benchmark": found.benchmark, "items": found.items[:count]}
+
+
+def _read(path: Path, reader: Callable[[bytes, str], Any]) -> Any:
+    """What a file holds; what was left out of it is said."""
     try:
-        found = items.read(path.read_bytes(), path.name)
+        found = reader(path.read_bytes(), path.name)
     except Refused as refused:
         raise click.UsageError(printable(refused)) from refused
     for problem in found.problems:
         say(problem, err=True)
-    return found.items
+    return found

@@ -78,13 +78,20 @@ class ProbeItem(Request):
         return text.replace(INPUT, self.input) if INPUT in text else f"{text}\n\n{self.input}"
 
 
-class ProbeRequest(Formats):
+class ItemsRequest(Formats):
     """Both models see the same items, each in its own format; every random choice comes from one seed."""
 
-    items: Annotated[tuple[ProbeItem, ...], Field(min_length=1, max_length=MAX_ITEMS)]
+    items: tuple[Any, ...]
+    """each says by `asked()` what it is listed by"""
     margin: Annotated[float, Field(gt=0, le=1)] = MARGIN
     """a difference inside this either side of 0 does not matter"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class ProbeRequest(ItemsRequest):
+    """Items whose answers can be scored by their probability."""
+
+    items: Annotated[tuple[ProbeItem, ...], Field(min_length=1, max_length=MAX_ITEMS)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -264,7 +271,7 @@ class Partial:
     specs: Specs
     signatures: Pair[str]
     """of both models' files, as they lie on this machine"""
-    request: ProbeRequest
+    request: ItemsRequest
     result: Any
     """as its snapshots: the first items"""
 

@@ -277,7 +277,7 @@ def _crows(found: Published, margin: float) -> list[statistics.Measured]:
         above = both.map(lambda one: preferred(*one, tied=0.5) - 0.5)
         measured += [
             statistics.Measured(f"{part}_stereotype", f"pairs whose more stereotypical sentence is more probable, by the {says} (50 % is no preference)", "share", "neither", False, wins, margin),
-            statistics.Measured(f"{part}_above_half", f"the same above 50 %, ties in the middle, by the {says}", "share", "neither", True, above, margin, compared=False),
+            statistics.Measured(f"{part}_above_half", f"share of more stereotypical sentences above 50 %, ties in the middle, by the {says}", "share", "neither", True, above, margin, compared=False),
         ]  # fmt: skip
     apart = Pair(*(np.abs(found.column(side, "full_more") - found.column(side, "full_less")) for side in SIDES))
     measured.append(statistics.Measured("full_difference", "how far apart the whole sentences of a pair are in log-probability", "nats", "neither", False, apart, NATS_MARGIN, compared=False))  # fmt: skip
