@@ -12,7 +12,7 @@ import streamlit as st
 from dashboard.pages import PAGES, PROBES
 from dashboard.session import address, compute
 from dashboard.widgets import header
-from dashboard.widgets.record_button import record_button
+from dashboard.widgets.record_button import go_on, record_button
 
 
 def main() -> None:
@@ -26,8 +26,10 @@ def main() -> None:
     flat, probes = ([pages[name] for name in PAGES if (name in PROBES) == among] for among in (False, True))
     chosen = st.navigation({"": flat, "Probes": probes}, position="top")
     place = header.draw()
+    page = chosen.url_path or "compare"
+    waiting = go_on(page)  # first, so that the page knows what was just recorded
     chosen.run()
-    record_button(place, chosen.url_path or "compare")
+    record_button(place, page, waiting)
     compute.load_ahead()
 
 

@@ -23,6 +23,7 @@ from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
+from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.load_report import Ability, LoadReport, LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
@@ -168,6 +169,11 @@ REQUESTS: dict[str, Request] = {
             ),
         ),
         formats=PLAIN,
+    ),
+    "findings": FindingsRequest(
+        calibration=CalibrationRequest(
+            items=(ProbeItem(instruction="Is ice warm?", options=("yes", "no"), answer="no"),), formats=PLAIN
+        )
     ),
 }
 

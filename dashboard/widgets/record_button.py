@@ -17,10 +17,11 @@ from model_utils.records import contents
 PANEL = "record-panel"
 
 
-def record_button(place: DeltaGenerator, page: str) -> None:
-    """Draws the button at `place`, when the page is drawn and it is known what it shows; on any page what is still to be written, until it is."""
+def record_button(place: DeltaGenerator, page: str, waiting: bool) -> None:
+    """Draws the button at `place`, when the page is drawn and it is known what it shows; while something is still to be written (`waiting`), on
+    any page how far that is."""
     with place:
-        if _go_on(page):
+        if waiting:
             st.fragment(_waiting, run_every=POLL_SECONDS)()
         elif PAGES[page]:
             panel = st.popover("Record", key=PANEL, on_change="rerun")
@@ -32,8 +33,9 @@ def record_button(place: DeltaGenerator, page: str) -> None:
                         st.error(plain(str(refused)))
 
 
-def _go_on(page: str) -> bool:
-    """Whether what was wished is still on its way; what became of it is told on whichever page the visitor is by now."""
+def go_on(page: str) -> bool:
+    """Writes what was wished, as soon as that is possible, and says whether it is still on its way; what became of it is told on whichever page
+    the visitor is by now."""
     here = keeping.keeping()
     before = here.done, here.problem
     if keeping.go_on():

@@ -25,7 +25,7 @@ def test_the_bias_of_the_flawed_model_is_found_from_the_page(audit: tuple[str, d
     finished(page)
     found = row(page, "probability of the favourable answer, lake names against hill names")
     expect(found).to_contain_text("By itself, tuned is at fault")
-    gap = re.search(r"−?-?(\d+\.\d) \[", found.locator("td").nth(2).inner_text().replace("\n", " "))
+    gap = re.search(r"(\d+\.\d) points", found.locator("td").nth(2).inner_text())
     assert gap is not None and float(gap[1]) >= 30, found.inner_text()
     expect(page.get_by_text("Tuning added a bias between lake names and hill names", exact=False).first).to_be_visible()
     screenshot(page, "bias", whole=True)
