@@ -30,6 +30,7 @@ from model_utils.command_line import running, thresholds
 from model_utils.contracts.records import Difference, Rerun
 from model_utils.errors import Refused
 from model_utils.pair import Pair
+from model_utils.probes import packs
 from model_utils.records import recording, rerun, sessions
 from model_utils.records.store import Store
 from model_utils.reporting import Report
@@ -430,6 +431,9 @@ def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_p
             "sent_more,sent_less,stereo_antistereo,bias_type\nThey waste 漢字.,We waste 漢字.,stereo,kind\n"
         )
         asked += ["--file", tmp_path / "pairs.csv"]
+    elif kind == "findings":
+        (tmp_path / "pack.json").write_text(packs.EXAMPLE)
+        asked += ["--pack", tmp_path / "pack.json"]
     elif kind in ITEM_PROBES:
         (tmp_path / "items.jsonl").write_text(
             '{"instruction": "Hello {name} 漢字", "options": ["a", "b"], "answer": "b"}'
