@@ -22,11 +22,12 @@ check: .venv/.installed-dev
 	$(BIN)/python -m pytest -q -m "not slow and not browser"; tests=$$?; \
 	wait $$lint && exit $$tests
 
-# Two processes on a core each: torch's threads in both would wait for each other. The browser tests are a run of their own: they measure
-# times, and their Python process should not hold torch.
+# Two processes on a core each: torch's threads in both would wait for each other. The browser tests are a run of their own, because their
+# Python process should not hold torch; those that measure times have both cores.
 test: .venv/.installed-dev browser lint
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
-	@$(BIN)/python -m pytest -q -m browser
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "browser and not alone"
+	@$(BIN)/python -m pytest -q -m alone
 
 lint:
 	@$(BIN)/ruff format --check .

@@ -346,6 +346,7 @@ def test_two_visitors_at_once_get_their_own_answers(new_page: Callable[..., Page
         expect(page.get_by_test_id("stCode").last).not_to_contain_text(foreign)
 
 
+@pytest.mark.alone
 def test_a_closed_tab_frees_the_queue(new_page: Callable[..., Page], start_server: Serve, m_folders: Pair[Path]):
     """The job of a visitor who left is cancelled after the grace time of ten seconds, not when it would have ended."""
     with start_server() as server:

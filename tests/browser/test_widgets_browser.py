@@ -444,6 +444,7 @@ def test_arrow_keys_move_the_pin_and_pass_over_what_may_not_be_picked(page: Page
     settled(page, "picked None")
 
 
+@pytest.mark.alone
 def test_a_held_key_reports_now_and_then_and_where_it_ends(page: Page, address: str):
     reports: list[float] = []
 
