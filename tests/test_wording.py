@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +13,11 @@ from hypothesis import strategies as st
 
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.wording import marks
-from model_utils.wording.score import main, parted, scores
+from model_utils.wording.score import main, rows_of, scores, table
 
-FILE = Path(__file__).parent / "data" / "instruction_labels.jsonl"
-ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+DATA = Path(__file__).parent / "data"
+SEEN, HELD_OUT = DATA / "instruction_labels.jsonl", DATA / "instruction_labels_2.jsonl"
+README = Path(__file__).parent.parent / "README.md"
 
 FOUND = {
     "leading premise": ("Surely the plan is sound?", "As everyone knows, tea is healthy. Is it?", "Don't you agree that cats are clever?", "Sum up our wonderful product."),
@@ -109,21 +109,19 @@ def test_time_grows_as_the_text_does(piece: str):
     assert seconds[1] < 10 * seconds[0] + 0.5
 
 
-FLOORS = (
-    {
-        "leading premise": (0.8, 0.45), "presupposition": (0.3, 0.2), "double question": (0.7, 0.3), "missing option": (0.35, 0.35),
-        "vagueness": (0.7, 0.4), "negation": (0.75, 0.75), "conflicting constraints": (0.3, 0.1),
-    },
-    dict.fromkeys(KINDS, (0.9, 0.9)),
-)  # fmt: skip
-"""Of the half that was held out and of the other: rule -> least precision and recall, a little below what was measured."""
+FLOORS = {
+    SEEN: {kind: (0.8, 0.65) for kind in KINDS},
+    HELD_OUT: {kind: (0.6, 0.35) for kind in KINDS},
+}
+"""Of the labels with which the rules were improved, and of those that were held out: rule -> least precision and recall, a little below what
+was measured."""
 
 
-def test_rules_find_what_people_marked():
-    for half, floors in zip(parted(ROWS), FLOORS, strict=True):
-        for one in scores(half):
-            precision, recall = floors[one.kind]
-            assert one.precision >= precision and one.recall >= recall, one
+@pytest.mark.parametrize("labels", FLOORS, ids=lambda path: path.stem)
+def test_rules_find_what_was_labelled(labels: Path):
+    for one in scores(rows_of(labels)):
+        precision, recall = FLOORS[labels][one.kind]
+        assert one.precision >= precision and one.recall >= recall, one
 
 
 def test_scores_are_counted_as_said():
@@ -138,6 +136,7 @@ def test_scores_are_counted_as_said():
     assert (negation.labelled, negation.marked, negation.recall, negation.f1) == (1, 0, 0.0, 0.0)
 
 
-def test_the_command_prints_both_halves():
-    result = CliRunner().invoke(main, [str(FILE)])
-    assert result.exit_code == 0 and result.output.count("| presupposition |") == 2 and "Held out" in result.output
+def test_the_command_prints_the_table_of_the_readme():
+    result = CliRunner().invoke(main, [str(HELD_OUT)])
+    assert result.exit_code == 0 and result.output.strip() == table(rows_of(HELD_OUT))
+    assert result.output.strip() in README.read_text(encoding="utf-8")

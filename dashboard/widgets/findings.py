@@ -98,7 +98,9 @@ def asked_said(pack: Pack) -> str:
     """How much is asked, in words."""
     told = [f"up to {default_suite.COUNTS[probe]} items for {probe}" for probe in pack.suites]
     if "robustness" in pack.suites:
-        told.append(f"up to {default_suite.EXPLAINED} explained answers to the shortest of them, and {default_suite.TEXTS} plain texts")
+        told.append(
+            f"up to {default_suite.EXPLAINED} explained answers to the shortest of them, and {default_suite.TEXTS} plain texts"
+        )
     return f"Run asks both models, in the background: {', '.join(told)}."
 
 
