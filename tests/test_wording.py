@@ -110,8 +110,8 @@ def test_time_grows_as_the_text_does(piece: str):
 
 
 FLOORS = {
-    SEEN: {kind: (0.8, 0.65) for kind in KINDS},
-    HELD_OUT: {kind: (0.6, 0.35) for kind in KINDS},
+    SEEN: dict.fromkeys(KINDS, (0.8, 0.65)),
+    HELD_OUT: dict.fromkeys(KINDS, (0.6, 0.35)),
 }
 """Of the labels with which the rules were improved, and of those that were held out: rule -> least precision and recall, a little below what
 was measured."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -41,6 +42,17 @@ PLAIN = r"(?:plain (?:text|language|words|english)|no (?:jargon|legal terms|tech
 TECHNICAL = r"(?:technical terms|legal terms|jargon|(?:in|with) (?:full )?(?:technical|legal|medical) (?:detail|language|terms|vocabulary)|markdown|bold|a table|formulas?|equations?|latin|using the (?:words|terms)|statutory language|terms of art)"
 PROSE = r"(?:(?:a|one|in one|in a) (?:single )?(?:paragraph|continuous text)|as prose|in prose|no (?:lists?|bullets?|bullet points)|without (?:any )?(?:lists?|bullets?|bullet points)|flowing text)"
 LISTED = r"(?:bullet(?:ed)? (?:points?|list)|as a list|numbered list|in a table|as a table|a table|bullets)"
+NO_COMMAS = r"(?:(?:no|without(?: any)?|(?:do not|don['’]t|never) use(?: any)?) commas)"
+WITH_COMMAS = r"(?:comma-separated|separated by commas|with commas)"
+ASKS_NOTHING = r"(?:(?:do not|don['’]t|never) ask (?:me |us |the user |him |her |them )?(?:any |further |more |back)?(?:questions?)?|without asking (?:me |us |any )?\w*)"
+ASKS = r"(?:ask (?:me|us|the user|him|her|them) (?:a|one|two|three|for|about|which|what|how|some|questions))"
+SHORTER = r"(?:shorten|make (?:it|this|them) (?:much |a bit )?shorter|cut (?:it|this) down)"
+LONGER = r"(?:lengthen|expand|make (?:it|this|them) (?:much |a bit )?longer|flesh (?:it|this) out)"
+SAME_LENGTH = r"(?:(?:keep|of) (?:the|its) (?:same )?length|same length|just as long)"
+ANOTHER_LENGTH = r"(?:shorten|shorter|lengthen|longer|expand|half (?:the|its|as) \w+|twice as long)"
+FUTURE = r"(?:(?:in )?the future tense)"
+UNQUOTED = r"(?:(?:no|without(?: any)?) (?:quotations?|quotes|citations?))"
+QUOTED = r"(?:quote\b|quoting|cite\b|citing|with (?:quotations?|quotes|citations?))"
 RHYMED = r"(?:rhyming|that rhymes|in rhyme|rhymed)"
 UNRHYMED = r"(?:no (?:two )?(?:lines )?rhymes?|(?:not|n['’]t|never|without) rhym\w*|in which no two lines rhyme|free verse|unrhymed)"
 TIED = r"(?:as (?:tied|equals?)|(?:tied|equally good|all equal|on a par)|without (?:ranking|preferring|choosing)|do not (?:rank|choose)|don['’]t (?:rank|choose))"
@@ -48,7 +60,7 @@ WINNER = r"(?:(?:a )?single winner|the (?:best|winner|better)\b|pick (?:one|a)|c
 SECRET = r"(?:(?:anonymous|anonymously|without (?:giving|using|any|naming|mentioning)(?: \w+)? (?:names?|any)|no names?|(?:do not|don['’]t|never) name)\b|without naming any)"
 NAMED = r"(?:by name|name (?:each|every|all|the|them)|with (?:their|the|all) names|list (?:every|each|all)|full names?|including (?:their|all|the) names)"
 PAST = r"(?:(?:only )?(?:in )?the past tense)"
-PRESENT = r"(?:(?:in )?the (?:present|future) tense)"
+PRESENT = r"(?:(?:in )?the present tense)"
 FIRST_PERSON = r"(?:in the first person)"
 THIRD_PERSON = r"(?:in the (?:third|second) person)"
 WITHOUT_NUMBERS = (
@@ -84,7 +96,8 @@ PAIRS = tuple(
         (ONLY, MORE), (AS_IS, CHANGED), (FORMAL, CASUAL), (BRIEF, LONG), (NEUTRAL, PARTIAL), (SURE, HEDGED), (LOWER, UPPER), (PLAIN, TECHNICAL),
         (PROSE, LISTED), (RHYMED, UNRHYMED), (TIED, WINNER), (SECRET, NAMED), (PAST, PRESENT), (FIRST_PERSON, THIRD_PERSON),
         (NO_ADVICE, ADVISED), (ALPHABETICAL, ORDERED), (ASCENDING, DESCENDING), (KEPT, CUT), (EXPERTS, PLAIN), (SERIOUS, FUNNY), (CHEERFUL, GLOOMY),
-        (KIND, HARSH), (WITHOUT_NUMBERS, WITH_NUMBERS), (TEXT_ALONE, OUTSIDE), (UNEXPLAINED, EXPLAINED), (ALL, FEW),
+        (KIND, HARSH), (WITHOUT_NUMBERS, WITH_NUMBERS), (TEXT_ALONE, OUTSIDE), (NO_COMMAS, WITH_COMMAS),
+        (ASKS_NOTHING, ASKS), (SHORTER, LONGER), (SAME_LENGTH, ANOTHER_LENGTH), (PRESENT, FUTURE), (PAST, FUTURE), (UNQUOTED, QUOTED), (UNEXPLAINED, EXPLAINED), (ALL, FEW),
     )
 )  # fmt: skip
 SEPARATE = compiled(
@@ -262,7 +275,8 @@ def _value(number: str) -> int:
 def _numbers(reading: Reading) -> Iterator[Found]:
     """Two counts of the same unit of which no number meets both; a bare `at least 200` counts what was counted last."""
     last: _Count | None = None
-    products = list(_products(reading.plain))
+    products = sorted(_products(reading.plain), key=lambda one: one.start)
+    starts = [one.start for one in products]
     before: list[_Count] = []
     matches = sorted((*COUNTED.finditer(reading.plain), *BARE.finditer(reading.plain)), key=lambda match: match.start())
     for match in matches:
@@ -276,7 +290,8 @@ def _numbers(reading: Reading) -> Iterator[Found]:
         if not how and match["number"].lower() in ("a", "an"):
             continue  # something that is spoken of, not a count
         fields = match.groupdict()
-        if how == "of" and any(one.start <= match.start() < one.stop for one in products):
+        near = products[bisect(starts, match.start() - 2 * WITHIN) : bisect(starts, match.end() + WITHIN)]
+        if how == "of" and any(one.start <= match.start() < one.stop for one in near):
             continue  # so many of each part
         if not fields.get("unit") and last is None:
             continue
@@ -294,7 +309,7 @@ def _numbers(reading: Reading) -> Iterator[Found]:
             same = other.unit == unit and bounds and max(other.least, count.least) > min(other.most, count.most)
             if (same or _outgrown(other, count) or _outgrown(count, other)) and count.start - other.stop < WITHIN:
                 yield Found(other.start, count.stop, ADVICE)
-        for product in products if how != "of" else ():
+        for product in near if how != "of" else ():
             apart = max(product.start - count.stop, count.start - product.stop)
             low, high = max(product.least, count.least), min(product.most, count.most)
             if product.unit == unit and 0 <= apart < WITHIN and low > ROUGHLY * high:
@@ -315,7 +330,7 @@ def _nouns(reading: Reading) -> Iterator[Found]:
     """`One diagnosis only` and `your three diagnoses`; what is chosen from several is no conflict."""
     counted = [match for match in OF_NOUN.finditer(reading.plain) if match["number"].lower() not in ("a", "an", "no")]
     strict = [one for one in counted if one["only"] or (one["before"] or "").lower() in ("only", "exactly", "just")]
-    for one in strict[:8]:
+    for one in strict[:8]:  # so that time grows as the text does
         for other in counted:
             same = (
                 other["noun"][:-2].lower() == one["noun"][: len(other["noun"]) - 2].lower() and len(other["noun"]) > 4

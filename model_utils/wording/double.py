@@ -70,7 +70,7 @@ RATED = tuple(
     compiled(pattern)
     for pattern in (
         r"\b(how \w+ (?:and|plus|&) \w+(?= (?:is|are|was|were|do|does|did|has|have)\b))",
-        r"\b(?:rate|grade|score|rank|mark|judge|assess|evaluate|review|give [^.?!:]{1,30} (?:mark|score|grade|rating)s?|how (?:happy|content|satisfied|pleased|well|good|clear|useful|helpful|likely|confident|\w+ed))\b[^.?!:]{0,90}?((?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+ (?:and|plus|&|as well as|along with|together with) (?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+)",
+        r"\b(?:rate|grade|score|rank|mark|judge|assess|evaluate|review|give [^.?!:]{1,30} (?:mark|score|grade|rating)s?|how (?!(?:many|much|often|long|far|do|does|did|is|are|was|were|to|can|could|would|should)\b)\w+|(?:do you |strongly )?agree that)\b[^.?!:]{0,90}?((?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+ (?:and|plus|&|as well as|along with|together with) (?:(?:with|of|for|about|in|on|by) )?(?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+)",
     )
 )  # fmt: skip
 SCORED = (
@@ -84,7 +84,7 @@ ONE = compiled(
     r"\b(?:1|0) ?(?:-|–|to) ?(?:5|7|10|100)\b|\b(?:out of|of) (?:5|10|100|five|ten)\b|\byes(?:,| or|/) ?no\b|\btrue or false\b|\bone answer for both\b"
 )
 TWO_QUESTIONS = compiled(
-    rf"\b(?:what|which|how|who|when|where|why)\b[^?.,;]{{3,70}}, ?(?:and )?(?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)|\b(?:what|which|how|who|when|where|why)\b[^?.;]{{3,70}},? and {AUXILIARY} {PRONOUN}\b[^?.]{{2,60}}(?=\?)"
+    rf"\b(?:what|which|how|who|when|where|why)\b[^?.,;]{{3,70}}, ?(?:and )?(?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)|\b(?:what|which|how|who|when|where|why)\b[^?.;]{{3,70}},? and {AUXILIARY} {PRONOUN}\b[^?.]{{2,60}}(?=\?)|^{AUXILIARY} [^?.;]{{3,90}},? and (?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)"
 )
 FOR_BOTH = compiled(
     r"\b(?:one|a single|the same) (?:\w+ )?(?:answer|word|number|figure|score|rating|mark)(?: \w+)? (?:for|to|covering) (?:both|all|the two|everything)\b"
