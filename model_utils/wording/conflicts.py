@@ -208,7 +208,7 @@ COMMON = frozenset(
 
 def find(reading: Reading) -> list[Found]:
     """Demands that are known to exclude each other (`only the number` and `explain`, `verbatim` and `shorter`, formal and slang), numbers that
-    cannot both hold, two languages, and something that is both forbidden and asked for.
+    cannot both hold (of words, or of parts times their size, or of things), two languages, and something that is both forbidden and asked for.
 
     It knows pairs of demands from a list: what contradicts only by its meaning, such as a vegan dish with ham, is not found. Words such as
     `first ... then` and `if` part demands, and then none is marked.

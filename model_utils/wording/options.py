@@ -14,9 +14,7 @@ WORD = rf"(?:[\"“'‘]{FILLER}+[\"”'’]|[\w'’&.-]+)"
 ITEM = rf"(?:{WORD}(?: {WORD}){{0,3}})"
 SHORT = rf"(?:(?:a|an|the|its|his|her|their|to|by|in|on|for|with|too) )?{WORD}(?: (?!or\b|and\b){WORD}){{0,2}}"
 
-SLASHED = (
-    r"(?:and/or|he/she|she/he|his/her|her/his|him/her|s/he|w/o|km/h|n/a|input/output|on/off|[A-Z]{2,4}/[A-Z]{2,4})\b"
-)
+SLASHED = r"(?:and/or|he/she|she/he|his/her|her/his|him/her|s/he|w/o|km/h|n/a|input/output|on/off|(?-i:[A-Z]{2,4}/[A-Z]{2,4}))\b"
 """Two words that one slash makes one of."""
 QUESTION = r"(?:who|whom|whose|what|which|when|where|why|how)"
 ESCAPE = re.compile(
@@ -119,8 +117,9 @@ ONLY = compiled(r"\b(?:and nothing else|nothing else|only)\b")
 def find(reading: Reading) -> list[Found]:
     """Lists to choose from, `A or B?`, boxes, codes and scales, where the instruction nowhere offers `none`, `other`, `unknown` or the like.
 
-    `Yes or no` and pairs of which one always holds are left alone, as are comparisons. It does not know whether the options are complete:
-    that is for the writer to judge. Options that stand in a quotation are seen as options, and not read.
+    `Yes or no` and pairs of which one always holds are left alone, as are comparisons, a choice out of things at hand (`which of these
+    words`), kinds that knowledge tells apart (`is a whale a fish or a mammal`), and `or` in a question with `do`, `have` or `can`. It does
+    not know whether the options are complete: that is for the writer to judge. Options that stand in a quotation are seen as options, and not read.
     """
     if ESCAPE.search(reading.own):
         return []

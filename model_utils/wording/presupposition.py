@@ -96,7 +96,7 @@ PATTERNS = tuple(
         rf"\b((?:another|yet another|the latest|the next|his|her|their|its) (?:\w+ )?{FAULT})\b(?=[^.!]{{0,80}}\?)",
         rf"{ASKED}{GAP} ((?:went|go|gone|going) back to \w+ing\b[^.?!,]{{0,40}}|relapsed?\b|for the (?:second|third|fourth|umpteenth|nth|hundredth) time)",
         r"\b((?:despite|given|because of|after|to) the fact that [^.?!,]{3,60})(?=[^.!]{0,100}\?)",
-        rf"(?:^|[,:;] )((?:what|which|whose) (?:\w+ )?(?:excuses?|lies|crimes?|mistakes?|blunders?|scandals?|sins?|failings?|cover-ups?) (?:did|does|do|has|have|will|is|are|was|were) [^.?!,]{{2,60}})(?=[^.!]{{0,60}}\?)",
+        r"(?:^|[,:;] )((?:what|which|whose) (?:\w+ )?(?:excuses?|lies|crimes?|mistakes?|blunders?|scandals?|sins?|failings?|cover-ups?) (?:did|does|do|has|have|will|is|are|was|were) [^.?!,]{2,60})(?=[^.!]{0,60}\?)",
         r"\b(the real (?:reason|cause|motive|purpose|agenda|story|culprit)s?)\b",
         r"\b(whose fault|who(?:['’]s| is| was) (?:to blame|the culprit|guilty of|responsible for the (?:mess|chaos|disaster|failure|scandal)))\b",
         r"\b((?:his|her|its|their|the) lack of \w+)",
@@ -129,10 +129,12 @@ ESTABLISHED = compiled(
 
 
 def find(reading: Reading) -> list[Found]:
-    """Verbs of change (`stop hiding`, `still drinks`), faults that are named as known (`the hidden fees`, `her mistakes`), comparisons behind
-    `why` and `how much`, and futures that are taken as sure.
+    """Verbs of change (`stop hiding`, `still drinks`) and of knowing (`realise that`), what somebody is blamed for in a question for the
+    circumstances (`who leaked`, `how come the bank misled`), faults that are named as known (`the hidden fees`, `her mistakes`), comparisons
+    and `always` behind `why`, and futures that are taken as sure.
 
-    It knows verbs and nouns of blame from lists, not what the facts are; a question about what a text establishes, such as one that
+    It knows verbs and nouns of blame from lists, not what the facts are: what is taken for granted without blame, such as the end of a war,
+    is left alone, be it so or not; a question about what a text establishes, such as one that
     says `according to the ruling`, is left alone.
     """
     found = []
