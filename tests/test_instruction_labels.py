@@ -1,4 +1,5 @@
-"""The labelled instructions: each mark lies in its instruction, and every kind of fault and every field has enough of them."""
+"""The labelled instructions, both files: each mark lies in its instruction, and every kind of fault and every field has
+enough of them."""
 
 from __future__ import annotations
 
@@ -6,8 +7,15 @@ import json
 from collections import Counter
 from pathlib import Path
 
-FILE = Path(__file__).parent / "data" / "instruction_labels.jsonl"
-ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+import pytest
+
+DATA = Path(__file__).parent / "data"
+FILES = {
+    name: [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+    for name in ("instruction_labels.jsonl", "instruction_labels_2.jsonl")
+}
+# Per file, at least: rows, rows without a mark, rows of each kind, rows of each field.
+LEAST = {"instruction_labels.jsonl": (200, 100, 20, 40), "instruction_labels_2.jsonl": (200, 80, 18, 40)}
 
 KINDS = {
     "leading premise",
@@ -21,8 +29,9 @@ KINDS = {
 FIELDS = {"general", "healthcare", "finance", "law"}
 
 
-def test_every_mark_lies_in_its_instruction():
-    for row in ROWS:
+@pytest.mark.parametrize("name", FILES)
+def test_every_mark_lies_in_its_instruction(name):
+    for row in FILES[name]:
         assert row.keys() == {"instruction", "marks", "field"} and row["field"] in FIELDS, row
         marks = [(mark["kind"], mark["words"]) for mark in row["marks"]]
         assert len(set(marks)) == len(marks), row
@@ -30,13 +39,17 @@ def test_every_mark_lies_in_its_instruction():
             assert kind in KINDS and words.strip() and words in row["instruction"], row
 
 
-def test_no_instruction_stands_twice():
-    assert [text for text, n in Counter(row["instruction"] for row in ROWS).items() if n > 1] == []
+def test_no_instruction_stands_twice_in_one_file_or_in_both():
+    texts = Counter(" ".join(row["instruction"].casefold().split()) for rows in FILES.values() for row in rows)
+    assert [text for text, n in texts.items() if n > 1] == []
 
 
-def test_there_are_enough_to_score_rules_with():
-    kinds = Counter(kind for row in ROWS for kind in {mark["kind"] for mark in row["marks"]})
-    fields = Counter(row["field"] for row in ROWS)
-    assert len(ROWS) >= 200 and sum(not row["marks"] for row in ROWS) >= 100
-    assert all(kinds[kind] >= 20 for kind in KINDS), kinds
-    assert all(fields[field] >= 40 for field in FIELDS), fields
+@pytest.mark.parametrize("name", FILES)
+def test_there_are_enough_to_score_rules_with(name):
+    rows = FILES[name]
+    kinds = Counter(kind for row in rows for kind in {mark["kind"] for mark in row["marks"]})
+    fields = Counter(row["field"] for row in rows)
+    least_rows, least_unmarked, least_kind, least_field = LEAST[name]
+    assert len(rows) >= least_rows and sum(not row["marks"] for row in rows) >= least_unmarked
+    assert all(kinds[kind] >= least_kind for kind in KINDS), kinds
+    assert all(fields[field] >= least_field for field in FIELDS), fields

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -14,25 +13,30 @@ from hypothesis import strategies as st
 
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.wording import marks
-from model_utils.wording.score import main, parted, scores
+from model_utils.wording.score import main, rows_of, scores, table
 
-FILE = Path(__file__).parent / "data" / "instruction_labels.jsonl"
-ROWS = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+DATA = Path(__file__).parent / "data"
+SEEN, HELD_OUT = DATA / "instruction_labels.jsonl", DATA / "instruction_labels_2.jsonl"
+README = Path(__file__).parent.parent / "README.md"
 
 FOUND = {
-    "leading premise": ("Surely the plan is sound?", "As everyone knows, tea is healthy. Is it?", "Don't you agree that cats are clever?", "Sum up our wonderful product."),
-    "presupposition": ("When did the firm stop cheating its clients?", "Who was behind the leak?", "How much worse has the traffic become?", "Explain the failure of the bank to warn its clients."),
-    "double question": ("Was the nurse kind and competent?", "Is the flat cheap, and is it close to a school?", "Rate the food and the service with one number."),
-    "missing option": ("Is the author a man or a woman?", "Label the text POSITIVE or NEGATIVE.", "Marital status (single/married):", "Choose one of these bands: low, middle, high."),
-    "vagueness": ("Suggest a fast car.", "Give a brief summary.", "List the notable rulings.", "Explain it in a timely manner."),
+    "leading premise": ("How dismal is the plan?", "Surely the plan is sound?", "As everyone knows, tea is healthy. Is it?", "Don't you agree that cats are clever?", "Sum up our wonderful product."),
+    "presupposition": ("When did the firm stop cheating its clients?", "Who was behind the leak?", "How much worse has the traffic become?", "Explain the failure of the bank to warn its clients.", "How come the bank misled its clients?", "Why do cyclists always jump the lights?"),
+    "double question": ("Was the nurse kind and competent?", "Is the flat cheap, and is it close to a school?", "Rate the food and the service with one number.", "Is the shop shut, did it move to Kiel?"),
+    "missing option": ("Is the author a man or a woman?", "Label the text POSITIVE or NEGATIVE.", "Marital status (single/married):", "Choose one of these bands: low, middle, high.", "Did the price go up or down?"),
+    "vagueness": ("Suggest a fast car.", "Give a brief summary.", "List the notable rulings.", "Explain it in a timely manner.", "Polish my letter.", "Tell me if her pulse is okay.", "Flag anything odd."),
     "negation": ("Do not fail to avoid commas.", "Which rule is not unlikely?", "All clients have not paid."),
-    "conflicting constraints": ("Reply only with the total and explain how you got it.", "Summarise it in exactly 20 words. Write at least 60 words.", "Answer in French. The answer must be in English.", "Split 90 euros into three equal parts of 40 euros."),
+    "conflicting constraints": ("Reply only with the total and explain how you got it.", "Summarise it in exactly 20 words. Write at least 60 words.", "Answer in French. The answer must be in English.", "Split 90 euros into three equal parts of 40 euros.", "Write 100 words: four sentences of ten words each.", "Name two causes only. Put your five causes in order.", "List all the rivers. Name exactly three."),
 }  # fmt: skip
 CLEAN = (
     "What is the capital of France?", "Write a haiku about snow.", "Convert 98.6 degrees Fahrenheit to Celsius.", "Is it raining? Answer yes or no.",
     'Translate into German: "Don\'t you agree that our wonderful bank stopped cheating?"', "Why is the sky blue?",
     "Is the author a man, a woman, or unknown?", "List the payments that were not refunded.", "Which is larger, 12 or 7?",
     "Explain asthma twice: once in one sentence, and once in 100 words.", "Define a short sale.",
+    "When did Nokia stop making phones?", "How do I hide a column?", "Correct the errors in this text.", "Who killed Caesar?", "Can I pay by card or in cash?", "Is a whale a fish or a mammal?",
+    "Which of these words is a verb: run, pear, blue?", "Who chairs the board, and since when?", "Does she sing as well as her sister does?", "By how much did sales rise or fall?",
+    "Write one paragraph of five sentences, each of at most 12 words.", "Explain exactly one of the three rules of the lease.", "Answer in English. Put the French word in brackets.",
+    "List the words that people often misspell.",
 )  # fmt: skip
 
 
@@ -109,21 +113,25 @@ def test_time_grows_as_the_text_does(piece: str):
     assert seconds[1] < 10 * seconds[0] + 0.5
 
 
-FLOORS = (
-    {
-        "leading premise": (0.8, 0.45), "presupposition": (0.3, 0.2), "double question": (0.7, 0.3), "missing option": (0.35, 0.35),
-        "vagueness": (0.7, 0.4), "negation": (0.75, 0.75), "conflicting constraints": (0.3, 0.1),
+FLOORS = {
+    SEEN: {
+        "leading premise": (0.94, 0.83), "presupposition": (0.96, 0.93), "double question": (0.96, 0.90), "missing option": (0.96, 0.79),
+        "vagueness": (0.92, 0.94), "negation": (0.93, 0.90), "conflicting constraints": (0.96, 0.85),
     },
-    dict.fromkeys(KINDS, (0.9, 0.9)),
-)  # fmt: skip
-"""Of the half that was held out and of the other: rule -> least precision and recall, a little below what was measured."""
+    HELD_OUT: {
+        "leading premise": (0.86, 0.72), "presupposition": (0.79, 0.51), "double question": (0.91, 0.57), "missing option": (0.83, 0.72),
+        "vagueness": (0.85, 0.69), "negation": (0.82, 0.89), "conflicting constraints": (0.89, 0.49),
+    },
+}  # fmt: skip
+"""Of the labels with which the rules were improved, and of those that were held out: rule -> least precision and recall, a little below what
+was measured."""
 
 
-def test_rules_find_what_people_marked():
-    for half, floors in zip(parted(ROWS), FLOORS, strict=True):
-        for one in scores(half):
-            precision, recall = floors[one.kind]
-            assert one.precision >= precision and one.recall >= recall, one
+@pytest.mark.parametrize("labels", FLOORS, ids=lambda path: path.stem)
+def test_rules_find_what_was_labelled(labels: Path):
+    for one in scores(rows_of(labels)):
+        precision, recall = FLOORS[labels][one.kind]
+        assert one.precision >= precision and one.recall >= recall, one
 
 
 def test_scores_are_counted_as_said():
@@ -138,6 +146,7 @@ def test_scores_are_counted_as_said():
     assert (negation.labelled, negation.marked, negation.recall, negation.f1) == (1, 0, 0.0, 0.0)
 
 
-def test_the_command_prints_both_halves():
-    result = CliRunner().invoke(main, [str(FILE)])
-    assert result.exit_code == 0 and result.output.count("| presupposition |") == 2 and "Held out" in result.output
+def test_the_command_prints_the_table_of_the_readme():
+    result = CliRunner().invoke(main, [str(HELD_OUT)])
+    assert result.exit_code == 0 and result.output.strip() == table(rows_of(HELD_OUT))
+    assert result.output.strip() in README.read_text(encoding="utf-8")

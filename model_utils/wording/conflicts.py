@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,24 +24,35 @@ NUMBER = rf"(?:\d{{1,6}}|{any_of(' '.join(NUMBERS))})"
 # --- pairs of demands ---------------------------------------------------------------------------------------------------
 
 RESULT = r"(?:total|number|letter|answer|name|word|result|code|date|figure|amount|label|json|list|table|title|digit|sum|score|value)"
-ONLY = rf"(?:(?:reply|answer|respond|output|return|give|write|say)\b[^.?!;:]{{0,30}} (?:only|just|nothing but|nothing except|alone|solely)\b|(?:only|just) (?:the|your|with|a|one) (?:\w+ )?{RESULT}\b|nothing (?:but|else)\b|(?:a|one|in one|in a) (?:single )?(?:word|number|letter|figure|digit)\b)"
-MORE = r"(?:explain|show (?:how|your|the|each|all)|justify|give (?:your |the |a |two |three |some )?(?:reasons?|reasoning|examples?|sources?)|add (?:a|an|one|two|your|some)\b|reasons? (?:for|why)|with (?:reasons|examples|an explanation|your reasoning)|cite (?:at least|two|three|other|further|some)|step by step|how you)"
+ONLY = rf"(?:(?:reply|answer|respond|output|return|give|write|say)\b[^.?!;:]{{0,30}} (?:only|just|nothing but|nothing except|alone|solely)\b|(?:only|just) (?:the|your|with|a|one) (?:\w+ )?{RESULT}\b|nothing (?:but|else)\b|(?:in (?:a|one|a single)|one|a single|a one-) ?(?:word|number|letter|figure|digit)\b)"
+MORE = r"(?:explain(?! (?:the|a|an) (?:word|number|letter))|show (?:how|your|the|each|all)|justify|give (?:your |the |a |two |three |some )?(?:reasons?|reasoning|examples?|sources?)|add (?:a|an|one|two|your|some)\b|reasons? (?:for|why)|with (?:reasons|examples|an explanation|your reasoning)|cite (?:at least|two|three|other|further|some)|step by step|how you|(?:walk|talk|take) me through|(?:show|include|give|add) (?:all )?(?:your|the) (?:working|reasoning|steps|calculations?)|(?:start|begin|open|end|close|finish) with (?:a|an|some|your|two|three)\b|greet\b|introduce yourself|sign off)"
 AS_IS = r"(?:exactly as (?:it is|they are|it stands|they stand|written)|unchanged|verbatim|word for word|(?:change|alter|touch|edit) nothing(?! else)|without changing (?:a|any|anything|one)\b|(?:do not|don['’]t) (?:change|alter|edit|touch) (?:a|any|anything|the|it|one)\b|as it stands)"
-CHANGED = r"(?:correct (?:the|all|any|every|its)|in your own words|summari[sz]e|shorten|rewrite|rephrase|paraphrase|simplif\w+|translate|improve|modernise|modernize|fix (?:the|all|any)|(?:make|making) it (?:shorter|simpler|clearer|longer)|replace (?:the|all|every|each)|polish)"
+CHANGED = r"(?:correct (?:the|all|any|every|its)|in your own words|summari[sz]e|shorten|rewrite|rephrase|paraphrase|simplif\w+|translate|improve|adapt|feel free to (?:change|alter|adapt|cut|add|rephrase)|change (?:the|its|their|any|every|all|some)\b|modernise|modernize|fix (?:the|all|any)|(?:make|making) it (?:shorter|simpler|clearer|longer)|replace (?:the|all|every|each)|polish)"
 FORMAL = r"(?:formal|formally|official|solemn|dignified|businesslike|polite)"
 CASUAL = r"(?:informal|casual|chatty|(?:in|use|with|using|plenty of|lots of) slang|text(?:ing)? (?:your|a|my) \w*|like (?:a|your) (?:best )?(?:mate|friend|buddy|pal)|best (?:mate|friend)|colloquial|jokey|emojis?|rude|swear\w*|insult\w*)"
-BRIEF = r"(?:brief|briefly|short|concise|concisely|in (?:a|one|two) (?:single )?(?:word|sentence|line)s?|(?:a|one) (?:single )?(?:sentence|line)|under (?:ten|twenty|\d\d?) words|(?:at most|no more than|fewer than|max(?:imum)?) (?:ten|twenty|\d\d?) words|in a nutshell)"
+BRIEF = r"(?:brief|briefly|short|concise|concisely|in (?:a|one|two) (?:single )?(?:word|sentence|line)s?|(?:a|one) (?:single )?(?:sentence|line)|under (?:ten|twenty|\d\d?) words|(?:at most|no more than|fewer than|within|max(?:imum)?(?: of)?|in) (?:ten|twenty|thirty|forty|fifty|\d\d?) words|in a nutshell|(?:a|one) (?:tweet|one-liner))"
 LONG = r"(?:in (?:full|great|depth|exhaustive|every) ?(?:detail|depth)?|(?:leaving|leave) (?:nothing|no detail) out|without leaving (?:anything|out)|exhaustive(?:ly)?|every (?:single )?(?:detail|aspect|step|point|case|exception)|at (?:great )?length|comprehensive(?:ly)?|complete history|all (?:the )?details|thorough(?:ly)?|in detail|detailed)"
 NEUTRAL = r"(?:neutral(?:ly)?|impartial(?:ly)?|unbiased|objective(?:ly)?|balanced|without (?:taking sides|any opinion|an opinion|giving your opinion)|take no side|no opinion)"
-PARTIAL = r"(?:persua\w+|win me over|convinc\w+|argue (?:for|against|that)|take (?:a|my|our|her|his) side|(?:say|tell) (?:me )?(?:which|who) (?:is|was) (?:right|better|best)|recommend|your (?:own )?opinion|praise|attack|make the case|sell (?:me|it|us)|condemn)"
+PARTIAL = r"(?:persua\w+|win me over|convinc\w+|(?:show|prove|demonstrate)(?:ing)? (?:that|why)|proving (?:that|why)|side with|defend\w*|argue (?:for|against|that)|take (?:a|my|our|her|his) side|(?:say|tell) (?:me )?(?:which|who) (?:is|was) (?:right|better|best)|recommend|your (?:own )?opinion|praise|attack|make the case|sell (?:me|it|us)|condemn)"
 SURE = r"(?:(?:completely|absolutely|fully|entirely)? ?(?:certain|confident|sure)|without (?:any )?(?:hedging|doubt|caveats)|no (?:caveats|hedging|doubt))"
 HEDGED = r"(?:hedg\w+|caveats?|uncertain\w*|doubt\w*|cautious\w*|tentative\w*|perhaps|may be wrong)"
-LOWER = r"(?:(?:all )?lower ?-?case|small letters|no capitals?|without capitals?)"
-UPPER = r"(?:(?:in )?(?:all )?caps|upper ?-?case|capitals|capital letters|block letters)"
+LOWER = r"(?:(?:all )?lower ?-?case(?! (?:letters?|characters?|and|or)\b)|small letters|no capitals?|without capitals?)"
+UPPER = r"(?:(?:in )?(?:all )?caps|upper ?-?case(?! (?:letters?|characters?|and|or)\b)|capitals|capital letters|block letters)"
 PLAIN = r"(?:plain (?:text|language|words|english)|no (?:jargon|legal terms|technical terms|formatting|markdown)|without (?:any )?(?:jargon|legal terms|technical terms|formatting|markdown|latin)|(?:for|to) (?:a )?(?:child|children|five-year-old|layman|laymen|laypeople|beginner)\w*|jargon-free)"
 TECHNICAL = r"(?:technical terms|legal terms|jargon|(?:in|with) (?:full )?(?:technical|legal|medical) (?:detail|language|terms|vocabulary)|markdown|bold|a table|formulas?|equations?|latin|using the (?:words|terms)|statutory language|terms of art)"
 PROSE = r"(?:(?:a|one|in one|in a) (?:single )?(?:paragraph|continuous text)|as prose|in prose|no (?:lists?|bullets?|bullet points)|without (?:any )?(?:lists?|bullets?|bullet points)|flowing text)"
 LISTED = r"(?:bullet(?:ed)? (?:points?|list)|as a list|numbered list|in a table|as a table|a table|bullets)"
+NO_COMMAS = r"(?:(?:no|without(?: any)?|(?:do not|don['’]t|never) use(?: any)?) commas)"
+WITH_COMMAS = r"(?:comma-separated|separated by commas|with commas)"
+ASKS_NOTHING = r"(?:(?:do not|don['’]t|never) ask (?:me |us |the user |him |her |them )?(?:any |further |more |back)?(?:questions?)?|without asking (?:me |us |any )?\w*)"
+ASKS = r"(?:ask (?:me|us|the user|him|her|them) (?:a|one|two|three|for|about|which|what|how|some|questions))"
+SHORTER = r"(?:shorten|make (?:it|this|them) (?:much |a bit )?shorter|cut (?:it|this) down)"
+LONGER = r"(?:lengthen|expand|make (?:it|this|them) (?:much |a bit )?longer|flesh (?:it|this) out)"
+SAME_LENGTH = r"(?:(?:keep|of) (?:the|its) (?:same )?length|same length|just as long)"
+ANOTHER_LENGTH = r"(?:shorten|shorter|lengthen|longer|expand|half (?:the|its|as) \w+|twice as long)"
+FUTURE = r"(?:(?:in )?the future tense)"
+UNQUOTED = r"(?:(?:no|without(?: any)?) (?:quotations?|quotes|citations?))"
+QUOTED = r"(?:quote\b|quoting|cite\b|citing|with (?:quotations?|quotes|citations?))"
 RHYMED = r"(?:rhyming|that rhymes|in rhyme|rhymed)"
 UNRHYMED = r"(?:no (?:two )?(?:lines )?rhymes?|(?:not|n['’]t|never|without) rhym\w*|in which no two lines rhyme|free verse|unrhymed)"
 TIED = r"(?:as (?:tied|equals?)|(?:tied|equally good|all equal|on a par)|without (?:ranking|preferring|choosing)|do not (?:rank|choose)|don['’]t (?:rank|choose))"
@@ -48,7 +60,7 @@ WINNER = r"(?:(?:a )?single winner|the (?:best|winner|better)\b|pick (?:one|a)|c
 SECRET = r"(?:(?:anonymous|anonymously|without (?:giving|using|any|naming|mentioning)(?: \w+)? (?:names?|any)|no names?|(?:do not|don['’]t|never) name)\b|without naming any)"
 NAMED = r"(?:by name|name (?:each|every|all|the|them)|with (?:their|the|all) names|list (?:every|each|all)|full names?|including (?:their|all|the) names)"
 PAST = r"(?:(?:only )?(?:in )?the past tense)"
-PRESENT = r"(?:(?:in )?the (?:present|future) tense)"
+PRESENT = r"(?:(?:in )?the present tense)"
 FIRST_PERSON = r"(?:in the first person)"
 THIRD_PERSON = r"(?:in the (?:third|second) person)"
 WITHOUT_NUMBERS = (
@@ -72,6 +84,10 @@ CHEERFUL = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:
 GLOOMY = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:gloomy|pessimistic|sad|bleak|hopeless|mournful)\b|(?:gloomy|pessimistic|sad|bleak|hopeless|mournful)ly\b|(?:gloomy|pessimistic|sad|bleak|hopeless|mournful) (?:tone|style|voice|note|language|ending)\b|no hope|every(?:body|one) dies)"
 KIND = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:kind|friendly|gentle|polite|warm|tactful)\b|(?:kind|friendly|gentle|polite|warm|tactful)ly\b|(?:kind|friendly|gentle|polite|warm|tactful) (?:tone|style|voice|note|language|ending)\b|without (?:hurting|offending)\b)"
 HARSH = r"(?:(?:be|sound|stay|keep it|make it|tone (?:is|must be)|in an?) (?:\w+ )?(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic)\b|(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic)ly\b|(?:rude|harsh|brutal|merciless|cruel|scathing|hostile|sarcastic) (?:tone|style|voice|note|language|ending)\b|insult (?:him|her|them|the)|threaten (?:him|her|them|the))"
+UNEXPLAINED = r"(?:(?:no|without(?: any| an)?|(?:do not|don['’]t|never)(?: give| add| include| offer)?(?: any| an)?) (?:explanations?|explain\w*|justif\w+|reasons?|reasoning|commentary))"
+EXPLAINED = r"(?:(?:explain|justify|say) (?:why|how|your)|give (?:your |the |two |three )?(?:reasons?|reasoning)|step by step|walk me through|show (?:how|your) )"
+ALL = r"(?:list|name|give|find|include|describe|mention|discuss|cover|explain|output|show) (?:me )?(?:all|every|each)\b"
+FEW = r"(?:(?:exactly|only|just|no more than|at most|not more than|name|list|give|pick|choose) (?:one|two|three|four|five|[1-5])(?=\s*(?:[.!;,]|$)| (?:of (?:them|these)|items?|points?|examples?|names?|only|at most)\b))"
 EITHER_WORD = r"(?:without (?:using )?(?:either|both|these|those|any of (?:these|those)|the) (?:words?|of them)|without (?:using )?(?:either|them))"
 
 PAIRS = tuple(
@@ -80,11 +96,12 @@ PAIRS = tuple(
         (ONLY, MORE), (AS_IS, CHANGED), (FORMAL, CASUAL), (BRIEF, LONG), (NEUTRAL, PARTIAL), (SURE, HEDGED), (LOWER, UPPER), (PLAIN, TECHNICAL),
         (PROSE, LISTED), (RHYMED, UNRHYMED), (TIED, WINNER), (SECRET, NAMED), (PAST, PRESENT), (FIRST_PERSON, THIRD_PERSON),
         (NO_ADVICE, ADVISED), (ALPHABETICAL, ORDERED), (ASCENDING, DESCENDING), (KEPT, CUT), (EXPERTS, PLAIN), (SERIOUS, FUNNY), (CHEERFUL, GLOOMY),
-        (KIND, HARSH), (WITHOUT_NUMBERS, WITH_NUMBERS), (TEXT_ALONE, OUTSIDE),
+        (KIND, HARSH), (WITHOUT_NUMBERS, WITH_NUMBERS), (TEXT_ALONE, OUTSIDE), (NO_COMMAS, WITH_COMMAS),
+        (ASKS_NOTHING, ASKS), (SHORTER, LONGER), (SAME_LENGTH, ANOTHER_LENGTH), (PRESENT, FUTURE), (PAST, FUTURE), (UNQUOTED, QUOTED), (UNEXPLAINED, EXPLAINED), (ALL, FEW),
     )
 )  # fmt: skip
 SEPARATE = compiled(
-    r"\b(?:once in|first\b[^.]{0,80}\bthen|twice|two versions|one version|another version|instead of|rather than|from [a-z]+ (?:in)?to|both versions|if|unless|for (?:the|a) \w+ reader)\b"
+    r"\b(?:once in|first\b[^.]{0,80}\bthen|twice|two versions|one version|another version|instead of|rather than|from [a-z]+ (?:in)?to|both versions|if|unless|except|apart from|other than|for (?:the|a) \w+ reader)\b|[.!?:;] ?(?:then|next|afterwards|after that|finally|below (?:it|that)|underneath)\b"
 )
 """Words that part the demands: they are for two answers, or two parts of one."""
 WITHIN = 220
@@ -99,8 +116,24 @@ UNIT = r"(?P<unit>words?|sentences?|lines?|paragraphs?|pages?|characters?|letter
 COUNTED = compiled(
     rf"\b(?P<how>at least|at most|exactly|no more than|no fewer than|no less than|not more than|not less than|fewer than|less than|more than|under|over|up to|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?|in|within|of|only|a minimum of|a maximum of)? ?(?P<number>{NUMBER}|a handful of|a few|a couple of)(?: ?(?:-|to|–) ?(?P<upper>\d{{1,6}}))?[ -](?:(?:short|long|separate|full|different|equal|complete|simple) )?{UNIT}\b"
 )
+PART = r"(?:words?|sentences?|lines?|paragraphs?|pages?|characters?|bullet points?|bullets?|items?|stanzas?|verses)"
+HOW = r"(?:at least|at most|exactly|no more than|no fewer than|fewer than|more than|under|over|up to|about|around|a maximum of|a minimum of)"
+EACH_OF = tuple(
+    compiled(pattern)
+    for pattern in (
+        rf"\b(?P<count>{NUMBER})[ -](?:\w+ )?{PART} (?:of|with|containing) (?:(?P<how>{HOW}) )?(?P<number>{NUMBER})[ -](?P<unit>{PART})\b",
+        rf"\b(?P<count>{NUMBER})[ -](?:\w+ )?{PART}\b[^.?!;\d]{{0,80}}?\beach (?:one )?(?:of them )?(?:should |must |shall )?(?:of |with |having |has |have |containing |is |be |being )?(?:(?P<how>{HOW}) )?(?P<number>{NUMBER})[ -](?P<unit>{PART})\b",
+    )
+)
+"""So many parts, each of so many smaller ones: together the one times the other."""
+ROUGHLY = 1.2
+"""By how much a product may miss the number that it is to make up."""
+OF_NOUN = compiled(
+    rf"\b(?:(?P<before>[\w'’]+) )?(?P<number>{NUMBER}) (?!of\b|or\b|and\b|to\b|more\b|other\b)(?P<noun>[a-z]{{4,}})(?P<only> only\b)?"
+)
+CHOSEN_FROM = frozenset("from of among between the these those following another in".split())
 BARE = compiled(
-    rf"\b(?P<how>at least|at most|no more than|no fewer than|more than|fewer than|under|over) (?P<number>{NUMBER})(?=\s*(?:$|[.,;!]))"
+    rf"\b(?P<how>at least|at most|no more than|no fewer than|no less than|more than|fewer than|less than|under|over|up to|max(?:imum)?(?: of)?|min(?:imum)?(?: of)?) (?P<number>{NUMBER})(?=\s*(?:$|[.,;!]))"
 )
 LEAST = (
     "at least",
@@ -140,6 +173,8 @@ LANGUAGES = any_of(
 IN_LANGUAGE = compiled(
     rf"\b(?:in|into|be in|only) (?:plain |good |simple |American |British )?(?P<language>{LANGUAGES})\b(?! (?:law|history|literature|grammar|courts?|class|lessons?|schools?|cases?|politics|cuisine|cities|and\b|or\b|to\b|into\b|the\b))"
 )
+APART = compiled(r"[.!?;:]|\b(?:must|has to|have to|should|entirely|only|but)\b")
+"""Between two demands, and not between two things of which one is for each."""
 TRANSLATED = compiled(r"\b(?:translat\w+|both languages|bilingual|from \w+ (?:in)?to)\b")
 
 # --- one demand and its contrary ----------------------------------------------------------------------------------------
@@ -173,7 +208,7 @@ COMMON = frozenset(
 
 def find(reading: Reading) -> list[Found]:
     """Demands that are known to exclude each other (`only the number` and `explain`, `verbatim` and `shorter`, formal and slang), numbers that
-    cannot both hold, two languages, and something that is both forbidden and asked for.
+    cannot both hold (of words, or of parts times their size, or of things), two languages, and something that is both forbidden and asked for.
 
     It knows pairs of demands from a list: what contradicts only by its meaning, such as a vegan dish with ham, is not found. Words such as
     `first ... then` and `if` part demands, and then none is marked.
@@ -182,6 +217,7 @@ def find(reading: Reading) -> list[Found]:
         *_pairs(reading),
         *_numbers(reading),
         *_parts(reading),
+        *_nouns(reading),
         *_languages(reading),
         *_contrary(reading),
         *_either(reading),
@@ -239,6 +275,8 @@ def _value(number: str) -> int:
 def _numbers(reading: Reading) -> Iterator[Found]:
     """Two counts of the same unit of which no number meets both; a bare `at least 200` counts what was counted last."""
     last: _Count | None = None
+    products = sorted(_products(reading.plain), key=lambda one: one.start)
+    starts = [one.start for one in products]
     before: list[_Count] = []
     matches = sorted((*COUNTED.finditer(reading.plain), *BARE.finditer(reading.plain)), key=lambda match: match.start())
     for match in matches:
@@ -252,6 +290,9 @@ def _numbers(reading: Reading) -> Iterator[Found]:
         if not how and match["number"].lower() in ("a", "an"):
             continue  # something that is spoken of, not a count
         fields = match.groupdict()
+        near = products[bisect(starts, match.start() - 2 * WITHIN) : bisect(starts, match.end() + WITHIN)]
+        if how == "of" and any(one.start <= match.start() < one.stop for one in near):
+            continue  # so many of each part
         if not fields.get("unit") and last is None:
             continue
         unit = (fields.get("unit") or (last.unit if last else "")).lower().rstrip("s")
@@ -268,8 +309,37 @@ def _numbers(reading: Reading) -> Iterator[Found]:
             same = other.unit == unit and bounds and max(other.least, count.least) > min(other.most, count.most)
             if (same or _outgrown(other, count) or _outgrown(count, other)) and count.start - other.stop < WITHIN:
                 yield Found(other.start, count.stop, ADVICE)
+        for product in near if how != "of" else ():
+            apart = max(product.start - count.stop, count.start - product.stop)
+            low, high = max(product.least, count.least), min(product.most, count.most)
+            if product.unit == unit and 0 <= apart < WITHIN and low > ROUGHLY * high:
+                yield Found(min(product.start, count.start), max(product.stop, count.stop), ADVICE)
         before.append(count)
         last = count
+
+
+def _products(text: str) -> Iterator[_Count]:
+    for pattern in EACH_OF:
+        for match in pattern.finditer(text):
+            how, value = (match["how"] or "").lower(), _value(match["count"]) * _value(match["number"])
+            least, most = 0 if how in MOST else value, float("inf") if how in LEAST else value
+            yield _Count(match.start(), match.end(), match["unit"].lower().rstrip("s"), least, most)
+
+
+def _nouns(reading: Reading) -> Iterator[Found]:
+    """`One diagnosis only` and `your three diagnoses`; what is chosen from several is no conflict."""
+    counted = [match for match in OF_NOUN.finditer(reading.plain) if match["number"].lower() not in ("a", "an", "no")]
+    strict = [one for one in counted if one["only"] or (one["before"] or "").lower() in ("only", "exactly", "just")]
+    for one in strict[:8]:  # so that time grows as the text does
+        for other in counted:
+            same = (
+                other["noun"][:-2].lower() == one["noun"][: len(other["noun"]) - 2].lower() and len(other["noun"]) > 4
+            )
+            free = (other["before"] or "").lower() not in CHOSEN_FROM
+            if same and free and _value(one["number"]) != _value(other["number"]):
+                start, stop = min(one.start("number"), other.start("number")), max(one.end(), other.end())
+                if stop - start < WITHIN:
+                    yield Found(start, stop, ADVICE)
 
 
 def _outgrown(small: _Count, large: _Count) -> bool:
@@ -293,6 +363,7 @@ def _languages(reading: Reading) -> Iterator[Found]:
         if (
             last is not None
             and last["language"].lower() != match["language"].lower()
+            and APART.search(reading.plain[last.end() : match.start()])
             and match.start() - last.end() < WITHIN
         ):
             yield Found(last.start(), match.end(), ADVICE)

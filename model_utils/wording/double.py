@@ -33,8 +33,8 @@ VERB = any_of(
     "treat trust try understand use visit vote wait want warn wash bought broken built caught done eaten fallen felt found given gone heard held kept known left lent met seen sold sent shown spent spoken taken taught told thought understood won worn written was went were wear win work worry write wrote"
 )
 NEXT = rf"(?:(?:also|then|always|often|still|never|not|both|so|more|less|very|too|even|fully|therefore|hence|would|will|can|could) )?(?:{ADJECTIVE}|{VERB}s?)\b"
-AND = r"(?:and(?! (?:if|why|how|when|where|what|which|who|not|only|so on|more|then some|\d))|&|as well as|plus|yet|but also)"
-LINK = rf"(?:,? {AND}(?: then)?|,? (?:while|whilst)|, (?:hence|thus|therefore|then|yet|but|and)(?: also)?)"
+AND = r"(?:and(?! (?:if|why|how|when|where|what|which|who|not|only|so on|more|then some|\d))|&|as well as(?! (?:I|you|he|she|it|we|they|(?:the|my|our|your|his|her|its|their) \w+ (?:is|are|was|were|has|have|does|do|did|can|should))\b)|plus|yet|but(?! (?:not|rather)\b)|let alone)"
+LINK = rf"(?:,? {AND}(?: (?:then|also))?|,? (?:while|whilst)|, (?:hence|thus|therefore|then|yet|but|and|also)(?: also)?| /)"
 
 YES_NO = tuple(
     compiled(pattern)
@@ -42,6 +42,7 @@ YES_NO = tuple(
         rf"[\w'’-]+(?: [\w'’-]+){{0,4}}{LINK} {NEXT}(?: [\w'’-]+){{0,4}}",
         r"\bas \w+ as (?:he|she|it|they|you) (?:is|are|was|were|has|had)\b \w+",
         rf"[\w'’-]+(?: [\w'’-]+){{0,5}},? (?:and|or|but|&) {AUXILIARY} {PRONOUN}\b[^?]{{0,60}}",
+        rf"^{AUXILIARY} [^,?]{{3,80}}, {AUXILIARY} {PRONOUN} \w+ [^?]{{2,60}}",
         r"\bboth [\w'’-]+(?: [\w'’-]+){0,4} and [\w'’-]+(?: [\w'’-]+){0,3}",
         r"[\w'’-]+(?: [\w'’-]+){0,4}, with (?:the|its|his|her|their|all|any|no) [^,?]{1,40}ing\b[^,?]{0,40}(?=\?)",
         r"[\w'’-]+(?: [\w'’-]+){0,5}, (?:telling|giving|making|leaving|keeping|paying|charging|causing|allowing|ending|using) [^,?]{1,40}",
@@ -57,7 +58,7 @@ SUBJECT = compiled(rf"(?:.{{0,40}}[:,] )?{AUXILIARY} (?:(?:the|a|an|these|those|
 """All that stands before `and` where that belongs to what is asked about: `do cats and dogs ...`."""
 THERE = compiled(r"(?:.{0,40}[:,] )?(?:is|are|was|were) there\b")
 LINKED = compiled(
-    r"\b(?:and|plus|yet|but|as well as|along with|together with|not to mention|in addition to|while|whilst|but|though|albeit|thereby|then|hence|thus|therefore|or)\b|&"
+    r"\b(?:and|plus|yet|but|as well as|along with|together with|not to mention|in addition to|let alone|while|whilst|but|though|albeit|thereby|then|hence|thus|therefore|or)\b|&"
 )
 PAIRED = compiled(
     r"\b(?:terms and conditions|pros and cons|research and development|supply and demand|black and white|up and down|more and more|again and again|over and over|wear and tear|"
@@ -69,7 +70,7 @@ RATED = tuple(
     compiled(pattern)
     for pattern in (
         r"\b(how \w+ (?:and|plus|&) \w+(?= (?:is|are|was|were|do|does|did|has|have)\b))",
-        r"\b(?:rate|grade|score|rank|mark|judge|assess|evaluate|review|give [^.?!:]{1,30} (?:mark|score|grade|rating)s?|how (?:happy|content|satisfied|pleased|well|good|clear|useful|helpful|likely|confident|\w+ed))\b[^.?!:]{0,90}?((?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+ (?:and|plus|&|as well as|along with|together with) (?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+)",
+        r"\b(?:rate|grade|score|rank|mark|judge|assess|evaluate|review|give [^.?!:]{1,30} (?:mark|score|grade|rating)s?|how (?!(?:many|much|often|long|far|do|does|did|is|are|was|were|to|can|could|would|should)\b)\w+|(?:do you |strongly )?agree that)\b[^.?!:]{0,90}?((?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+ (?:and|plus|&|as well as|along with|together with) (?:(?:with|of|for|about|in|on|by) )?(?:(?:the|its|his|her|their|my|our|your) )?[\w'’-]+)",
     )
 )  # fmt: skip
 SCORED = (
@@ -83,7 +84,7 @@ ONE = compiled(
     r"\b(?:1|0) ?(?:-|–|to) ?(?:5|7|10|100)\b|\b(?:out of|of) (?:5|10|100|five|ten)\b|\byes(?:,| or|/) ?no\b|\btrue or false\b|\bone answer for both\b"
 )
 TWO_QUESTIONS = compiled(
-    rf"\b(?:what|which|how|who|when|where|why)\b[^?.,;]{{3,70}}, ?(?:and )?(?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)|\b(?:what|which|how|who|when|where|why)\b[^?.;]{{3,70}},? and {AUXILIARY} {PRONOUN}\b[^?.]{{2,60}}(?=\?)"
+    rf"\b(?:what|which|how|who|when|where|why)\b[^?.,;]{{3,70}}, ?(?:and )?(?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)|\b(?:what|which|how|who|when|where|why)\b[^?.;]{{3,70}},? and {AUXILIARY} {PRONOUN}\b[^?.]{{2,60}}(?=\?)|^{AUXILIARY} [^?.;]{{3,90}},? and (?:what|which|how|who|when|where|why)\b[^?.]{{2,60}}(?=\?)"
 )
 FOR_BOTH = compiled(
     r"\b(?:one|a single|the same) (?:\w+ )?(?:answer|word|number|figure|score|rating|mark)(?: \w+)? (?:for|to|covering) (?:both|all|the two|everything)\b"
@@ -95,6 +96,8 @@ WHETHER = compiled(rf"\bwhether ((?:[\w'’-]+ ){{1,8}}?and {NEXT}(?: [\w'’-]+
 IF_SO = compiled(
     r"\b(?:if (?:so|not|it did|it does|it is|he did|she did|they did|yes|it was)|(?:do|or) you disagree|each (?:of )?|two (?:scores|marks|ratings|grades|answers|numbers)|respectively|or both|for each|separately)\b"
 )
+TOGETHER = compiled(r"\b(?:if both|both (?:hold|are true|apply)|only if (?:all|both))\b")
+"""What says how one answer is made of two."""
 SPLIT = compiled(rf"^(?P<one>{AUXILIARY} [^,?]{{3,120}}),? and (?P<other>{AUXILIARY} {PRONOUN}\b[^?]{{2,120}})\?")
 
 
@@ -105,6 +108,8 @@ def find(reading: Reading) -> list[Found]:
     It tells adjectives and verbs from nouns by their endings and by lists, so that it can take `bed and breakfast` for two, and miss two nouns
     that are asked about. Two questions that may each be answered are none.
     """
+    if TOGETHER.search(reading.plain):
+        return []
     found: list[Found] = []
     one_word = _one_word(reading)
     for one, other in pairwise(reading.sentences):

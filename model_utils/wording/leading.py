@@ -17,7 +17,7 @@ JUDGING = any_of(
     "excellent fantastic foolish greedy heartless heroic horrible idiotic incompetent lazy ludicrous marvellous marvelous notorious "
     "outdated_and outrageous overpaid overpriced pathetic pointless reckless ridiculous scandalous senseless shameful shameless shocking "
     "silly stupid superb terrible unfair wasteful wonderful wretched barbaric beloved bloated crazy cruel draconian fabulous fanatical gullible hopeless inexcusable infamous inhuman "
-    "arrogant botched cynical dodgy hard-working ill-advised ill-conceived long-suffering misguided much-loved much-needed overworked pampered shady spoilt underpaid "
+    "arrogant abysmal atrocious deplorable dismal irresponsible laughable lamentable woeful botched cynical dodgy hard-working ill-advised ill-conceived long-suffering misguided much-loved much-needed overworked pampered shady spoilt underpaid "
     "inhumane insane mad magnificent mindless naive overrated parasitic revolutionary shoddy sloppy spineless unacceptable unbeatable "
     "unforgivable unjust unrivalled useless vile world-class worthless"
 )
@@ -49,7 +49,7 @@ FREE = tuple(
         (r"\b(?:do|would)n['’]?t you (?:think|agree|say|believe|feel|find|admit|prefer)\b(?: that\b)?|\b(?:do|would) you not (?:think|agree|say|believe|feel|find)\b(?: that\b)?", OPINION),
         (r"\byou(?:['’]ll| will| must| have to| can(?:not|['’]t) (?:but|help)| would(?:n['’]t| not)?| won['’]t)(?: no doubt| surely| certainly| of course| probably| also)? (?:agree|conclude|admit|concede|find that|deny|disagree|see that)\b[^.?!:]{0,80}", OPINION),
         (r"\b(?:tell|assure|reassure|show) me (?:that )?(?:I['’]m|I am|I was|we are|we['’]re|we were) (?:right|not wrong|correct|justified)\b", OPINION),
-        (r"(?:^|(?<=[,:;]\s)|\b(?:please|just|now|and) )(?:confirm|prove|admit|agree|acknowledge|reassure me|assure me|back me up|don['’]t tell me)(?: to me| with me)? that (?!the (?:date|time|order|appointment|meeting))[^.?!:]{0,80}", OPINION),
+        (r"(?:^|(?<=[,:;]\s)|\b(?:please|just|now|and) )(?:confirm|admit|agree|reassure me|assure me|back me up|don['’]t tell me)(?: to me| with me)? that (?!the (?:date|time|order|appointment|meeting))[^.?!:]{0,80}", OPINION),
         (r"\b(?:how (?:can|could) (?:any(?:one|body))|who (?:would|could) (?:ever|possibly|seriously|deny|doubt|want)|why on earth|only a fool|any fool|anyone can see|let['’]s (?:face it|be honest)|the truth is|the fact is)\b[^.?!]{0,60}", OPINION),
         (r"\b(?:there is|there['’]s|there can be) no (?:doubt|question|denying|excuse|reason to doubt)\b[^.?!,]{0,80}", OPINION),
         (r"\b(?:experts|scientists|doctors|economists|lawyers|historians|studies|research|science|the evidence|history|the data) (?:all |has |have |clearly |conclusively |already |overwhelmingly ){0,2}(?:agree|shown?s?|proven?|proves?|tells? us)\b(?: that\b)?(?=[^?]{0,200}(?:\.|$))", OPINION),
@@ -58,10 +58,12 @@ FREE = tuple(
         (r"\bI(?:['’]d| would| will|['’]ll) be (?:\w+ )?(?:amazed|surprised|astonished|shocked|disappointed|very surprised) (?:if|should)\b[^.?!:]{0,80}", OPINION),
         (r"\b(?:I (?:am|['’]m)|I['’]m) (?:\w+ )?(?:sure|certain|convinced|confident|positive)\b(?! (?:how|what|whether|if|about))[^.?!,]{0,80}", OPINION),
         (r"\b(?:I (?:strongly |firmly |personally |honestly |myself )?(?:think|believe|suspect|feel that|maintain|insist|[’']d say|would say|would argue|reckon)|in my (?:view|opinion|experience)|if you ask me|I hope you(?:['’]ll| will)? agree)\b[^.?!,]{0,80}", OPINION),
-        (rf"\b(?:any|every|most|all|no) {SANE} (?!\w+ly\b)\w+[^.?!]{{0,80}}", OPINION),
+        (rf"\b(?:any|every|most|all|no) {SANE} (?!\w+ly\b)\w+ (?:would|will|can|could|should|must|may|might|\w*[^su\W]s|doubt|know|agree|see|think|believe|accept|say|find|keep|want|prefer|avoid|do(?:es)?n['’]t)\b[^.?!]{{0,80}}", OPINION),
         (r"\b(?:any(?:one|body)|no(?:body| one)|any \w+) (?:worth (?:his|her|its|their) \w+|with (?:any|half a|a shred of) \w+|in (?:his|her|their) right mind)\b[^.?!]{0,60}", OPINION),
         (rf"\b(?:is|are|was|were|has|have|be) (?:so )?{SURE} (?!(?:label|mark|state|number|written|visible|stated|defined|legible))(?:\w+ )?\w+", OPINION),
         (rf"^(?:{SURE},|(?:since|as|because|given that) \w+ (?:\w+ )?(?:is|are|was|were) (?:{SURE} )?{JUDGING})", OPINION),
+        (rf"\bhow (?:very |truly |so )?{JUDGING} (?:is|are|was|were|it is|they are)\b", JUDGED),
+        (r"\bas (?:any|every|all|most|everyone|everybody|anyone|anybody) (?:\w+ )?(?:I|we) (?:know|ask|asked|meet|spoke to|have spoken to)[^.?!,]{0,40}", OPINION),
         (r"\bso-called\b", JUDGED),
         (rf"\b(?:our|your|their|its|his|her|this|that|these|those|the|\w+['’]s) (?:\w+ly |most )?{JUDGING}\b(?= \w)", JUDGED),
         (r"\bto (?:everybody|everyone|all of us|all concerned)['’]?s? (?:relief|benefit|delight|regret)\b|\b(?:has|have|had) (?:been|proved|proven) (?:a|an) (?:great|huge|total|complete|real|clear|big|enormous) \w+[^.?!]{0,60}", OPINION),

@@ -26,12 +26,12 @@ VERB = (
 NOT = r"(?:\w+n['’]t|dont|doesnt|didnt|isnt|cant|wont|arent|wasnt|not|never|no|nobody|no one|none|nothing|neither|nor|cannot|nowhere)"
 NEGATIVE = compiled(rf"(?<![\w-])(?:(?P<no>{NOT})|(?P<verb>{VERB})|(?P<un>{UN}))(?![\w-])")
 HARMLESS = compiled(
-    r"\b(?:not only|whether or not|no longer|no more than|no fewer than|no later than|no less than|nothing but|nothing else|no one else|no matter|none if|(?:if|do) you don['’]t know|rejections?|refusal letter|objection letter|no doubt|if not|or not|"
+    r"\b(?:not only|whether or not|no longer|no more than|no fewer than|no later than|no less than|nothing but|nothing else|no one else|no matter|not to mention|can['’]t (?:stop|help)|none if|(?:if|do) you don['’]t know|rejections?|refusal letter|objection letter|no doubt|if not|or not|"
     r"why not|not applicable|no other|not just|not merely|not necessarily|do not forget|don['’]t forget|never mind|no,|not more than|without delay|stop words?|"
     r"under(?!stated)\w*|unique\w*|united|mission\w*|miss\w*|mister|misty|unless otherwise|if no\b|against each other|arguments? against|evidence against|for (?:and|or) against|"
     r"yes (?:or|and) no|yes/no|no or yes|fails? to|pass or fail|non-fiction|nonfiction|non-profit\w*|nonprofit\w*|university|universal\w*|uncle\w*|insurance)\b"
 )
-BETWEEN = re.compile(r"[,;:()]|\b(?:and|or|but|because|so|then|while|if|when)\b", re.IGNORECASE)
+BETWEEN = re.compile(r"[,;:().]|\b(?:and|or|but|because|so|then|while|if|when)\b", re.IGNORECASE)
 APART = 8
 """Words between two negatives that still act on one another."""
 NOT_ALL = compiled(

@@ -175,7 +175,7 @@ YES_NO = re.compile(
 """How a question begins that yes or no answers."""
 
 
-YES_OR_NO = compiled(r"\b(?:yes or no|yes/no|y/n)\b")
+YES_OR_NO = compiled(r"\b(?:yes or no|yes/no|y/n|y or n|true or false|true/false|t/f)\b")
 PLAIN_QUESTION = compiled(
     r"^(?:is|are|was|were|does|did|has|can|could|should|would) (?:the|a|an|this|that|it|he|she|they|there|my|our|your|his|her|\w+s)\b"
 )

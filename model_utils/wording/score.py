@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
@@ -71,25 +70,9 @@ def _overlap(one: str, other: str) -> bool:
     return bool({word.lower() for word in WORD.findall(one)} & {word.lower() for word in WORD.findall(other)})
 
 
-READ = 143
-"""Rows at the beginning of the project's labels that were read before the halves were parted: they hold out nothing."""
-
-
-def parted(rows: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Those that no rule was made with, and those that rules were made with: halves by a hash of the text, the first `READ` rows all among
-    the latter."""
-    held = [
-        number >= READ and hashlib.sha256(row["instruction"].encode()).digest()[0] % 2 == 1 for number, row in enumerate(rows)
-    ]  # fmt: skip
-    return tuple([row for row, one in zip(rows, held, strict=True) if one == wanted] for wanted in (True, False))  # type: ignore[return-value]
-
-
-def table(name: str, rows: Sequence[Row]) -> str:
+def table(rows: Sequence[Row]) -> str:
     """In Markdown, one line a rule."""
-    lines = [
-        f"{name}: {len(rows):,} instructions", "",
-        "| rule | labelled | marked | right | precision | recall | F1 |", "|---|---|---|---|---|---|---|",
-    ]  # fmt: skip
+    lines = ["| rule | labelled | marked | right | precision | recall | F1 |", "|---|---|---|---|---|---|---|"]
     for one in scores(rows):
         lines.append(
             f"| {one.kind} | {one.labelled} | {one.marked} | {one.right} | {one.precision:.2f} | {one.recall:.2f} | {one.f1:.2f} |"
@@ -97,13 +80,16 @@ def table(name: str, rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
+def rows_of(labels: Path) -> list[Row]:
+    """Of a file of JSON lines."""
+    return [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
 @click.command()
 @click.argument("labels", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def main(labels: Path) -> None:
     """LABELS: JSON lines with `instruction` and `marks`, each of a kind and words."""
-    rows = [json.loads(line) for line in labels.read_text(encoding="utf-8").splitlines() if line.strip()]
-    names = "Held out: no rule was made with these", "Seen: rules were improved with these"
-    click.echo("\n\n".join(table(name, half) for name, half in zip(names, parted(rows), strict=True)))
+    click.echo(table(rows_of(labels)))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ FITTING = (
     "satisfactory unnecessary necessary important notable significant significantly substantial considerable considerably major minor key "
     "main relevant irrelevant essential useful helpful meaningful excessive moderate optimal ideal decent"
 )
-OFTEN = "recent recently soon shortly often regularly frequently rarely occasionally sometimes usually promptly lately nowadays periodically currently early_on as_soon_as_possible asap"
+OFTEN = "recent recently soon shortly regularly promptly lately nowadays periodically early_on as_soon_as_possible asap"
+PLAIN = "good bad nice okay ok fine all_right alright normal decent healthy serious high low far close cheap expensive safe big small large long short fast slow"
+"""What asks for a measure where it stands alone behind a verb."""
 SOME = "a_few few several various numerous a_lot_of lots_of plenty_of a_bit_of a_handful_of a_couple_of a_number_of many a_range_of a_variety_of"
 DEGREE = "fairly quite rather somewhat slightly a_bit a_little relatively roughly more_or_less kind_of sort_of very too extremely"
 AGE = "young elderly middle-aged old_people older_people older_adults"
@@ -36,6 +38,21 @@ PATTERNS = tuple(
     for pattern, advice in (
         (rf"\b(?:(?:more|most|less|least|very|too) )?{any_of(FITTING)}\b(?=(?: \w+){{0,3}})", MEASURE),
         (rf"\b(?:(?:more|very|too|quite|fairly) )?{any_of(OFTEN)}\b", "Give dates, or how often in how much time."),
+        (r"\bnot (?:too|overly|so|very|all that) (?!much\b|many\b|long ago\b)\w+", STYLE),
+        (r"^(?:please |can you |could you |would you )?(?:improve|polish|tidy up|clean up|spruce up|touch up|enhance|refine|freshen up|jazz up) (?:it|this|that|these|the|my|our)\b", "Say what is to be better afterwards, and what must stay as it is."),
+        (r"\b(?:a bit|a little|slightly|somewhat|a lot) (?:more|less) \w+", STYLE),
+        (r"\b(?:so (?:that )?(?:it|they|this|these)|(?:make|let|help) (?:it|them|this|these)) (?:flows?|reads?|sounds?|looks?|works?) (?:a (?:bit|little|lot) |much )?(?:better|nicer|nice|good|well|right|smoother|more \w+)", STYLE),
+        (r"\b(?:unusually|unduly|abnormally|suspiciously|excessively|particularly|remarkably|surprisingly|comparatively|sufficiently) \w+", MEASURE),
+        (rf"\b(?:if|whether) [^.?!,:]{{3,60}}? (?:is|are|was|were|looks?|seems?) ((?:too |very |quite )?{any_of(PLAIN)})(?=\s*(?:$|[.?!,:;]| for (?:me|him|her|them)\b))", MEASURE),
+        (rf"^(?:is|are|was|were|isn['’]t)\b[^?!,]{{3,80}}? ({any_of(PLAIN)})(?=\s*(?:[?:]|$| from\b| for (?:me|him|her|them)\b))", MEASURE),
+        (r"\b(?:do|does|did|done|doing|perform(?:s|ed)?|work(?:s|ed)?|go|went|gone) (?:well|badly|poorly|okay|ok|fine)\b", MEASURE),
+        (r"\b(?:over|in|for|during) (?:the (?:past|last|next) (?:while|few \w+|couple of \w+)|some time|a (?:good )?while)\b|\b(?:of late|in (?:recent|the past|past) (?:years|months|weeks|days|times))\b", "Give dates, or how often in how much time."),
+        (r"\b(?:something|someone|somewhere) (?:nice|good|special|interesting|fun|funny|cool|catchy|suitable|clever|creative|simple|light|similar|like (?:that|this))\b|\b(?:anything|everything|something) (?:suspicious|unusual|odd|strange|weird|interesting|wrong|important|relevant|essential|noteworthy|of note|out of the ordinary|useful)\b", "Say what counts as that."),
+        (r"\b(?:anything|everything|what(?:ever)?|things|those) (?:that |which )?(?:looks|seems|sounds|feels|appears)(?: to be)? (?!like\b)\w+", "Say what counts as that."),
+        (r"\b(?:important|interesting|boring|relevant|main|key|good|bad|best|difficult|useful|juicy|essential|unimportant|technical) (?:bits|stuff|parts|things|points|pieces|takeaways)\b", "Name what must be in it, or what it is for."),
+        (r"\b(?:in )?(?:the|a|an) (?:usual|normal|customary|standard|nice|good|better|proper|right|appropriate|suitable) (?:way|manner|format|style|tone|form|fashion)\b", STYLE),
+        (r"\b(?:explain|describe|summari[sz]e|outline|discuss|answer|reply|respond|write|say|tell|go over|go through|cover|sum up|introduce|present|define)\b[^.?!]{0,80}? (briefly|concisely|simply|thoroughly|comprehensively|succinctly|in (?:brief|detail|depth|short|simple (?:terms|words|language)))\b|^(?:please )?(?:briefly|concisely|simply|thoroughly|succinctly)\b", STYLE),
+        (r"\b(?:decent|good|fair|reasonable|nice|large|small|medium)[- ]sized\b", AMOUNT),
         (rf"\b{any_of(SOME)}\b(?! (?:minutes|days) ago)", AMOUNT),
         (rf"\b(?:an?|some|any|most|more|very|too|the|these|all|which|list|name|suggest) {any_of(MEASURED_BY_TASTE)} \w+", MEASURE),
         (r"\b(?:long|good|big|large|small|warm|fast|high|low|old|rich|safe|strong|close|early|late|much|well|sweet|near|clear) enough\b|\benough (?!to\b|of\b|for\b|that\b)\w+", AMOUNT),
@@ -47,7 +64,7 @@ PATTERNS = tuple(
         (rf"^(?:is|are|was|were|isn['’]t)\b[^?!,]{{3,80}} ({any_of(SIZE)})(?=\s*\?| or \w+\s*\?)", MEASURE),
         (rf"\b(?:suggest|recommend|find|name|list|choose|pick|sort|which|what)\b[^.?!,]{{0,40}}? (?:into )?({any_of(SIZE)}(?: and {any_of(SIZE)})?)\b (?!-)(?=\w|by\b)", MEASURE),
         (r"\b(?:the )?(?:big|small|large|leading|top|major|key) (?:players?|names?|companies|firms|banks|brands?|lenders?)\b", MEASURE),
-        (r"\b(?:keep|make|be|write|stay) (?:it|this|that|them|your answer|the answer|the text|something)? ?((?:\w+ )?(?:brief|short|concise|simple|nice|better|long|detailed|interesting|fun|shorter|longer|simpler|clearer))\b", STYLE),
+        (r"\b(?:keep|make|be|write|stay) (?:it|this|that|them|your answer|the answer|the text|something)? ?((?:\w+ )?(?:brief|short|concise|simple|nice|better|long|detailed|interesting|fun|fast|quick|light|shorter|longer|simpler|clearer|nicer|faster|snappier|punchier))\b", STYLE),
         (r"\b(?:at|with|in|of|to) (?:the|an?) (?:right|proper|appropriate|suitable|good|reasonable|timely|high|low|certain) (?:level|length|tone|manner|way|amount|time|degree|standard|extent|fashion|depth|style|detail|pace|price)\b", STYLE),
         (r"\b(?:normal|ordinary|average|regular|certain|typical) (?:people|person|persons|readers?|users?|customers?|patients?|folk|man|woman)\b", "Say who they are: age, schooling, what they know."),
         (r"\b(?:whatever|anything|everything|all that|what) (?:\w+ )?(?:matters|is (?:important|relevant|necessary|needed|useful|worth \w+)|you (?:think|find|consider) (?:is )?\w+|seems? \w+)\b", "Name what must be in it, or what it is for."),
@@ -63,7 +80,7 @@ TERMS = compiled(
     r"large intestine|appropriate adult|rich text|low tide|long (?:division|jump|vowels?)|big (?:data|bang|ben|five|apple)|good (?:faith|omens|morning|friday)|best (?:man|mate|friends?|regards|wishes|seller|known)|"
     r"safe harbou?r|simple (?:interest|past|present|sentence)|major (?:scale|key|chord|league)|minor (?:scale|key|chord)|key(?:board)? (?:signature|press|value|words?)|"
     r"main (?:verb|clause|function|idea)|necessary (?:and sufficient|condition)|sufficient condition|young['’]s|proper (?:nouns?|names?|fractions?)|strong acid|weak acid|"
-    r"many[- ](?:to|worlds)|long[- ]term|short[- ]term|low[- ]income|quite the|rather than|would rather|how (?:often|many|few|soon|early)|so many|too many|safe in|"
+    r"many[- ](?:to|worlds)|long[- ]term|short[- ]term|low[- ]income|quite the|rather than|would rather|relevant to|(?:may|can|must|does|is) a minor|best (?:describes?|fits?|matches?|explains?|completes?)|key (?:word|terms?)|how (?:often|many|few|soon|early)|so many|too many|safe in|"
     r"as (?:often|many|few|soon) as|common law|main (?:dish|course|characters?|street|road)|helpful if|useful if|best practice|from \w+ to (?:small|big|large|low|high|old|young|new|slow|fast)(?:est)?|how much (?:more|less|fewer) \w+(?: \w+)?)\b"
 )
 """Terms of a field, in which such a word has its measure."""
