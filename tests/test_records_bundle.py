@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from model_utils import codec
+from model_utils.analyses import ANALYSES
 from model_utils.contracts.records import (
     START,
     Closed,
@@ -43,6 +44,8 @@ from tests import results
 from tests.strategies import AWKWARD
 
 SESSION = "0123456789abcdef" * 2
+ENTRIES = len(ANALYSES) + 11
+"""Of a session with everything: it is opened, every analysis is recorded, and ten more."""
 APART = Difference("answers.tuned.kl", 0.5, 2.0)
 
 
