@@ -19,6 +19,7 @@ from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.findings import Findings, FindingsRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
+from model_utils.contracts.instructions import Instructions, InstructionsRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest
 from model_utils.contracts.reasoning import Reasoning, ReasoningRequest
@@ -54,6 +55,7 @@ ANALYSES = {
     "robustness": Analysis(RobustnessRequest, Robustness, "model_utils.probes.robustness:robustness"),
     "bias": Analysis(BiasRequest, Bias, "model_utils.probes.bias:bias"),
     "calibration": Analysis(CalibrationRequest, Calibration, "model_utils.probes.calibration:calibration"),
+    "instructions": Analysis(InstructionsRequest, Instructions, "model_utils.probes.instructions:instructions"),
     "findings": Analysis(FindingsRequest, Findings, "model_utils.findings:findings"),
 }
 

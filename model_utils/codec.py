@@ -33,6 +33,7 @@ from model_utils.contracts import (
     faithfulness,
     findings,
     generation,
+    instructions,
     load_report,
     probe,
     randomisation,
@@ -41,6 +42,7 @@ from model_utils.contracts import (
     robustness,
     shift,
     survey,
+    wording,
 )
 from model_utils.errors import Refused
 from model_utils.pair import Pair
@@ -112,6 +114,10 @@ TYPES: dict[str, type] = {
         calibration.Reliability,
         calibration.Calibration,
         bias.Fated,
+        wording.Mark,
+        instructions.InstructionItem,
+        instructions.InstructionsRequest,
+        instructions.Instructions,
         findings.FindingsRequest,
         findings.Explanations,
         findings.Claim,

@@ -312,6 +312,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("robustness", no_start, ""),
         _ability("bias", no_start, ""),
         _ability("calibration", no_start, ""),
+        _ability("instructions", no_start, ""),
         _ability("findings", no_start, ""),
     )
 

@@ -424,7 +424,7 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
         abilities=tuple(
             one
             for one in now.abilities
-            if one.analysis not in ("reasoning", "robustness", "bias", "calibration", "findings")
+            if one.analysis not in ("reasoning", "robustness", "bias", "calibration", "instructions", "findings")
         ),
     )
     assert codec.digest(record.result) == codec.digest(then), "every number of then"

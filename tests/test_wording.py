@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.wording import marks
+from model_utils.wording.said import HELD_OUT, QUESTIONS, doubtful, mark_said
 from model_utils.wording.score import main, parted, scores
 
 FILE = Path(__file__).parent / "data" / "instruction_labels.jsonl"
@@ -141,3 +142,18 @@ def test_scores_are_counted_as_said():
 def test_the_command_prints_both_halves():
     result = CliRunner().invoke(main, [str(FILE)])
     assert result.exit_code == 0 and result.output.count("| presupposition |") == 2 and "Held out" in result.output
+
+
+def test_what_pages_say_of_the_rules_is_what_the_scorer_finds():
+    found = {one.kind: (one.labelled, one.marked, one.right, one.found) for one in scores(parted(ROWS)[0])}
+    assert dict(HELD_OUT) == found and list(HELD_OUT) == list(QUESTIONS) == list(KINDS)
+    assert {one.kind for one in scores(parted(ROWS)[0]) if one.precision < 0.5} == set(filter(doubtful, KINDS))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mark_of_a_rule_that_was_mostly_wrong_is_a_question(kind: str):
+    for text in FOUND[kind]:
+        for mark in marks(text):
+            assert mark_said(mark).endswith("?") is doubtful(mark.kind) and mark.kind in mark_said(mark)
+    braces = Mark("missing option", 0, 9, "{0} {words} " + "a" * 200, "", "", "")
+    assert "{0} {words} a" in mark_said(braces) and len(mark_said(braces)) < 140

@@ -24,6 +24,7 @@ from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Sai
 from dashboard.report.methods import METHODS
 from model_utils.contracts.bias import Bias
 from model_utils.contracts.common import Encoded, Request
+from model_utils.contracts.instructions import InstructionsRequest
 from model_utils.contracts.probe import Probed, ProbeRequest
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.contracts.shift import Shift
@@ -196,7 +197,7 @@ def _request(request: Request) -> Iterator[Text]:
         if name == "messages":
             for message in value:
                 yield f"message ({message['role']})", message["content"]
-        elif name == "items" and isinstance(request, ProbeRequest):
+        elif name == "items" and isinstance(request, ProbeRequest | InstructionsRequest):
             yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
         elif name in ("instructions", "others", "plain_texts") and value:
             yield name.replace("_", " "), _listed(value[:LISTED], len(value))

@@ -23,6 +23,7 @@ from dashboard.figures import (
     density,
     faithfulness,
     generation,
+    instructions,
     load_report,
     randomisation,
     reasoning,
@@ -161,6 +162,12 @@ def _calibration(result: Any) -> Iterator[tuple[str, Draw]]:
         yield "How often each model is right where it is so confident", lambda dark: calibration.figure(result, dark)
 
 
+def _instructions(result: Any) -> Iterator[tuple[str, Draw]]:
+    for number in instructions.drawable(result)[:1]:
+        title = f"What each sentence of instruction {number + 1} does to the answer"
+        yield title, partial(instructions.figure, result, number)
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -178,6 +185,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "robustness": _robustness,
     "bias": _bias,
     "calibration": _calibration,
+    "instructions": _instructions,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from model_utils.contracts.common import Formats, ModelFacts, Request, Text
-from model_utils.contracts.probe import MARGIN, MAX_OPTIONS, Finding
+from model_utils.contracts.probe import MARGIN, MAX_OPTIONS, Finding, Probed
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.pair import SIDES, Pair, Side
 
@@ -28,6 +28,10 @@ class InstructionItem(Request):
     instruction: Text
     options: Annotated[tuple[Text, ...], Field(max_length=MAX_OPTIONS)] = ()
     """the answers to choose from; empty: the answer is free, and nothing can be suggested"""
+
+    def asked(self) -> str:
+        """What a model is asked."""
+        return self.instruction
 
     @model_validator(mode="after")
     def _asks(self) -> Self:
@@ -52,7 +56,7 @@ class InstructionsRequest(Formats):
 
 
 @dataclass(frozen=True, eq=False)
-class Instructions:
+class Instructions(Probed):
     """Every instruction; in a snapshot the first of them, and no findings."""
 
     models: Pair[ModelFacts]
@@ -117,11 +121,11 @@ class Instructions:
         return np.array([sum(mark.kind == kind for mark in marks) for marks in self.marks], dtype=np.int64)
 
     def table(self) -> pd.DataFrame:
-        """One row an instruction: its number (from 1), text, marks of each kind, and for each side the answer, the largest effect, the sentence
-        that has it, entropy (with the most it can be), and the gain of what is suggested."""
+        """One row an instruction that could be asked: item (from 1), instruction, marks of each kind, and for each side the answer, the largest
+        effect, the sentence that has it, entropy (with the most it can be), and the gain of what is suggested."""
         rows: dict[str, object] = {
-            "instruction": np.arange(1, self.done + 1),
-            "text": list(self.instructions),
+            "item": np.arange(1, self.done + 1),
+            "instruction": list(self.instructions),
             **{kind.replace(" ", "_"): self.count(kind) for kind in KINDS},
             "most_entropy": np.full(self.done, self.most_entropy),
         }
@@ -135,4 +139,5 @@ class Instructions:
             ]
             rows[f"entropy_{side}"] = self.entropy[side]
             rows[f"suggestion_{side}"] = self.suggestion(side)
-        return pd.DataFrame(rows)
+        refused = [number for number, _ in self.refused]
+        return pd.DataFrame(rows).drop(index=refused).reset_index(drop=True)

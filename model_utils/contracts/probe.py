@@ -264,7 +264,7 @@ class Partial:
     specs: Specs
     signatures: Pair[str]
     """of both models' files, as they lie on this machine"""
-    request: ProbeRequest
+    request: Formats
     result: Any
     """as its snapshots: the first items"""
 

@@ -9,6 +9,7 @@ from typing import Any
 from model_utils import analyses, codec
 from model_utils.contracts.common import Message, Request, Specs
 from model_utils.contracts.findings import FindingsRequest
+from model_utils.contracts.instructions import InstructionsRequest
 from model_utils.contracts.load_report import Identity
 from model_utils.contracts.probe import ProbeRequest
 from model_utils.contracts.records import (
@@ -135,7 +136,7 @@ def instruction(request: Request) -> str:
     if isinstance(request, FindingsRequest):
         first = next(iter(request.parts().values()))
         return instruction(first[0] if isinstance(first, tuple) else first)
-    if isinstance(request, ProbeRequest):
+    if isinstance(request, ProbeRequest | InstructionsRequest):
         count = len(request.items)
         return request.items[0].asked() + (f" (1 of {count:,} items)" if count > 1 else "")
     return "".join(many[:1]) + (f" (1 of {len(many)} instructions)" if len(many) > 1 else "")
