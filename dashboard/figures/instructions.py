@@ -12,7 +12,7 @@ from dashboard.figures.rows import named_rows
 from model_utils.contracts.instructions import Instructions
 from model_utils.pair import SIDES
 
-AXIS = "nats a token that the sentence adds to the own answer's log-probability"
+AXIS = "nats a token that the sentence adds"
 ROW = 56
 """Pixels of a row."""
 LONGEST = 32

@@ -8,13 +8,13 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard.session import compute, editor, pairs, probing, visits
-from dashboard.session.probing import PROBES, Probe
 from model_utils.contracts.common import Specs, explain
 from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.probe import MARGIN
 from model_utils.errors import Refused
 from model_utils.probes import default_suite, packs
-from model_utils.probes.packs import Pack
+from model_utils.probes.packs import PROBES, Pack
+from model_utils.probes.suites import ProbeKind
 
 SEED, PACK = "findings-seed", "findings-pack"
 """Keys of the fields of the seed and of the pack."""
@@ -139,7 +139,7 @@ def stop() -> None:
     compute.stop(held)
 
 
-def evidence() -> list[Probe]:
+def evidence() -> list[ProbeKind]:
     """The probes whose results the claims are drawn from."""
     here = concluding()
     if here.held is None or here.held.result is None or here.asking is None:
@@ -147,7 +147,7 @@ def evidence() -> list[Probe]:
     return [probe for probe in PROBES if probe in here.asking.request.parts()]
 
 
-def open_evidence(probe: Probe) -> None:
+def open_evidence(probe: ProbeKind) -> None:
     """Puts what the suite found on the probe's own page, in place of what was there."""
     here = concluding()
     assert here.asking is not None, "nothing was asked"

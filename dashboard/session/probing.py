@@ -10,23 +10,28 @@ from typing import Any, Literal, get_args
 import streamlit as st
 from pydantic import ValidationError
 
-from dashboard.session import compute, editor, pairs, visits
+from dashboard.session import compute, editor, inputs, pairs, visits
+from model_utils import items as lists
 from model_utils.contracts.bias import BiasRequest, Slot, slot_names
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import Specs, explain
+from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
 from model_utils.contracts.probe import MARGIN, Partial, ProbeItem, ProbeRequest
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
 from model_utils.errors import Refused
+from model_utils.items import Items as Instructions
 from model_utils.pair import Pair
-from model_utils.probes import items, slots, suites
+from model_utils.probes import items, packs, slots, suites
 from model_utils.probes.items import Items
+from model_utils.probes.packs import PACKS, Pack
 from model_utils.probes.suites import Suite
 
-Probe = Literal["reasoning", "robustness", "bias", "calibration"]
+Probe = Literal["reasoning", "robustness", "bias", "calibration", "instructions"]
 PROBES: tuple[Probe, ...] = get_args(Probe)
-SUITE, FILE, TYPED = "suite", "file", "typed"
-"""Where items come from."""
+SUITE, PACK, FILE, TYPED = "suite", "pack", "file", "typed"
+"""Where items come from; a pack holds instructions."""
+Request = ProbeRequest | InstructionsRequest
 NO_TEXTS = "none"
 """In place of the name of plain texts: their likelihood is not measured."""
 
@@ -46,9 +51,13 @@ FIRST: Mapping[str, Any] = {
     "attribution": _fields["attribution_items"].default,
     "texts-count": 20,
     "draws": BiasRequest.model_fields["draws"].default,
+    "one-text": False,
+    "options": "",
 }
 """Field of the form -> its first value; margins in percentage points."""
-FOLLOWING = ("suite", "texts")
+FIRST_OF: Mapping[str, Mapping[str, Any]] = {"instructions": {"source": TYPED}}
+"""probe -> the same, where its own is another"""
+FOLLOWING = ("suite", "texts", "pack")
 """Fields that have no first value: they follow the pair until somebody chooses."""
 
 
@@ -57,14 +66,14 @@ class Asking:
     """Whom the items were given to, and how."""
 
     specs: Specs
-    request: ProbeRequest
+    request: Request
 
 
 @dataclass
 class Probing:
     """One visitor's choices for one probe, beside the values of the widgets."""
 
-    file: tuple[str, Items | str] | None = None
+    file: tuple[str, Items | Instructions | str] | None = None
     """name of the file that was given, and what it holds or why it cannot be read, as a sentence"""
     asking: Asking | None = None
     held: compute.Held | None = None
@@ -103,10 +112,12 @@ def at_first(probe: Probe, name: str) -> str:
 def field(probe: Probe, name: str) -> Any:
     """What was chosen or typed, else the first value; of `FOLLOWING`, what suits the pair of now."""
     if name not in FOLLOWING:
-        return st.session_state.get(key(probe, name), FIRST[name])
+        return st.session_state.get(key(probe, name), {**FIRST, **FIRST_OF.get(probe, {})}[name])
     if name in probing(probe).chosen:
         return st.session_state[key(probe, name)]
-    return offered(probe)[0] if name == "suite" else [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
+    if name != "texts":
+        return offered(probe)[0] if name == "suite" else offered_packs()[0]
+    return [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
 
 
 def choose(probe: Probe, name: str) -> None:
@@ -125,12 +136,14 @@ def suite(probe: Probe) -> Suite:
     return suites.SUITES[field(probe, "suite")]
 
 
-def reading(probe: Probe) -> Items | str:
+def reading(probe: Probe) -> Items | Instructions | str:
     """The items that were chosen, or why there are none, as a sentence."""
     here, source = probing(probe), field(probe, "source")
     if source == FILE:
         return "There is no file yet; give one." if here.file is None else here.file[1]
     try:
+        if probe == "instructions":
+            return Instructions(_of_pack(pack()), (), ()) if source == PACK else _typed(field(probe, "typed"), field(probe, "one-text"))  # fmt: skip
         if source == TYPED:
             return _parsed(field(probe, "typed"))
         return Items(_made(suite(probe).name, int(field(probe, "count")), int(field(probe, "seed"))), (), ())
@@ -141,7 +154,7 @@ def reading(probe: Probe) -> Items | str:
 def given(probe: Probe) -> bool:
     """Whether there is anything to read."""
     source = field(probe, "source")
-    return source == SUITE or (
+    return source in (SUITE, PACK) or (
         probing(probe).file is not None if source == FILE else bool(field(probe, "typed").strip())
     )
 
@@ -163,9 +176,9 @@ def _parsed(text: str) -> Items:
 
 def keep_file(probe: Probe, name: str, content: bytes) -> None:
     """A file was given."""
-    here = probing(probe)
+    here, read = probing(probe), _instructions_of if probe == "instructions" else items.read
     try:
-        here.file = (name, items.read(content, name))
+        here.file = (name, read(content, name))
     except Refused as refused:
         here.file = (name, str(refused))
     here.problem = None
@@ -194,7 +207,7 @@ def run(probe: Probe) -> None:
         _ask(probe, wanted)
 
 
-def show(probe: Probe, specs: Specs, request: ProbeRequest) -> None:
+def show(probe: Probe, specs: Specs, request: Request) -> None:
     """On the probe's page stands what comes of this request, which may be known already."""
     _ask(probe, Asking(specs, request))
 
@@ -213,24 +226,26 @@ def asking_of(probe: Probe) -> Asking | str:
     if isinstance(found, str):
         return found
     try:
-        return Asking(visits.visit().pair, _request(probe, found.items))
+        return Asking(visits.visit().pair, _request(probe, found))
     except ValidationError as error:
         return explain(error)
     except Refused as refused:
         return str(refused)
 
 
-def _request(probe: Probe, asked: tuple[ProbeItem, ...]) -> ProbeRequest:
+def _request(probe: Probe, found: Items | Instructions) -> Request:
     """In the editor's formats; a ValidationError or Refused says what cannot be asked."""
     bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=()).request()
     shared: dict[str, Any] = {
-        "items": asked,
         "formats": bare.formats,
         "same_tokens": bare.same_tokens,
         "margin": field(probe, "margin") / 100,
         "seed": field(probe, "seed"),
     }
-    return REQUESTS[probe](asked, bare.max_new_tokens, shared)
+    if isinstance(found, Instructions):
+        asked = tuple(InstructionItem(instruction=text, options=options()) for text in found.instructions)
+        return InstructionsRequest(items=asked, **shared)
+    return REQUESTS[probe](found.items, bare.max_new_tokens, shared | {"items": found.items})
 
 
 def _reasoning(_: tuple[ProbeItem, ...], max_new_tokens: int, shared: dict[str, Any]) -> ReasoningRequest:
@@ -260,7 +275,7 @@ def _calibration(_: tuple[ProbeItem, ...], __: int, shared: dict[str, Any]) -> C
     return CalibrationRequest(**shared)
 
 
-REQUESTS: Mapping[Probe, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
+REQUESTS: Mapping[str, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
     "reasoning": _reasoning,
     "robustness": _robustness,
     "bias": _bias,
@@ -306,7 +321,7 @@ def cases() -> int | str | None:
     """How many cases the form asks for; why its slots cannot be read, as a sentence; None: something else cannot be asked."""
     found = reading("bias")
     try:
-        read_slots(() if isinstance(found, str) else found.items)
+        read_slots(found.items if isinstance(found, Items) else ())
     except Refused as refused:
         return str(refused)
     wanted = asking_of("bias")
@@ -314,6 +329,59 @@ def cases() -> int | str | None:
         return None
     assert isinstance(wanted.request, BiasRequest), type(wanted.request)
     return sum(wanted.request.count(item) for item in wanted.request.items)
+
+
+# --- instructions -----------------------------------------------------------------------------------------------------
+
+
+def offered_packs() -> list[str]:
+    """The packs that have instructions to look at, those that suit the pair first."""
+    mine = [name for name, one in PACKS.items() if one.instructions]
+    return sorted(mine, key=lambda name: PACKS[name].for_demo != pairs.embedded())
+
+
+def pack() -> Pack:
+    """The chosen one."""
+    return PACKS[field("instructions", "pack")]
+
+
+def _of_pack(chosen: Pack) -> tuple[str, ...]:
+    return tuple(one.text for one in chosen.instructions)
+
+
+@lru_cache(maxsize=4)
+def _typed(text: str, one_text: bool) -> Instructions:
+    """One a line, or all of it one instruction; Refused where there is none."""
+    if one_text and text.strip():
+        return Instructions((text,), (1,), ())
+    return lists.parse(text)
+
+
+def _instructions_of(content: bytes, name: str) -> Instructions:
+    """Of a list, or of a person's own field pack; Refused where there is none."""
+    if not name.lower().endswith(".json"):
+        return lists.read(content, name)
+    found = packs.read(content, name)
+    if not found.instructions:
+        raise Refused(f"{name} is a field pack without instructions; add some, or give another file.")
+    return Instructions(_of_pack(found), (), found.problems)
+
+
+def options() -> tuple[str, ...]:
+    """The answers to choose from, which are the same for all instructions; empty: answers are free."""
+    return tuple(items.parted(field("instructions", "options")))
+
+
+def look_at(text: str) -> None:
+    """This one instruction becomes what the page of instruction design looks at."""
+    for name, value in (("source", TYPED), ("one-text", True), ("typed", text)):
+        st.session_state[key("instructions", name)] = value
+    forget_problem("instructions")
+
+
+def use(text: str) -> None:
+    """This instruction stands in the editor of the pages that ask one question."""
+    inputs.write(editor.INSTRUCTION, text)
 
 
 # --- what goes on -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.session import compute, editor, inputs, pairs, probing
-from dashboard.session.probing import FILE, NO_TEXTS, SUITE, TYPED, Probe
+from dashboard.session.probing import FILE, NO_TEXTS, PACK, SUITE, TYPED, Probe, Request
 from dashboard.spreadsheets import csv_file
 from dashboard.widgets.download import GUARDED, heading_with_csv
 from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
@@ -20,14 +20,16 @@ from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import codec, linewise
 from model_utils.contracts.bias import MAX_DRAWS, slot_names
-from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, Probed, ProbeItem, ProbeRequest, rounded_up
+from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, Probed, ProbeItem, rounded_up
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS
+from model_utils.items import Items as Instructions
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import items, slots, suites
+from model_utils.probes import items, packs, slots, suites
 from model_utils.probes.items import Items
 
 SOURCES = {SUITE: "a suite", FILE: "a file", TYPED: "typed here"}
+INSTRUCTION_SOURCES = {TYPED: "typed here", FILE: "a file", PACK: "a field pack"}
 SHOWN = 5
 """Items that are shown before they are asked."""
 PROBLEMS = 10
@@ -63,11 +65,11 @@ def asking(probe: Probe) -> None:
         st.caption("Here nothing is drawn at random from the models, and there is no system message.")
     about_manner(replace(form, sampling=None, samples=1, system=""))
     found = probing.reading(probe)
-    if isinstance(found, Items):
+    if not isinstance(found, str):
         _read(probe, found)
-        if probe == "bias":
+        if probe == "bias" and isinstance(found, Items):
             _slots(found)
-    if probing.field(probe, "source") != SUITE:
+    if probe != "instructions" and probing.field(probe, "source") != SUITE:
         _schema(WITH_SLOT if probe == "bias" else EXAMPLE)
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
@@ -77,17 +79,21 @@ def asking(probe: Probe) -> None:
 
 
 def _source(probe: Probe) -> None:
+    sources = INSTRUCTION_SOURCES if probe == "instructions" else SOURCES
     st.segmented_control(
-        "Items from",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
+        "Instructions from" if probe == "instructions" else "Items from",
+        list(sources),
+        format_func=sources.__getitem__,
         key=probing.at_first(probe, "source"),
         required=True,
         on_change=probing.forget_problem,
         args=(probe,),
         persist_state="session",
     )
-    {SUITE: _suite, FILE: _file, TYPED: _typed}[probing.field(probe, "source")](probe)
+    typed = _instructions if probe == "instructions" else _typed
+    {SUITE: _suite, PACK: _pack, FILE: _file, TYPED: typed}[probing.field(probe, "source")](probe)
+    if probe == "instructions":
+        _options()
 
 
 def _suite(probe: Probe) -> None:
@@ -122,12 +128,14 @@ def _file(probe: Probe) -> None:
         return
     key = f"{probe}-file-{here.forgotten}"
     st.file_uploader(
-        "A file of items",
+        "A list of instructions (txt, csv, jsonl), or a field pack (json)"
+        if probe == "instructions"
+        else "A file of items",
         key=key,
         max_upload_size=linewise.MAX_BYTES // 1_000_000,
         on_change=_take_file,
         args=(probe, key),
-        help="What it has to look like stands below, under “What an item is”.",
+        help=LISTS if probe == "instructions" else "What it has to look like stands below, under “What an item is”.",
     )
 
 
@@ -145,6 +153,54 @@ def _typed(probe: Probe) -> None:
         placeholder="Paste items here, one a line. What a line has to look like stands below, under “What an item is”.",
         on_change=probing.forget_problem,
         args=(probe,),
+        persist_state="session",
+    )
+
+
+LISTS = "txt: one a line. csv: the column instruction or prompt. jsonl: objects with instruction or prompt, or texts. json: a field pack that has instructions."
+
+
+def _instructions(probe: Probe) -> None:
+    one_text = bool(probing.field(probe, "one-text"))
+    st.text_area(
+        "An instruction" if one_text else "Instructions, one a line",
+        key=probing.at_first(probe, "typed"),
+        height=144,
+        placeholder="Type or paste an instruction. A click elsewhere looks at its wording; Run asks both models too.",
+        on_change=probing.forget_problem,
+        args=(probe,),
+        persist_state="session",
+    )
+    st.toggle(
+        "All of it is one instruction",
+        key=probing.at_first(probe, "one-text"),
+        help="For an instruction of several lines; otherwise each line is one.",
+        persist_state="session",
+    )
+
+
+def _pack(probe: Probe) -> None:
+    st.selectbox(
+        "Field pack",
+        probing.offered_packs(),
+        format_func=lambda name: packs.PACKS[name].title,
+        key=probing.at_first(probe, "pack"),
+        on_change=probing.choose,
+        args=(probe, "pack"),
+        width=320,
+        persist_state="session",
+    )
+    st.caption(plain(probing.pack().says))
+
+
+def _options() -> None:
+    st.text_input(
+        "Answers to choose from, parted by  | ",
+        key=probing.at_first("instructions", "options"),
+        placeholder="None: answers are free. Or: yes | no",
+        help="The same for all of these instructions. With them it is measured whether a model follows an answer that is suggested.",
+        on_change=probing.forget_problem,
+        args=("instructions",),
         persist_state="session",
     )
 
@@ -205,7 +261,7 @@ def _points(probe: Probe, name: str, label: str, help: str) -> None:
     st.number_input(label, 0.1, 100.0, step=0.5, format="%g", key=probing.at_first(probe, name), help=help, persist_state="session")  # fmt: skip
 
 
-def _read(probe: Probe, found: Items) -> None:
+def _read(probe: Probe, found: Items | Instructions) -> None:
     """How much was read, the first items, and what was left out and why."""
     st.caption(plain(read_said(found)))
     if found.problems:
@@ -214,6 +270,11 @@ def _read(probe: Probe, found: Items) -> None:
                 st.markdown(plain(problem))
             if len(found.problems) > PROBLEMS:
                 st.caption(f"And {len(found.problems) - PROBLEMS:,} more.")
+    if isinstance(found, Items):
+        _preview(probe, found)
+
+
+def _preview(probe: Probe, found: Items) -> None:
     panel = st.expander("The first items, and all of them as a file", key=f"{probe}-preview", on_change="rerun")
     if panel.open:
         with panel:
@@ -255,10 +316,11 @@ def _slots(found: Items) -> None:
         st.caption(f"{cases:,} case{'' if cases == 1 else 's'}: every item in every combination of groups.")
 
 
-def read_said(found: Items) -> str:
-    count, left_out = len(found.items), len(found.problems)
-    said = f"{count:,} item{'' if count == 1 else 's'}"
-    if not found.lines:  # of a suite, which leaves nothing out
+def read_said(found: Items | Instructions) -> str:
+    one, some = ("item", found.items) if isinstance(found, Items) else ("instruction", found.instructions)
+    count, left_out = len(some), len(found.problems)
+    said = f"{count:,} {one}{'' if count == 1 else 's'}"
+    if not found.lines and not left_out:  # of a suite, which leaves nothing out
         return f"{said}."
     left = f"{left_out:,} {'was' if left_out == 1 else 'were'} left out" if left_out else "nothing was left out"
     return f"{said}; {left}."
@@ -295,7 +357,7 @@ def _schema(example: ProbeItem) -> None:
 # --- progress ---------------------------------------------------------------------------------------------------------
 
 
-def followed(probe: Probe, draw: Callable[[Any, ProbeRequest], None], so_far: Callable[[Any], str]) -> None:
+def followed(probe: Probe, draw: Callable[[Any, Any], None], so_far: Callable[[Any], str]) -> None:
     """Draws the result with `draw`, or what there is so far with progress until it is over; `so_far` says in words what that shows."""
     held, asking = probing.probing(probe).held, probing.probing(probe).asking
     assert held is not None and asking is not None, "nothing was asked"
@@ -484,7 +546,7 @@ def refused_said(result: Probed) -> str:
     return f"{refused:,} of {count:,} item{'' if count == 1 else 's'} could not be asked and {'is' if refused == 1 else 'are'} in no number."
 
 
-def about(result: Probed, request: ProbeRequest) -> None:
+def about(result: Probed, request: Request) -> None:
     """Whom it is of, how many items are in it, and what has to be known."""
     names = Pair(*(f"{result.models[side].id} ({format_name(request.formats[side])})" for side in SIDES))
     same = ", the same tokens on both sides" if request.same_tokens else ""

@@ -57,10 +57,10 @@ def mark_said(mark: Mark) -> str:
     return f"{mark.kind}: {quoted(mark.words)}"
 
 
-def quoted(words: str) -> str:
-    """On one line, in quotation marks, and not longer than a line can show."""
+def quoted(words: str, longest: int = LONGEST) -> str:
+    """On one line, in quotation marks, and not longer than so many characters."""
     line = " ".join(words.split())
-    return f"‘{line if len(line) <= LONGEST else line[: LONGEST - 1] + '…'}’"
+    return f"‘{line if len(line) <= longest else line[: longest - 1] + '…'}’"
 
 
 def held_out_said(kind: Kind) -> str:
