@@ -1,4 +1,4 @@
-"""The pages of both probes: what is read of items, every state of a probe, its findings and an opened item; what people give is never trusted."""
+"""The pages of the probes: what is read of items, every state of a probe, its findings and an opened item; what people give is never trusted."""
 
 from __future__ import annotations
 
@@ -42,12 +42,26 @@ RESULTS: dict[Probe, Callable[..., Any]] = {
     "robustness": results.robustness,
     "bias": results.bias,
     "calibration": results.calibration,
+    "instructions": results.instructions,
 }
+OF_SUITES = pytest.mark.parametrize("probe", [probe for probe in PROBES if probe != "instructions"])
+"""Of those whose items come from suites, and are shown before they are asked."""
+
+
+def items_of(probe: Probe) -> tuple[Any, ...]:
+    return results.instruction_items() if probe == "instructions" else results.probe_items(probe)
+
+
+def counted(probe: Probe) -> str:
+    """What its items are called."""
+    return "instructions" if probe == "instructions" else "items"
 
 
 def jsonl_of(probe: Probe) -> bytes:
-    """Its items, as a file."""
-    return widget.jsonl(results.probe_items(probe))
+    """Its items, as a file; the options of instructions are typed beside it."""
+    if probe == "instructions":
+        return "".join(json.dumps({"instruction": one.instruction}) + "\n" for one in items_of(probe)).encode()
+    return widget.jsonl(items_of(probe))
 
 
 def probed(**fields: Any) -> Callable[[str, Any], FakeJob]:
@@ -88,6 +102,7 @@ def opened(app: AppTest, probe: Probe) -> AppTest:
     app.session_state["robustness-texts-count"] = len(results.PLAIN_TEXTS)
     app.session_state["bias-slot-name"] = slots.written(results.NAMES)
     app.session_state["bias-draws"] = 2
+    app.session_state["instructions-options"] = " | ".join(results.instruction_items()[0].options)
     return go(app, probe)
 
 
@@ -138,6 +153,7 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
     assert not engine.submitted
 
 
+@OF_SUITES
 def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
     offered = page.selectbox(key=f"{probe}-suite").options
     mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
@@ -157,6 +173,7 @@ def probing_state(page: AppTest, probe: Probe, name: str) -> Any:
     return page.session_state[f"{probe}-{name}"]
 
 
+@OF_SUITES
 def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: Probe):
     def shown() -> list[str]:
         """Suite and plain texts, where there are any."""
@@ -188,16 +205,17 @@ def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, en
 
 def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
     upload(page, probe)
-    assert plain("5 items; nothing was left out.") in words(page)
+    assert plain(f"5 {counted(probe)}; nothing was left out.") in words(page)
     go(page, "many")
     go(page, probe)
     assert plain("From the file items.jsonl") in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
     checked(page.button(key=f"{probe}-forget-file").click().run())
     assert len(page.file_uploader) == 1
 
 
+@OF_SUITES
 def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
     page.number_input(key=f"{probe}-count").set_value(3).run()
     choose(page, probe, probing.TYPED)
@@ -207,7 +225,7 @@ def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, eng
     go(page, probe)
     assert page.text_area(key=f"{probe}-typed").value == jsonl_of(probe).decode()
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
     choose(page, probe, probing.SUITE)
     assert page.number_input(key=f"{probe}-count").value == 3
 
@@ -232,10 +250,10 @@ def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEn
 def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: Probe):
     broken = "".join(f'{{"other": "{number}"}}\n' for number in range(14)).encode()
     upload(page, probe, jsonl_of(probe) + broken)
-    assert plain("5 items; 14 were left out.") in words(page)
+    assert plain(f"5 {counted(probe)}; 14 were left out.") in words(page)
     assert "And 4 more." in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
 
 
 CANNOT: dict[Probe, str] = {
@@ -245,6 +263,7 @@ CANNOT: dict[Probe, str] = {
 }
 
 
+@OF_SUITES
 def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
     page: AppTest, engine: FakeEngine, probe: Probe
 ):
@@ -279,6 +298,7 @@ def test_a_system_message_and_sampling_are_said_to_be_left_out(page: AppTest, pr
     assert "there is no system message" in words(page) and "Asked with" not in words(page)
 
 
+@OF_SUITES
 def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe):
     upload(page, probe)
     page.session_state[f"{probe}-preview"] = True
@@ -288,6 +308,7 @@ def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe)
     assert items.read(jsonl_of(probe), "items.jsonl").items == results.probe_items(probe)
 
 
+@OF_SUITES
 @pytest.mark.parametrize("field", list(items.SCHEMA))
 def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: Probe, field: str):
     choose(page, probe, probing.TYPED)
@@ -344,7 +365,7 @@ def test_a_failed_probe_is_one_sentence_above_what_there_was(page: AppTest, engi
 def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = running()
     ask(page, probe)
-    choose(page, probe, probing.SUITE)
+    choose(page, probe, probing.PACK if probe == "instructions" else probing.SUITE)
     assert "You changed what is asked" in words(page)
     press_run(page)
     assert engine.released == engine.submitted[:1]
@@ -366,7 +387,8 @@ def test_the_probes_leave_each_other_alone(app: AppTest, engine: FakeEngine):
 def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(page: AppTest, engine: FakeEngine, probe: Probe):
     ask(page, probe)
     found = widget.ranked(RESULTS[probe]().findings)
-    assert page.subheader[0].value == plain(found[0].said())
+    first = 1 if probe == "instructions" else 0  # what the wording says by itself comes before it
+    assert page.subheader[first].value == plain(found[0].said())
     (table,) = kept_claims(page)
     assert [table.index(f'<th scope="row">{escaped(one.says)}') for one in found] == sorted(
         table.index(f'<th scope="row">{escaped(one.says)}') for one in found
@@ -456,7 +478,7 @@ def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: Pr
 
 
 def test_nothing_here_imports_torch():
-    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.widgets.bias, dashboard.widgets.calibration, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.widgets.bias, dashboard.widgets.calibration, dashboard.widgets.instructions, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=APP.parents[1], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -75,7 +75,7 @@ button:is([data-variant="segmented_control"], [data-variant="pills"])[data-selec
 .findings th[scope="row"] {{ font-weight: 600; }}
 .findings td[data-of]::before {{ content: attr(data-of) ": "; color: {muted}; }}
 }}
-[data-testid="stHtml"] .wording {{ min-height: 0; }}
+.wording {{ min-height: 0; }}
 .wording mark {{ background: {surface}; color: inherit; text-decoration: underline 2px {muted}; text-underline-offset: 4px; }}
 .wording .kind {{ color: {muted}; font-size: 12px; margin: 0 4px; user-select: none; }}
 .sure {{ color: {muted}; font-size: 14px; }}

@@ -126,7 +126,7 @@ def _wordings(result: Instructions, item: int) -> None:
     st.caption(f"Entropy of the answers, nats, 0 to {result.most_entropy:.2f}: {', '.join(told)}. At 0 every wording gets the same answer.")  # fmt: skip
     rows = []
     for place, around in enumerate(result.wordings):
-        name = "as written" if place == 0 else around.replace("…", " … ").strip()
+        name = "as written" if place == 0 else around
         rows.append((escaped(name), *(_given(result, side, item, place) for side in SIDES)))
     html_table(("what is put around it", *SIDES), rows)
 
