@@ -79,6 +79,12 @@ def test_what_has_no_mark_is_not_called_good(page: AppTest):
     assert not looked_at(page) and not page.error
 
 
+def test_what_is_too_long_to_be_looked_at_is_said(page: AppTest, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(wording, "LOOKED_AT", 50)
+    type_in(page, f"{LEADING}\n{LEADING} And why?")
+    assert "The first 1 of 2 are looked at here" in words(page) and len(buttons(page, "Use this instruction")) == 1
+
+
 def test_a_rewrite_goes_into_the_editor_of_compare(page: AppTest, engine: FakeEngine):
     type_in(page, LEADING)
     (use,) = buttons(page, "Use this instruction")

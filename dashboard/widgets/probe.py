@@ -75,7 +75,8 @@ def asking(probe: Probe) -> None:
     if problem is not None:
         st.error(plain(problem))
     elif probing.changed(probe):
-        st.caption("You changed what is asked; what follows is about the items before. Press Run to ask.")
+        follows = "what was measured is about the instructions" if probe == "instructions" else "what follows is about the items"  # fmt: skip
+        st.caption(f"You changed what is asked; {follows} before. Press Run to ask.")
 
 
 def _source(probe: Probe) -> None:

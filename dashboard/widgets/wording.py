@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import pandas as pd
 import streamlit as st
@@ -73,7 +73,10 @@ def wording(found: Items) -> None:
     looked = _looked_at(found.instructions)
     marked = [(number, text, marks_of(text)) for number, text in enumerate(looked) if marks_of(text)]
     heading_with_csv("What the wording says by itself", lambda: table(looked), "wording.csv", FILE_HELP)
-    st.caption(plain(said(looked)) + (f" The first {len(looked):,} of {len(found.instructions):,} are looked at here; Run looks at all." if len(looked) < len(found.instructions) else ""))  # fmt: skip
+    if looked:
+        st.caption(plain(said(looked)))
+    if len(looked) < len(found.instructions):
+        st.caption(f"The first {len(looked):,} of {len(found.instructions):,} are looked at here, which are {LOOKED_AT:,} characters or less; Run looks at all.")  # fmt: skip
     for number, text, each in marked[:SHOWN]:
         with st.container(border=True, key=f"wording-{number}"):
             if len(found.instructions) > 1:
@@ -88,14 +91,9 @@ def wording(found: Items) -> None:
 
 
 def _looked_at(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The first of them that are not too long together, at least one."""
-    left, count = LOOKED_AT, 0
-    for text in texts:
-        left -= len(text)
-        if left < 0 and count:
-            break
-        count += 1
-    return texts[:count]
+    """The first of them that are not too long together."""
+    lengths = accumulate(map(len, texts))
+    return texts[: sum(length <= LOOKED_AT for length in lengths)]
 
 
 def said(texts: tuple[str, ...]) -> str:

@@ -66,4 +66,4 @@ def quoted(words: str, longest: int = LONGEST) -> str:
 def held_out_said(kind: Kind) -> str:
     """How often the rule was right, and how much it found, on held-out instructions."""
     one = HELD_OUT[kind]
-    return f"{one.right} of {one.marked} marks of this rule on held-out instructions were right, and it found {one.found} of {one.labelled} labels"
+    return f"{one.right} of {one.marked} marks of this rule on held-out instructions were right; it found {one.found} of the {one.labelled} places that people marked"
