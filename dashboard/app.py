@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # `streamlit ru
 
 import streamlit as st
 
-from dashboard.pages import PAGES, PROBES
+from dashboard.pages import PAGES, PROBES, title
 from dashboard.session import address, compute
 from dashboard.widgets import header
 from dashboard.widgets.record_button import go_on, record_button
@@ -20,7 +20,7 @@ def main() -> None:
     address.arrive()
     header.configure()
     pages = {
-        name: st.Page(f"screens/{name}.py", title=name.capitalize(), url_path=name, default=name == "compare")
+        name: st.Page(f"screens/{name}.py", title=title(name), url_path=name, default=name == "compare")
         for name in PAGES
     }
     flat, probes = ([pages[name] for name in PAGES if (name in PROBES) == among] for among in (False, True))

@@ -19,13 +19,23 @@ from model_utils.command_line.options import (
     WHAT,
     options,
 )
-from model_utils.command_line.probing import ITEMS, PUBLISHED, plain_texts, run_findings, run_probe, run_published
+from model_utils.command_line.probing import (
+    DESIGNED,
+    ITEMS,
+    PUBLISHED,
+    plain_texts,
+    run_findings,
+    run_instructions,
+    run_probe,
+    run_published,
+)
 from model_utils.command_line.reading import scores_of
 from model_utils.command_line.running import run, run_one
 from model_utils.contracts.ablation import FILLS
 from model_utils.contracts.attention import REDUCTIONS
 from model_utils.contracts.attribution import METHODS
 from model_utils.contracts.common import ATTENTION_KINDS
+from model_utils.contracts.instructions import MAX_ANSWER
 from model_utils.contracts.probe import MARGIN
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS
@@ -240,6 +250,14 @@ def calibration(**given: Any) -> None:
 def published(**given: Any) -> None:
     """What published bias benchmarks say: the items of one of their files, scored as its authors say."""
     run_published(**given)
+
+
+@main.command()
+@options(MODELS, DESIGNED, KEPT)
+@click.option("--max-new-tokens", type=int, help=f"longest answer [default: {MAX_ANSWER}]")
+def instructions(**given: Any) -> None:
+    """Whether an instruction itself is the problem: its wording, sentence by sentence, and what it does to both answers."""
+    run_instructions(**given)
 
 
 @main.command()

@@ -19,6 +19,7 @@ from model_utils.contracts.density import Density, DensityRequest
 from model_utils.contracts.faithfulness import Faithfulness, FaithfulnessRequest
 from model_utils.contracts.findings import Findings, FindingsRequest
 from model_utils.contracts.generation import Generation, GenerationRequest
+from model_utils.contracts.instructions import Instructions, InstructionsRequest
 from model_utils.contracts.load_report import LoadReport, LoadReportRequest
 from model_utils.contracts.published import Published, PublishedRequest
 from model_utils.contracts.randomisation import Randomisation, RandomisationRequest
@@ -56,6 +57,7 @@ ANALYSES = {
     "bias": Analysis(BiasRequest, Bias, "model_utils.probes.bias:bias"),
     "calibration": Analysis(CalibrationRequest, Calibration, "model_utils.probes.calibration:calibration"),
     "published": Analysis(PublishedRequest, Published, "model_utils.probes.published:published"),
+    "instructions": Analysis(InstructionsRequest, Instructions, "model_utils.probes.instructions:instructions"),
     "findings": Analysis(FindingsRequest, Findings, "model_utils.findings:findings"),
 }
 

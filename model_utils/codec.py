@@ -33,6 +33,7 @@ from model_utils.contracts import (
     faithfulness,
     findings,
     generation,
+    instructions,
     load_report,
     probe,
     published,
@@ -42,6 +43,7 @@ from model_utils.contracts import (
     robustness,
     shift,
     survey,
+    wording,
 )
 from model_utils.errors import Refused
 from model_utils.pair import Pair
@@ -118,6 +120,10 @@ TYPES: dict[str, type] = {
         published.BBQItem,
         published.PublishedRequest,
         published.Published,
+        wording.Mark,
+        instructions.InstructionItem,
+        instructions.InstructionsRequest,
+        instructions.Instructions,
         findings.FindingsRequest,
         findings.Explanations,
         findings.Claim,

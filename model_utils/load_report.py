@@ -314,6 +314,7 @@ def _abilities(pair: Pair[LanguageModel], tokenizers: Relation) -> tuple[Ability
         _ability("bias", no_start, ""),
         _ability("calibration", no_start, ""),
         _ability("published", no_start, PLAIN_TEXT if any(one.encoder_decoder for one in facts.sides) else ""),
+        _ability("instructions", no_start, ""),
         _ability("findings", no_start, ""),
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -27,6 +27,7 @@ from model_utils.contracts.density import Density
 from model_utils.contracts.faithfulness import Faithfulness
 from model_utils.contracts.findings import QUESTIONS, ClaimVerdict, Findings
 from model_utils.contracts.generation import Generation
+from model_utils.contracts.instructions import Instructions
 from model_utils.contracts.load_report import LoadReport, relative
 from model_utils.contracts.probe import Estimate, Finding, Probed, known_mean
 from model_utils.contracts.published import Published
@@ -421,6 +422,16 @@ def _probe(result: Probed) -> Iterator[Measure]:
     yield _refused(result)
 
 
+def _instructions(result: Instructions) -> Iterator[Measure]:
+    """As of every probe, the suggestion first, because 0 is innocent of it alone; and what the rules mark without a model."""
+    *found, refused = _probe(replace(result, findings=result.findings[::-1]))
+    yield from found
+    count, marked = sum(map(len, result.marks)), sum(map(bool, result.marks))
+    said = f"The rules mark {count:,} place{'' if count == 1 else 's'} in {marked:,} of {result.done:,} instructions; fewer is better."
+    yield Measure("marks", float(count), "marks", said)
+    yield refused
+
+
 def _refused(result: Probed) -> Measure:
     asked, refused = result.done, float(len(result.refused))
     return Measure("refused", refused, "items", f"{refused:.0f} of {asked:,} items could not be asked.")
@@ -536,6 +547,7 @@ OF: dict[str, Callable[[Any], Iterator[Measure]]] = {
     "bias": _bias,
     "calibration": _probe,
     "published": _published,
+    "instructions": _instructions,
     "findings": _findings,
 }
 """Analysis -> its measures, NaN where one is not known."""
@@ -627,6 +639,7 @@ NAMES: dict[str, tuple[str, ...]] = {
         *_of_sides("mass"),
         "refused",
     ),
+    "instructions": (*_of_findings("suggestion", "answer_entropy", "sentence_effect"), "marks", "refused"),
     "findings": (
         *(f"claims_{verdict.replace(' ', '_')}" for verdict in get_args(ClaimVerdict)),
         *(_claim_name(one.asks) for one in QUESTIONS),

@@ -15,6 +15,7 @@ from model_utils.contracts.common import ModelSpec, Request, ask
 from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.published import PublishedRequest
@@ -59,6 +60,9 @@ def requests(asked: str = ASKED) -> dict[str, Request]:
             slots=(results.NAMES,),
             draws=2,
         ),
+        "instructions": InstructionsRequest(
+            items=(InstructionItem(instruction=asked), *results.instruction_items()[1:])
+        ),
         "findings": results.findings_request(asked),
         "calibration": CalibrationRequest(
             items=(
@@ -94,6 +98,7 @@ def every_result() -> dict[str, Any]:
         "bias": results.bias(),
         "calibration": results.calibration(),
         "published": results.published(),
+        "instructions": results.instructions(),
         "findings": results.findings(),
     }
 

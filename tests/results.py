@@ -34,6 +34,7 @@ from model_utils.contracts.density import measures as density_measures
 from model_utils.contracts.faithfulness import POINTS, Faithfulness, FaithfulnessRequest, Judged
 from model_utils.contracts.findings import Explanations, Findings, FindingsRequest
 from model_utils.contracts.generation import Answer, Generation
+from model_utils.contracts.instructions import InstructionItem, Instructions, InstructionsRequest
 from model_utils.contracts.load_report import Ability, Identity, LoadReport, LoadReportRequest, Opening
 from model_utils.contracts.probe import Estimate, Finding, ProbeItem, Verdict
 from model_utils.contracts.published import BBQItem, CrowsPair, Item, Published, PublishedRequest, StereoCluster
@@ -46,6 +47,8 @@ from model_utils.contracts.survey import Interval, Survey, Surveyed, measures
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.prompts import join
 from model_utils.records import recording
+from model_utils.wording import marks
+from model_utils.wording.reading import sentences
 
 PROMPT = ("<|begin|>", "What", " is", " the", " capital", "?")
 ANSWER = ("Par", "is", "<|end|>")
@@ -373,6 +376,7 @@ def load_report(
             "bias",
             "calibration",
             "published",
+            "instructions",
             "findings",
         )
     )
@@ -680,8 +684,8 @@ def reasoned(
     )
 
 
-LOWER = ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll", "calibration_error", "brier")  # fmt: skip
-NEITHER = ("aoc", "overconfidence")
+LOWER = ("contradiction", "flips", "spread", "hint_flips", "gap", "sensitivity", "plain_nll", "calibration_error", "brier", "answer_entropy", "suggestion")  # fmt: skip
+NEITHER = ("aoc", "overconfidence", "sentence_effect")
 
 
 def finding(
@@ -947,6 +951,55 @@ def published(whole: bool = True, benchmark: str = "bbq") -> Published:
     )
 
 
+def instruction_items() -> tuple[InstructionItem, ...]:
+    """Five, of which the last cannot be asked; the second and the third have marks, the fourth is hostile."""
+    texts = (
+        "Read the note. Is it urgent?",
+        "Surely this loan is sound? Say why.",
+        "Don't you agree that tea is healthy? Be brief and explain every detail.",
+        f"=1+1 {WORST} Surely so?",
+        "A very long one.",
+    )
+    return tuple(InstructionItem(instruction=text, options=(f"yes {WORST}", "no")) for text in texts)
+
+
+def instructions(whole: bool = True) -> Instructions:
+    """Tuned follows what is suggested, and base does not; the fifth could not be asked."""
+    count = 5 if whole else 2
+    asked, nothing = instruction_items()[:count], np.nan
+    spans = tuple(sentences(one.instruction) for one in asked)
+    wordings = ("…", "Please … Thank you.", "Hello. …")
+    given = Pair((("no", "no", "no"),) * 4 + ((),), (("no", "no", asked[0].options[0]),) * 4 + ((),))
+    sure = lambda given: nothing if not given else len(set(given)) - 1.0  # noqa: E731
+    known = lambda number: nothing if number == 4 else 1.0  # noqa: E731
+    found = (
+        finding("sentence_effect", 0.3, 0.9, unit="nats a token", verdict="undecided", needed=240),
+        finding("answer_entropy", 0.1, 0.6, unit="nats"),
+        finding("suggestion", 0.01, 0.4, own=Pair[Verdict]("no effect", "higher")),
+    )
+    effects = lambda scale: tuple(  # noqa: E731
+        known(number) * scale * np.linspace(-0.2, 1, len(one)) for number, one in enumerate(spans)
+    )
+    return Instructions(
+        models=models(),
+        instructions=tuple(one.instruction for one in asked),
+        options=tuple(one.options for one in asked),
+        marks=tuple(marks(one.instruction) for one in asked),
+        sentences=spans,
+        answers=Pair(("no", "It is.", "", f"{WORST}", "")[:count], ("yes", "no", "no", "no", "")[:count]),
+        effects=Pair(effects(0.3), effects(0.9)),
+        wordings=wordings,
+        given=given.map(lambda one: one[:count]),
+        entropy=given.map(lambda one: np.array([sure(each) for each in one[:count]])),
+        gains=Pair(
+            *(tuple(known(number) * np.array([gain, gain / 2]) for number in range(count)) for gain in (0.01, 0.4))
+        ),
+        refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        findings=found if whole else (),
+        notes=(f"A note. {WORST}",),
+    )
+
+
 def explanations() -> Explanations:
     """Two answers, of which the second could not be explained."""
     nothing = float("nan")
@@ -1004,9 +1057,14 @@ def requests() -> dict[str, Request]:
     asked, scores = ask("What is it?"), Pair((1.0, 2.0), (2.0, 1.0))
     given = {"messages": asked, "instructions": ("What is it?", "And this?"), "scores": scores, "together": True}
     given |= {"plain_texts": PLAIN_TEXTS}
-    own = {"findings": findings_request(), "bias": bias_request(), "published": published_request()}
+    whole = {
+        "findings": findings_request(),
+        "bias": bias_request(),
+        "instructions": InstructionsRequest(items=instruction_items()),
+        "published": published_request(),
+    }
     return {
-        kind: own.get(kind)
+        kind: whole.get(kind)
         or one.request(
             **{
                 name: value
@@ -1027,5 +1085,6 @@ def every() -> dict[str, tuple[Request, Any]]:
         "density": density(), "agreement": agreement(asked["agreement"]), "randomisation": randomisation(asked["randomisation"]),
         "published": published(),
         "reasoning": reasoning(), "robustness": robustness(), "bias": bias(), "calibration": calibration(), "findings": findings(),
+        "instructions": instructions(),
     }  # fmt: skip
     return {kind: (asked[kind], found[kind]) for kind in ANALYSES}

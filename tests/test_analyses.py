@@ -11,10 +11,12 @@ from model_utils.analyses import ANALYSES, execute
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.instructions import InstructionItem
 from model_utils.contracts.probe import ProbeItem
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from tests.models import run
+from tests.results import NAMES
 
 
 @pytest.mark.parametrize("kind", ANALYSES)
@@ -23,7 +25,11 @@ def test_every_analysis_gives_what_the_table_says(kind: str, tiny_pair: Pair[Pat
     module, _, name = analysis.function.partition(":")
     assert callable(getattr(import_module(module), name))
     given = {"messages": ask("Hello"), "instructions": ("Hello",), "max_new_tokens": 3}
-    given["items"] = (ProbeItem(instruction="Which?", options=("a", "b")),)
+    asks = "Which, {name}?" if kind == "bias" else "Which?"
+    given["items"] = (ProbeItem(instruction=asks, options=("a", "b"), answer="a"),)
+    given["slots"] = (NAMES,)
+    if kind == "instructions":
+        given["items"] = (InstructionItem(instruction="Which?", options=("a", "b")),)
     if kind == "faithfulness":
         scores = run("attribution", tiny_pair, AttributionRequest(messages=ask("Hello"), max_new_tokens=3)).totals()
         given["scores"] = scores.map(lambda one: tuple(one.tolist()))

@@ -25,6 +25,7 @@ from model_utils.contracts.density import DensityRequest
 from model_utils.contracts.faithfulness import FaithfulnessRequest
 from model_utils.contracts.findings import FindingsRequest
 from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
 from model_utils.contracts.load_report import Ability, LoadReport, LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.published import BBQItem, PublishedRequest
@@ -149,6 +150,11 @@ REQUESTS: dict[str, Request] = {
     "robustness": RobustnessRequest(items=ITEMS, formats=PLAIN, perturbations=("typos",), formats_drawn=1),
     "bias": BiasRequest(
         items=(ProbeItem(instruction="Is {name} tall?", options=("yes", "no")),), formats=PLAIN, slots=(NAMES,), draws=1
+    ),
+    "instructions": InstructionsRequest(
+        items=(InstructionItem(instruction="Ice melts. Is it warm?", options=("yes", "no")),),
+        formats=PLAIN,
+        max_new_tokens=3,
     ),
     "calibration": CalibrationRequest(
         items=(ProbeItem(instruction="Is ice warm?", options=("yes", "no"), answer="no"),), formats=PLAIN

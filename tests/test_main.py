@@ -17,6 +17,7 @@ from model_utils.command_line.partial import PartialFile
 from model_utils.contracts.attribution import Alignment, OwnText
 from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
+from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
 from model_utils.contracts.load_report import LoadReportRequest
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.published import PublishedRequest
@@ -24,6 +25,7 @@ from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import published_files
+from model_utils.probes.packs import PACKS
 from model_utils.probes.slots import SLOTS
 from tests import builders, results
 from tests.models import specs_of, without_seconds
@@ -112,6 +114,7 @@ def test_every_analysis_is_a_verb():
             "bias",
             "calibration",
             "published",
+            "instructions",
             "findings",
         }
     )
@@ -172,6 +175,45 @@ def test_a_file_that_is_no_published_one_is_one_sentence(tmp_path: Path):
     assert done.exit_code == 2 and "no published file that is known here" in done.stderr and done.stdout == ""
     done = call("published")
     assert done.exit_code == 2 and "give one of --file, --requests, or a --partial that is there" in done.stderr
+
+
+def test_instructions_print_what_execute_returns(tiny_pair: Pair[Path], tmp_path: Path):
+    """Typed, of a list or of a pack, with the same answers to choose from for all."""
+    choices = ["--option", "yes", "--option", "no", "--max-new-tokens", 4]
+    file = tmp_path / "list.jsonl"
+    file.write_text('{"instruction": "Surely 漢字?"}\n"Go. Wait."\nnonsense\n')
+    mine = tmp_path / "mine.json"
+    mine.write_text('{"title": "Mine", "says": "Two.", "instructions": ["Surely 漢字?", "Go. Wait."]}')
+    items = tuple(InstructionItem(instruction=text, options=("yes", "no")) for text in ("Surely 漢字?", "Go. Wait."))
+    asked = InstructionsRequest(items=items, max_new_tokens=4)
+    expected = codec.encode(analyses.execute("instructions", specs_of(tiny_pair), asked))
+    typed = ["--instruction", "Surely 漢字?", "--instruction", "Go. Wait."]
+    for source in (typed, ["--list", file], ["--pack", mine]):
+        done = call("instructions", *source, *choices, pair=tiny_pair)
+        assert done.exit_code == 0 and done.stdout.strip() == expected, done.output
+        assert ("Line 3" in done.stderr) is (source[0] == "--list")
+    assert call("instructions").exit_code == call("instructions", *typed, "--list", file).exit_code == 2
+    assert call("instructions", "--instruction", "a", "--option", "yes").exit_code == 1
+
+
+def test_packs_of_instructions_are_named():
+    told = call("instructions", "--pack", "list").stdout
+    assert [line.partition(":")[0] for line in told.splitlines()] == [
+        name for name, one in PACKS.items() if one.instructions
+    ]
+    assert call("instructions", "--pack", "nobody").exit_code == 2
+
+
+def test_a_terminal_gets_marks_first(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    result = results.instructions()
+    (first, *_), *_ = (found for found in result.marks if found)
+    result = replace(result, marks=((replace(first, rewrite="Say \x1b[31m\nso."),), *result.marks[1:]))
+    showing.show("instructions", Pair(ModelSpec(id="a"), ModelSpec(id="b")), result)
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1] == "instruction 1, leading premise: ‘Surely this loan is sound’"
+    assert first.why in printed[2] and first.advice in printed[2] and printed[3] == "    instead: Say \\x1b[31m\\nso."
+    assert printed.index(result.findings[0].said()) > 3
 
 
 def test_a_stopped_probe_is_gone_on_from(tiny_pair: Pair[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,4 +1,4 @@
-"""The pages of both probes: what is read of items, every state of a probe, its findings and an opened item; what people give is never trusted."""
+"""The pages of the probes: what is read of items, every state of a probe, its findings and an opened item; what people give is never trusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 
 from dashboard.figures.robustness import AXES
 from dashboard.session import editor, probing
-from dashboard.session.probing import ITEM_PROBES, ItemProbe
+from dashboard.session.probing import ITEM_PROBES, Probe
 from dashboard.widgets import probe as widget
 from dashboard.widgets import reasoning as reasoning_widget
 from dashboard.widgets import robustness as robustness_widget
@@ -37,17 +37,33 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["app", "engine"]  # fixtures
 
-RESULTS: dict[ItemProbe, Callable[..., Any]] = {
+RESULTS: dict[Probe, Callable[..., Any]] = {
     "reasoning": results.reasoning,
     "robustness": results.robustness,
     "bias": results.bias,
     "calibration": results.calibration,
+    "instructions": results.instructions,
 }
+MINE: tuple[Probe, ...] = (*ITEM_PROBES, "instructions")
+"""Whose pages are tested here; that of published files has tests of its own."""
+OF_SUITES = pytest.mark.parametrize("probe", ITEM_PROBES)
+"""Of those whose items come from suites, and are shown before they are asked."""
 
 
-def jsonl_of(probe: ItemProbe) -> bytes:
-    """Its items, as a file."""
-    return widget.jsonl(results.probe_items(probe))
+def items_of(probe: Probe) -> tuple[Any, ...]:
+    return results.instruction_items() if probe == "instructions" else results.probe_items(probe)
+
+
+def counted(probe: Probe) -> str:
+    """What its items are called."""
+    return "instructions" if probe == "instructions" else "items"
+
+
+def jsonl_of(probe: Probe) -> bytes:
+    """Its items, as a file; the options of instructions are typed beside it."""
+    if probe == "instructions":
+        return "".join(json.dumps({"instruction": one.instruction}) + "\n" for one in items_of(probe)).encode()
+    return widget.jsonl(items_of(probe))
 
 
 def probed(**fields: Any) -> Callable[[str, Any], FakeJob]:
@@ -71,32 +87,33 @@ def running(state: str = "running", **fields: Any) -> Callable[[str, Any], FakeJ
     return make
 
 
-@pytest.fixture(params=ITEM_PROBES)
-def probe(request: pytest.FixtureRequest) -> ItemProbe:
+@pytest.fixture(params=MINE)
+def probe(request: pytest.FixtureRequest) -> Probe:
     return request.param
 
 
 @pytest.fixture
-def page(app: AppTest, engine: FakeEngine, probe: ItemProbe) -> AppTest:
+def page(app: AppTest, engine: FakeEngine, probe: Probe) -> AppTest:
     """The page of a probe, and an engine that knows probes."""
     engine.make = probed()
     return opened(app, probe)
 
 
-def opened(app: AppTest, probe: ItemProbe) -> AppTest:
+def opened(app: AppTest, probe: Probe) -> AppTest:
     """The page, with as many plain texts, draws and groups as there are in its result."""
     app.session_state["robustness-texts-count"] = len(results.PLAIN_TEXTS)
     app.session_state["bias-slot-name"] = slots.written(results.NAMES)
     app.session_state["bias-draws"] = 2
+    app.session_state["instructions-options"] = " | ".join(results.instruction_items()[0].options)
     return go(app, probe)
 
 
-def choose(page: AppTest, probe: ItemProbe, source: str) -> AppTest:
+def choose(page: AppTest, probe: Probe, source: str) -> AppTest:
     page.session_state[f"{probe}-source"] = source
     return checked(page.run())
 
 
-def upload(page: AppTest, probe: ItemProbe, content: bytes | None = None, name: str = "items.jsonl") -> AppTest:
+def upload(page: AppTest, probe: Probe, content: bytes | None = None, name: str = "items.jsonl") -> AppTest:
     choose(page, probe, probing.FILE)
     return checked(
         page.file_uploader[0].set_value((name, jsonl_of(probe) if content is None else content, "text/plain")).run()
@@ -107,7 +124,7 @@ def press_run(page: AppTest) -> AppTest:
     return checked(page.button(key="run").click().run())
 
 
-def ask(page: AppTest, probe: ItemProbe) -> AppTest:
+def ask(page: AppTest, probe: Probe) -> AppTest:
     return press_run(upload(page, probe))
 
 
@@ -138,7 +155,8 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
     assert not engine.submitted
 
 
-def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+@OF_SUITES
+def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
     offered = page.selectbox(key=f"{probe}-suite").options
     mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
     assert sorted(offered) == sorted(mine)
@@ -153,11 +171,12 @@ def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine
     assert engine.submitted[-1].background
 
 
-def probing_state(page: AppTest, probe: ItemProbe, name: str) -> Any:
+def probing_state(page: AppTest, probe: Probe, name: str) -> Any:
     return page.session_state[f"{probe}-{name}"]
 
 
-def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+@OF_SUITES
+def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: Probe):
     def shown() -> list[str]:
         """Suite and plain texts, where there are any."""
         fields = {box.key: box.value for box in page.selectbox}
@@ -186,19 +205,20 @@ def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, en
         assert shown() == chosen
 
 
-def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_a_file_of_items_is_read_and_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
     upload(page, probe)
-    assert plain("5 items; nothing was left out.") in words(page)
+    assert plain(f"5 {counted(probe)}; nothing was left out.") in words(page)
     go(page, "many")
     go(page, probe)
     assert plain("From the file items.jsonl") in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
     checked(page.button(key=f"{probe}-forget-file").click().run())
     assert len(page.file_uploader) == 1
 
 
-def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+@OF_SUITES
+def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, engine: FakeEngine, probe: Probe):
     page.number_input(key=f"{probe}-count").set_value(3).run()
     choose(page, probe, probing.TYPED)
     checked(page.text_area(key=f"{probe}-typed").set_value(jsonl_of(probe).decode()).run())
@@ -207,20 +227,20 @@ def test_what_is_typed_and_chosen_stays_over_a_change_of_page(page: AppTest, eng
     go(page, probe)
     assert page.text_area(key=f"{probe}-typed").value == jsonl_of(probe).decode()
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
     choose(page, probe, probing.SUITE)
     assert page.number_input(key=f"{probe}-count").value == 3
 
 
 @pytest.mark.parametrize("name", ["items.pdf", f"{results.WORST}.exe"])
-def test_a_file_that_cannot_be_read_is_one_sentence(page: AppTest, engine: FakeEngine, probe: ItemProbe, name: str):
+def test_a_file_that_cannot_be_read_is_one_sentence(page: AppTest, engine: FakeEngine, probe: Probe, name: str):
     upload(page, probe, b"\x00\xff", name)
     assert len(page.error) == 1 and page.error[0].value.endswith("\\.")
     press_run(page)
     assert len(page.error) == 1 and not engine.submitted
 
 
-def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEngine, probe: Probe):
     choose(page, probe, probing.TYPED)
     assert not page.error
     press_run(page)
@@ -229,24 +249,25 @@ def test_nothing_typed_is_said_when_run_is_pressed(page: AppTest, engine: FakeEn
     assert not page.error
 
 
-def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_what_was_left_out_is_named(page: AppTest, engine: FakeEngine, probe: Probe):
     broken = "".join(f'{{"other": "{number}"}}\n' for number in range(14)).encode()
     upload(page, probe, jsonl_of(probe) + broken)
-    assert plain("5 items; 14 were left out.") in words(page)
+    assert plain(f"5 {counted(probe)}; 14 were left out.") in words(page)
     assert "And 4 more." in words(page)
     press_run(page)
-    assert engine.asked(probe)[-1].items == results.probe_items(probe)
+    assert engine.asked(probe)[-1].items == items_of(probe)
 
 
-CANNOT: dict[ItemProbe, str] = {
+CANNOT: dict[Probe, str] = {
     "reasoning": "have no options",
     "bias": "hold no slots such as {name}",
     "calibration": "have no options or no right answer",
 }
 
 
+@OF_SUITES
 def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
-    page: AppTest, engine: FakeEngine, probe: ItemProbe
+    page: AppTest, engine: FakeEngine, probe: Probe
 ):
     engine.make = probed(state="queued", result=None)
     free = [ProbeItem(instruction="What is it?", answer="That")]
@@ -259,7 +280,7 @@ def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
     assert plain("From the file items.jsonl") in words(page)
 
 
-def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, probe: Probe):
     page.selectbox(key="format-base").set_value("plain")
     ask(page, probe)
     assert engine.asked(probe)[-1].formats == Pair("plain", "chat")
@@ -272,14 +293,15 @@ def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, prob
     assert len(engine.asked(probe)) == 1
 
 
-def test_a_system_message_and_sampling_are_said_to_be_left_out(page: AppTest, probe: ItemProbe):
+def test_a_system_message_and_sampling_are_said_to_be_left_out(page: AppTest, probe: Probe):
     page.session_state["sampling"] = editor.SAMPLED
     page.session_state["system"] = "Be brief."
     checked(page.run())
     assert "there is no system message" in words(page) and "Asked with" not in words(page)
 
 
-def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: ItemProbe):
+@OF_SUITES
+def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: Probe):
     upload(page, probe)
     page.session_state[f"{probe}-preview"] = True
     checked(page.run())
@@ -288,8 +310,9 @@ def test_the_items_can_be_looked_at_and_taken_along(page: AppTest, probe: ItemPr
     assert items.read(jsonl_of(probe), "items.jsonl").items == results.probe_items(probe)
 
 
+@OF_SUITES
 @pytest.mark.parametrize("field", list(items.SCHEMA))
-def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: ItemProbe, field: str):
+def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: Probe, field: str):
     choose(page, probe, probing.TYPED)
     assert f"`{field}`" in words(page)
 
@@ -297,7 +320,7 @@ def test_what_an_item_is_stands_where_one_is_written(page: AppTest, probe: ItemP
 # On its way
 
 
-def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = running()
     ask(page, probe)
     assert plain("Item 2 of 5") in page.get("progress")[0].proto.text
@@ -308,7 +331,7 @@ def test_it_runs_on_while_other_pages_are_looked_at(page: AppTest, engine: FakeE
     assert "So far" in words(page) and len(engine.asked(probe)) == 1 and not engine.released
 
 
-def test_stop_keeps_what_is_done_and_it_can_be_gone_on_from(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_stop_keeps_what_is_done_and_it_can_be_gone_on_from(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = running()
     ask(page, probe)
     checked(page.button(key=f"stop-{probe}").click().run())
@@ -327,24 +350,24 @@ def kept_claims(page: AppTest) -> list[str]:
     return [body for body in written(page) if "tuned − base [95 %]" in body]
 
 
-def test_stopped_before_anything_was_done_can_be_run_again(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_stopped_before_anything_was_done_can_be_run_again(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = probed(state="queued", result=None)
     ask(page, probe)
     checked(page.button(key=f"stop-{probe}").click().run())
     assert page.button(key=f"on-{probe}").label == "Run it again" and not page.dataframe
 
 
-def test_a_failed_probe_is_one_sentence_above_what_there_was(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_a_failed_probe_is_one_sentence_above_what_there_was(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = running("failed", error=f"No: {results.WORST}")
     ask(page, probe)
     assert [one.value for one in page.error] == [plain(f"No: {results.WORST}")]
     assert len(examples(page)) == 2 and page.button(key=f"on-{probe}").label == "Run on"
 
 
-def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEngine, probe: Probe):
     engine.make = running()
     ask(page, probe)
-    choose(page, probe, probing.SUITE)
+    choose(page, probe, probing.PACK if probe == "instructions" else probing.SUITE)
     assert "You changed what is asked" in words(page)
     press_run(page)
     assert engine.released == engine.submitted[:1]
@@ -353,22 +376,21 @@ def test_other_items_give_up_the_probe_on_its_way(page: AppTest, engine: FakeEng
 
 def test_the_probes_leave_each_other_alone(app: AppTest, engine: FakeEngine):
     engine.make = probed()
-    for probe in ITEM_PROBES:
+    for probe in MINE:
         ask(opened(app, probe), probe)
-    assert [job.kind for job in engine.submitted] == [*ITEM_PROBES] and not engine.released
-    for probe in ITEM_PROBES:
+    assert [job.kind for job in engine.submitted] == [*MINE] and not engine.released
+    for probe in MINE:
         assert kept_claims(go(app, probe))
 
 
 # What was found
 
 
-def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(
-    page: AppTest, engine: FakeEngine, probe: ItemProbe
-):
+def test_the_most_telling_finding_is_a_sentence_and_all_are_a_table(page: AppTest, engine: FakeEngine, probe: Probe):
     ask(page, probe)
     found = widget.ranked(RESULTS[probe]().findings)
-    assert page.subheader[0].value == plain(found[0].said())
+    first = 1 if probe == "instructions" else 0  # what the wording says by itself comes before it
+    assert page.subheader[first].value == plain(found[0].said())
     (table,) = kept_claims(page)
     assert [table.index(f'<th scope="row">{escaped(one.says)}') for one in found] == sorted(
         table.index(f'<th scope="row">{escaped(one.says)}') for one in found
@@ -401,7 +423,7 @@ def test_a_fault_comes_first_and_no_effect_last():
     assert [one.measure for one in shuffled[:1]] == ["contradiction"]
 
 
-def test_refused_items_are_counted_and_named(page: AppTest, probe: ItemProbe):
+def test_refused_items_are_counted_and_named(page: AppTest, probe: Probe):
     ask(page, probe)
     assert plain("1 of 5 items could not be asked and is in no number.") in words(page)
     assert plain(f"Item 5: The prompt is 900 tokens long. {results.WORST}") in words(page)
@@ -409,7 +431,7 @@ def test_refused_items_are_counted_and_named(page: AppTest, probe: ItemProbe):
     assert 5 not in examples(page)["item"].tolist()
 
 
-def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: ItemProbe):
+def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: Probe):
     ask(page, probe)
     for row in range(len(examples(page))):
         select(page, row)
@@ -419,7 +441,7 @@ def test_texts_of_people_and_models_are_never_markup(page: AppTest, probe: ItemP
             assert not [one.value for one in page.get(kind) if results.WORST in one.value]
 
 
-def test_a_row_opens_its_item(page: AppTest, probe: ItemProbe):
+def test_a_row_opens_its_item(page: AppTest, probe: Probe):
     ask(page, probe)
     first, other = examples(page)["item"].iloc[0], examples(page)["item"].iloc[2]
     assert any(one.value.startswith(f"Item {first}") for one in page.subheader), "the most telling one is open at first"
@@ -427,7 +449,7 @@ def test_a_row_opens_its_item(page: AppTest, probe: ItemProbe):
     assert any(one.value.startswith(f"Item {other}") for one in page.subheader)
 
 
-def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: ItemProbe):
+def test_whole_tables_are_files_that_no_spreadsheet_runs(page: AppTest, probe: Probe):
     ask(page, probe)
     table = RESULTS[probe]().table()
     rows = list(csv.DictReader(io.StringIO(widget.csv_file(table).decode(), newline="")))
@@ -444,12 +466,12 @@ def test_a_record_is_listed_by_its_first_item():
         assert contents.instruction(request) == f"Should this loan be approved? File 0.{said}"
 
 
-def test_numbers_of_items_are_those_of_the_files(page: AppTest, probe: ItemProbe):
+def test_numbers_of_items_are_those_of_the_files(page: AppTest, probe: Probe):
     ask(page, probe)
     assert set(examples(page)["item"]) == set(RESULTS[probe]().table()["item"])
 
 
-def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: ItemProbe):
+def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: Probe):
     ask(page, probe)
     page.session_state["record-panel"] = True
     checked(page.run())
@@ -458,7 +480,7 @@ def test_the_result_can_be_recorded(page: AppTest, engine: FakeEngine, probe: It
 
 
 def test_nothing_here_imports_torch():
-    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.widgets.bias, dashboard.widgets.calibration, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    code = "import sys, dashboard.widgets.reasoning, dashboard.widgets.robustness, dashboard.widgets.bias, dashboard.widgets.calibration, dashboard.widgets.instructions, dashboard.session.probing; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=APP.parents[1], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 

@@ -424,7 +424,8 @@ def test_a_database_of_the_first_release_is_read_whole(tmp_path: Path):
         abilities=tuple(
             one
             for one in now.abilities
-            if one.analysis not in ("reasoning", "robustness", "bias", "calibration", "published", "findings")
+            if one.analysis
+            not in ("reasoning", "robustness", "bias", "calibration", "published", "instructions", "findings")
         ),
     )
     assert codec.digest(record.result) == codec.digest(then), "every number of then"

@@ -439,6 +439,8 @@ def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_p
             '{"instruction": "Hello {name} 漢字", "options": ["a", "b"], "answer": "b"}'
         )
         asked += ["--items", tmp_path / "items.jsonl"]
+        if kind == "instructions":
+            asked = ["--list", tmp_path / "items.jsonl"]
     elif kind != "load_report":
         asked += ["--instruction", "Hello 漢字", "--max-new-tokens", 3]
     if kind == "faithfulness":

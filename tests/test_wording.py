@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.wording import marks
+from model_utils.wording.said import COUNTED, mark_said
 from model_utils.wording.score import main, rows_of, scores, table
 
 DATA = Path(__file__).parent / "data"
@@ -150,3 +151,13 @@ def test_the_command_prints_the_table_of_the_readme():
     result = CliRunner().invoke(main, [str(HELD_OUT)])
     assert result.exit_code == 0 and result.output.strip() == table(rows_of(HELD_OUT))
     assert result.output.strip() in README.read_text(encoding="utf-8")
+
+
+def test_what_pages_say_of_the_rules_is_what_the_scorer_finds():
+    found = {one.kind: (one.labelled, one.marked, one.right, one.found) for one in scores(rows_of(HELD_OUT))}
+    assert dict(COUNTED) == found and list(COUNTED) == list(KINDS)
+
+
+def test_a_mark_is_said_on_one_line_however_long_its_words():
+    braces = Mark("missing option", 0, 9, "{0} {words}\n" + "a" * 200, "", "", "")
+    assert mark_said(braces).startswith("missing option: ‘{0} {words} a") and len(mark_said(braces)) < 100

@@ -24,6 +24,7 @@ from dashboard.figures import (
     faithfulness,
     findings,
     generation,
+    instructions,
     load_report,
     published,
     randomisation,
@@ -180,6 +181,12 @@ def _findings(result: Any) -> Iterator[tuple[str, Draw]]:
             yield from OF[part](getattr(result, part))
 
 
+def _instructions(result: Any) -> Iterator[tuple[str, Draw]]:
+    for number in instructions.drawable(result)[:1]:
+        title = f"What each sentence of instruction {number + 1} does to the answer"
+        yield title, partial(instructions.figure, result, number)
+
+
 OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "load_report": _one("How far tuning moved the weights of each layer", load_report.figure),
     "generation": _one("How sure each model was of every token it wrote", generation.figure),
@@ -199,6 +206,7 @@ OF: dict[str, Callable[[Any], Iterator[tuple[str, Draw]]]] = {
     "calibration": _calibration,
     "published": _published,
     "findings": _findings,
+    "instructions": _instructions,
 }
 """Analysis -> its figures: a title, and what draws it."""
 

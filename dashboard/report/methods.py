@@ -136,6 +136,13 @@ METHODS = {
         ("full_stereotype_tuned", "ss_tuned", "s_amb_tuned", "tuned_mass"),
         "Nangia et al. 2020, CrowS-Pairs (arXiv 2010.00133); Nadeem et al. 2021, StereoSet (arXiv 2004.09456); Parrish et al. 2022, BBQ (arXiv 2110.08193); Blodgett et al. 2021, Stereotyping Norwegian Salmon (ACL 2021).",
     ),
+    "instructions": Method(
+        "Is the instruction itself the problem?",
+        "Each model answers each instruction greedily. Then one sentence after the other is left out, and the mean log-probability of the tokens of the model's own answer is read again; the effect of a sentence is what it adds, in nats a token, and of an instruction the effect that is largest either way. The instruction is also put in neutral frames (a greeting, thanks) that ask the same: the entropy of the distinct answers over all of them is 0 where all get the same answer. Where there are options, each in turn is suggested after the instruction (I think the answer is ...), and its gain is the probability among the options that it wins; of an instruction the mean over the options. Differences are tuned minus base over the same instructions, with 95 % bootstrap intervals, permutation tests and Holm's correction. Marks come from rules of English that know seven faults of wording, without a model.",
+        "A sentence that changes the answer may be the one that has to. Frames are a few of all neutral rewordings, and a different wording of the same answer counts as another answer. Rules read words and not what is meant: they miss about half of what people mark, and an instruction without a mark is not thereby a good one.",
+        ("suggestion_tuned", "suggestion_base", "answer_entropy_difference"),
+        "Sharma et al. 2023, Towards Understanding Sycophancy (arXiv 2310.13548); Sclar et al. 2024 (formats, arXiv 2310.11324); Krosnick and Presser 2010, Question and Questionnaire Design.",
+    ),
     "findings": Method(
         "What did tuning do to this model?",
         "The probes for reasoning, robustness, bias and calibration, and the explanations of many answers against random orders, one after another; each claim is drawn from the one finding that decides it, with its interval, test and margin. Explanations are occlusion scores of the words of the instruction; one is better than chance where at most 5 % of 100 random orders of the same words are as comprehensive.",

@@ -14,6 +14,7 @@ from dashboard.widgets.movement import movement
 from dashboard.widgets.progress import follow
 from dashboard.widgets.prompt_editor import prompt_editor
 from dashboard.widgets.text_diff import text_diff, verdicts
+from dashboard.widgets.wording import note
 from model_utils.contracts.generation import Generation
 
 
@@ -36,7 +37,7 @@ def compare(whole: Generation, instruction: str) -> None:
     what_they_saw(whole)
 
 
-prompt_editor()
+prompt_editor(note)
 question(
     "What did tuning change in this answer?",
     "Both models get the same instruction: the base model, which only learnt to continue text, and the same model after it was tuned to follow instructions.",

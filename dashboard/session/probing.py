@@ -10,29 +10,33 @@ from typing import Any, Literal, get_args
 import streamlit as st
 from pydantic import ValidationError
 
-from dashboard.session import compute, editor, pairs, visits
+from dashboard.session import compute, editor, inputs, pairs, visits
+from model_utils import items as lists
 from model_utils.contracts.bias import BiasRequest, Slot, slot_names
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import Specs, explain
+from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
 from model_utils.contracts.probe import MARGIN, ItemsRequest, Partial, ProbeItem, ProbeRequest
 from model_utils.contracts.published import PublishedRequest
 from model_utils.contracts.reasoning import TESTS, ReasoningRequest
 from model_utils.contracts.robustness import GAP_MARGIN, PERTURBATIONS, RobustnessRequest
 from model_utils.errors import Refused
+from model_utils.items import Items as Instructions
 from model_utils.pair import Pair
-from model_utils.probes import items, published_files, slots, suites
+from model_utils.probes import items, packs, published_files, slots, suites
 from model_utils.probes.items import Items
+from model_utils.probes.packs import PACKS, Pack
 from model_utils.probes.published_files import PublishedFile
 from model_utils.probes.suites import Suite
 
 ItemProbe = Literal["reasoning", "robustness", "bias", "calibration"]
 """Those that ask items of a person's own, or of a suite."""
 ITEM_PROBES: tuple[ItemProbe, ...] = get_args(ItemProbe)
-Probe = ItemProbe | Literal["published"]
-PROBES: tuple[Probe, ...] = (*ITEM_PROBES, "published")
-SUITE, FILE, TYPED = "suite", "file", "typed"
-"""Where items come from."""
-Given = Items | PublishedFile
+Probe = ItemProbe | Literal["instructions", "published"]
+PROBES: tuple[Probe, ...] = (*ITEM_PROBES, "instructions", "published")
+SUITE, PACK, FILE, TYPED = "suite", "pack", "file", "typed"
+"""Where items come from; a pack holds instructions."""
+Given = Items | Instructions | PublishedFile
 """What was read of a file, or made or typed here."""
 NO_TEXTS = "none"
 """In place of the name of plain texts: their likelihood is not measured."""
@@ -54,9 +58,13 @@ FIRST: Mapping[str, Any] = {
     "attribution": _fields["attribution_items"].default,
     "texts-count": 20,
     "draws": BiasRequest.model_fields["draws"].default,
+    "one-text": False,
+    "options": "",
 }
 """Field of the form -> its first value; margins in percentage points."""
-FOLLOWING = ("suite", "texts")
+FIRST_OF: Mapping[str, Mapping[str, Any]] = {"instructions": {"source": TYPED}}
+"""probe -> the same, where its own is another"""
+FOLLOWING = ("suite", "texts", "pack")
 """Fields that have no first value: they follow the pair until somebody chooses."""
 
 
@@ -111,10 +119,12 @@ def at_first(probe: Probe, name: str) -> str:
 def field(probe: Probe, name: str) -> Any:
     """What was chosen or typed, else the first value; of `FOLLOWING`, what suits the pair of now."""
     if name not in FOLLOWING:
-        return st.session_state.get(key(probe, name), FIRST[name])
+        return st.session_state.get(key(probe, name), {**FIRST, **FIRST_OF.get(probe, {})}[name])
     if name in probing(probe).chosen:
         return st.session_state[key(probe, name)]
-    return offered(probe)[0] if name == "suite" else [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
+    if name != "texts":
+        return offered(probe)[0] if name == "suite" else offered_packs()[0]
+    return [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
 
 
 def choose(probe: Probe, name: str) -> None:
@@ -144,6 +154,8 @@ def reading(probe: Probe) -> Given | str:
     if source == FILE:
         return "There is no file yet; give one." if here.file is None else here.file[1]
     try:
+        if probe == "instructions":
+            return Instructions(_of_pack(pack()), (), ()) if source == PACK else _typed(field(probe, "typed"), field(probe, "one-text"))  # fmt: skip
         if source == TYPED:
             return _parsed(field(probe, "typed"))
         return Items(_made(suite(probe).name, int(field(probe, "count")), int(field(probe, "seed"))), (), ())
@@ -154,7 +166,7 @@ def reading(probe: Probe) -> Given | str:
 def given(probe: Probe) -> bool:
     """Whether there is anything to read."""
     source = source_of(probe)
-    return source == SUITE or (
+    return source in (SUITE, PACK) or (
         probing(probe).file is not None if source == FILE else bool(field(probe, "typed").strip())
     )
 
@@ -178,7 +190,7 @@ def keep_file(probe: Probe, name: str, content: bytes) -> None:
     """A file was given."""
     here = probing(probe)
     try:
-        here.file = (name, (published_files if probe == "published" else items).read(content, name))
+        here.file = (name, READERS.get(probe, items.read)(content, name))
     except Refused as refused:
         here.file = (name, str(refused))
     here.problem = None
@@ -207,7 +219,7 @@ def run(probe: Probe) -> None:
         _ask(probe, wanted)
 
 
-def show(probe: Probe, specs: Specs, request: ProbeRequest) -> None:
+def show(probe: Probe, specs: Specs, request: ItemsRequest) -> None:
     """On the probe's page stands what comes of this request, which may be known already."""
     _ask(probe, Asking(specs, request))
 
@@ -237,18 +249,18 @@ def _request(probe: Probe, found: Given) -> ItemsRequest:
     """In the editor's formats; a ValidationError or Refused says what cannot be asked."""
     bare = replace(editor.form(), instruction="any", sampling=None, samples=1, system="", history=()).request()
     shared: dict[str, Any] = {
-        "items": found.items,
         "formats": bare.formats,
         "same_tokens": bare.same_tokens,
         "margin": field(probe, "margin") / 100,
         "seed": field(probe, "seed"),
     }
-    if probe == "published":
-        assert isinstance(found, PublishedFile), type(found)
+    if isinstance(found, PublishedFile):
         first = found.items[: field("published", "first")]
-        return PublishedRequest(benchmark=found.benchmark, **(shared | {"items": first}))
-    assert isinstance(found, Items), type(found)
-    return REQUESTS[probe](found.items, bare.max_new_tokens, shared)
+        return PublishedRequest(benchmark=found.benchmark, items=first, **shared)
+    if isinstance(found, Instructions):
+        asked = tuple(InstructionItem(instruction=text, options=options()) for text in found.instructions)
+        return InstructionsRequest(items=asked, **shared)
+    return REQUESTS[probe](found.items, bare.max_new_tokens, shared | {"items": found.items})
 
 
 def _reasoning(_: tuple[ProbeItem, ...], max_new_tokens: int, shared: dict[str, Any]) -> ReasoningRequest:
@@ -278,7 +290,7 @@ def _calibration(_: tuple[ProbeItem, ...], __: int, shared: dict[str, Any]) -> C
     return CalibrationRequest(**shared)
 
 
-REQUESTS: Mapping[ItemProbe, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
+REQUESTS: Mapping[str, Callable[[tuple[ProbeItem, ...], int, dict[str, Any]], ProbeRequest]] = {
     "reasoning": _reasoning,
     "robustness": _robustness,
     "bias": _bias,
@@ -332,6 +344,66 @@ def cases() -> int | str | None:
         return None
     assert isinstance(wanted.request, BiasRequest), type(wanted.request)
     return sum(wanted.request.count(item) for item in wanted.request.items)
+
+
+# --- instructions -----------------------------------------------------------------------------------------------------
+
+
+def offered_packs() -> list[str]:
+    """The packs that have instructions to look at, those that suit the pair first."""
+    mine = [name for name, one in PACKS.items() if one.instructions]
+    return sorted(mine, key=lambda name: PACKS[name].for_demo != pairs.embedded())
+
+
+def pack() -> Pack:
+    """The chosen one."""
+    return PACKS[field("instructions", "pack")]
+
+
+def _of_pack(chosen: Pack) -> tuple[str, ...]:
+    return tuple(one.text for one in chosen.instructions)
+
+
+@lru_cache(maxsize=4)
+def _typed(text: str, one_text: bool) -> Instructions:
+    """One a line, or all of it one instruction; Refused where there is none."""
+    if one_text and text.strip():
+        return Instructions((text,), (1,), ())
+    return lists.parse(text)
+
+
+def _instructions_of(content: bytes, name: str) -> Instructions:
+    """Of a list, or of a person's own field pack; Refused where there is none."""
+    if not name.lower().endswith(".json"):
+        return lists.read(content, name)
+    found = packs.read(content, name)
+    if not found.instructions:
+        raise Refused(f"{name} is a field pack without instructions; add some, or give another file.")
+    return Instructions(_of_pack(found), (), found.problems)
+
+
+READERS: Mapping[Probe, Callable[[bytes, str], Given]] = {
+    "instructions": _instructions_of,
+    "published": published_files.read,
+}
+"""Of files that hold something else than items of a person's own."""
+
+
+def options() -> tuple[str, ...]:
+    """The answers to choose from, which are the same for all instructions; empty: answers are free."""
+    return tuple(items.parted(field("instructions", "options")))
+
+
+def look_at(text: str) -> None:
+    """This one instruction becomes what the page of instruction design looks at."""
+    for name, value in (("source", TYPED), ("one-text", True), ("typed", text)):
+        st.session_state[key("instructions", name)] = value
+    forget_problem("instructions")
+
+
+def use(text: str) -> None:
+    """This instruction stands in the editor of the pages that ask one question."""
+    inputs.write(editor.INSTRUCTION, text)
 
 
 # --- what goes on -----------------------------------------------------------------------------------------------------

@@ -75,6 +75,10 @@ button:is([data-variant="segmented_control"], [data-variant="pills"])[data-selec
 .findings th[scope="row"] {{ font-weight: 600; }}
 .findings td[data-of]::before {{ content: attr(data-of) ": "; color: {muted}; }}
 }}
+.wording {{ min-height: 0; }}
+.wording mark {{ background: {surface}; color: inherit; text-decoration: underline 2px {muted}; text-underline-offset: 4px; }}
+.wording .kind {{ color: {muted}; font-size: 12px; margin: 0 4px; white-space: nowrap; user-select: none; }}
+.st-key-look-at-wording button p {{ text-decoration: underline; }}
 .sure {{ color: {muted}; font-size: 14px; }}
 .steps {{ margin: 0 !important; padding-left: 24px !important; line-height: 24px; }}
 .steps li {{ margin: 0 0 8px !important; padding: 0 !important; }}

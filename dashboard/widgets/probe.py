@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -13,7 +13,7 @@ import streamlit as st
 
 from dashboard.figures.published import TITLES
 from dashboard.session import compute, editor, inputs, pairs, probing
-from dashboard.session.probing import FILE, NO_TEXTS, SUITE, TYPED, Given, Probe
+from dashboard.session.probing import FILE, NO_TEXTS, PACK, SUITE, TYPED, Given, Probe
 from dashboard.spreadsheets import csv_file
 from dashboard.widgets.download import GUARDED, heading_with_csv
 from dashboard.widgets.progress import AT_ONCE_SECONDS, LIST_POLL_SECONDS, in_background
@@ -25,12 +25,19 @@ from model_utils.contracts.probe import MAX_ITEMS, Estimate, Finding, ItemsReque
 from model_utils.contracts.published import MAX_PUBLISHED
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS
+from model_utils.items import Items as Instructions
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import items, published_files, slots, suites
+from model_utils.probes import items, packs, published_files, slots, suites
 from model_utils.probes.items import Items
 from model_utils.probes.published_files import PublishedFile
 
 SOURCES = {SUITE: "a suite", FILE: "a file", TYPED: "typed here"}
+FILES: Mapping[Probe, str] = {
+    "instructions": "A list of instructions (txt, csv, jsonl), or a field pack (json)",
+    "published": "A published file",
+}
+"""What its uploader asks for, where that is no file of items."""
+INSTRUCTION_SOURCES = {TYPED: "typed here", FILE: "a file", PACK: "a field pack"}
 SHOWN = 5
 """Items that are shown before they are asked."""
 PROBLEMS = 10
@@ -69,17 +76,18 @@ def asking(probe: Probe, about_files: Callable[[], None] | None = None) -> None:
     found = probing.reading(probe)
     if not isinstance(found, str):
         _read(probe, found)
-    if probe == "bias" and isinstance(found, Items):
-        _slots(found)
+        if probe == "bias" and isinstance(found, Items):
+            _slots(found)
     if about_files is not None:
         about_files()
-    elif probing.source_of(probe) != SUITE:
+    elif probe != "instructions" and probing.source_of(probe) != SUITE:
         _schema(WITH_SLOT if probe == "bias" else EXAMPLE)
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
         st.error(plain(problem))
     elif probing.changed(probe):
-        st.caption("You changed what is asked; what follows is about the items before. Press Run to ask.")
+        follows = "what was measured is about the instructions" if probe == "instructions" else "what follows is about the items"  # fmt: skip
+        st.caption(f"You changed what is asked; {follows} before. Press Run to ask.")
 
 
 def _source(probe: Probe) -> None:
@@ -87,17 +95,21 @@ def _source(probe: Probe) -> None:
         _file(probe)
         _number(probe, "first", "Items at most", 1, MAX_PUBLISHED, "The first so many of the file. A file may be sorted, so that its first items are all of one kind; take all of them for its published score.")  # fmt: skip
         return
+    sources = INSTRUCTION_SOURCES if probe == "instructions" else SOURCES
     st.segmented_control(
-        "Items from",
-        list(SOURCES),
-        format_func=SOURCES.__getitem__,
+        "Instructions from" if probe == "instructions" else "Items from",
+        list(sources),
+        format_func=sources.__getitem__,
         key=probing.at_first(probe, "source"),
         required=True,
         on_change=probing.forget_problem,
         args=(probe,),
         persist_state="session",
     )
-    {SUITE: _suite, FILE: _file, TYPED: _typed}[probing.field(probe, "source")](probe)
+    typed = _instructions if probe == "instructions" else _typed
+    {SUITE: _suite, PACK: _pack, FILE: _file, TYPED: typed}[probing.field(probe, "source")](probe)
+    if probe == "instructions":
+        _options()
 
 
 def _suite(probe: Probe) -> None:
@@ -132,12 +144,12 @@ def _file(probe: Probe) -> None:
         return
     key = f"{probe}-file-{here.forgotten}"
     st.file_uploader(
-        "A published file" if probe == "published" else "A file of items",
+        FILES.get(probe, "A file of items"),
         key=key,
         max_upload_size=(published_files if probe == "published" else linewise).MAX_BYTES // 1_000_000,
         on_change=_take_file,
         args=(probe, key),
-        help="What it has to look like stands below.",
+        help=LISTS if probe == "instructions" else "What it has to look like stands below.",
     )
 
 
@@ -155,6 +167,54 @@ def _typed(probe: Probe) -> None:
         placeholder="Paste items here, one a line. What a line has to look like stands below, under “What an item is”.",
         on_change=probing.forget_problem,
         args=(probe,),
+        persist_state="session",
+    )
+
+
+LISTS = "txt: one a line. csv: the column instruction or prompt. jsonl: objects with instruction or prompt, or texts. json: a field pack that has instructions."
+
+
+def _instructions(probe: Probe) -> None:
+    one_text = bool(probing.field(probe, "one-text"))
+    st.text_area(
+        "An instruction" if one_text else "Instructions, one a line",
+        key=probing.at_first(probe, "typed"),
+        height=144,
+        placeholder="Type or paste an instruction. A click elsewhere looks at its wording; Run asks both models too.",
+        on_change=probing.forget_problem,
+        args=(probe,),
+        persist_state="session",
+    )
+    st.toggle(
+        "All of it is one instruction",
+        key=probing.at_first(probe, "one-text"),
+        help="For an instruction of several lines; otherwise each line is one.",
+        persist_state="session",
+    )
+
+
+def _pack(probe: Probe) -> None:
+    st.selectbox(
+        "Field pack",
+        probing.offered_packs(),
+        format_func=lambda name: packs.PACKS[name].title,
+        key=probing.at_first(probe, "pack"),
+        on_change=probing.choose,
+        args=(probe, "pack"),
+        width=320,
+        persist_state="session",
+    )
+    st.caption(plain(probing.pack().says))
+
+
+def _options() -> None:
+    st.text_input(
+        "Answers to choose from, parted by  | ",
+        key=probing.at_first("instructions", "options"),
+        placeholder="None: answers are free. Or: yes | no",
+        help="The same for all of these instructions. With them it is measured whether a model follows an answer that is suggested.",
+        on_change=probing.forget_problem,
+        args=("instructions",),
         persist_state="session",
     )
 
@@ -273,11 +333,12 @@ def _slots(found: Items) -> None:
 
 
 def read_said(found: Given) -> str:
-    count, left_out = len(found.items), len(found.problems)
-    said = f"{count:,} item{'' if count == 1 else 's'}"
+    one, some = ("instruction", found.instructions) if isinstance(found, Instructions) else ("item", found.items)
+    count, left_out = len(some), len(found.problems)
+    said = f"{count:,} {one}{'' if count == 1 else 's'}"
     if isinstance(found, PublishedFile):
         said = f"{TITLES[found.benchmark]}, {said}"
-    if isinstance(found, Items) and not found.lines:  # of a suite, which leaves nothing out
+    elif not found.lines and not left_out:  # of a suite, which leaves nothing out
         return f"{said}."
     left = f"{left_out:,} {'was' if left_out == 1 else 'were'} left out" if left_out else "nothing was left out"
     return f"{said}; {left}."

@@ -26,13 +26,14 @@ CHOOSING = {
 }
 
 
-def prompt_editor() -> None:
-    """Draws the form; Run (or an example) makes it the question of every page."""
+def prompt_editor(note: Callable[[str], None] = lambda _: None) -> None:
+    """Draws the form; Run (or an example) makes it the question of every page. `note` draws what is to be said of the instruction below it."""
     address.ask_as_linked(visits.visit().linked)
     address.look_as_wished()
     address.select_as_wished()
     earlier_turns()
     _instruction()
+    note(st.session_state[editor.INSTRUCTION])
     if manner(_examples):
         questions.run()
     about_manner(editor.form())

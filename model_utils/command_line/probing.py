@@ -11,9 +11,9 @@ from typing import Any
 import click
 from pydantic import ValidationError
 
-from model_utils.command_line.options import FORMAT
+from model_utils.command_line.options import FORMAT, LISTED
 from model_utils.command_line.partial import read
-from model_utils.command_line.reading import lines_of, read_specs
+from model_utils.command_line.reading import instructions_of, lines_of, read_specs
 from model_utils.command_line.running import models_and_kept, run_lines
 from model_utils.command_line.showing import printable, say
 from model_utils.contracts.common import explain
@@ -24,12 +24,12 @@ from model_utils.pair import Pair
 COUNT = 120
 """Items of a suite, where nobody says."""
 
+REQUESTS = click.option(
+    "--requests",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="a file with one whole request in JSON on each line",
+)
 ASKED = [
-    click.option(
-        "--requests",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="a file with one whole request in JSON on each line",
-    ),
     click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
     click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
     click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
@@ -49,6 +49,7 @@ ITEMS = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="items of your own: jsonl or csv",
     ),
+    REQUESTS,
     click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="items of the suite"),
     *ASKED,
 ]
@@ -58,6 +59,7 @@ PUBLISHED = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="CrowS-Pairs (csv), StereoSet (json) or BBQ (jsonl) as its authors published it; what it is, is seen from what it holds",
     ),
+    REQUESTS,
     click.option("--count", type=click.IntRange(1), help="the first so many items of the file [default: all]"),
     *ASKED,
 ]
@@ -155,6 +157,58 @@ def run_findings(
         raise click.UsageError(printable(refused)) from refused
     line = json.dumps(asked.model_dump(mode="json"))
     run_lines("findings", models, [(1, line)], {}, numbered=False, specs=specs, **kept)
+
+
+DESIGNED = [
+    click.option("--instruction", "typed", metavar="TEXT", multiple=True, help="may be repeated"),
+    LISTED[0],
+    click.option("--pack", metavar="NAME", help="the instructions of a field: `--pack list` names them; or a file of your own"),
+    REQUESTS,
+    click.option("--option", "choices", metavar="TEXT", multiple=True, help="an answer to choose from, for all of them; given twice or more"),
+    *ASKED,
+]  # fmt: skip
+
+
+def run_instructions(
+    *,
+    typed: tuple[str, ...],
+    listed: Path | None,
+    pack: str | None,
+    requests: Path | None,
+    choices: tuple[str, ...],
+    format_base: str,
+    format_tuned: str,
+    partial: Path | None,
+    **given: Any,
+) -> None:
+    """The design of instructions that are typed, of a list or of a field pack, or every line of a file of requests."""
+    from model_utils.probes.packs import PACKS  # makes the embedded world
+
+    packs = {name: one for name, one in PACKS.items() if one.instructions}
+    if pack == "list":
+        for name, one in packs.items():
+            say(f"{name}: {len(one.instructions)} instructions. {one.says}")
+        return
+    chosen = bool(typed) + (listed is not None) + (pack is not None) + (requests is not None)
+    if not chosen and partial is not None and partial.exists():
+        _go_on("instructions", partial, given)
+        return
+    if chosen != 1:
+        raise click.UsageError("give one of --instruction, --list, --pack, --requests, or a --partial that is there.")
+    if partial is not None and requests is not None:
+        raise click.UsageError("--partial is of one run; give --instruction, --list or --pack with it.")
+    models, kept = models_and_kept(given)
+    fields = {name: value for name, value in given.items() if value is not None}
+    fields["formats"] = Pair(format_base, format_tuned)
+    if requests is None:
+        texts = typed or (instructions_of(listed) if listed is not None else _instructions(str(pack), packs))
+        fields["items"] = [{"instruction": text, "options": choices} for text in texts]
+    lines = [(1, "{}")] if requests is None else list(lines_of(requests))
+    run_lines("instructions", models, lines, fields, numbered=requests is not None, partial=partial, **kept)
+
+
+def _instructions(name: str, offered: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(one.text for one in _pack(name, offered).instructions)
 
 
 def _pack(name: str, offered: Mapping[str, Any]) -> Any:

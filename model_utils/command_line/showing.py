@@ -21,12 +21,14 @@ from model_utils.contracts.common import Encoded, Specs
 from model_utils.contracts.density import Density
 from model_utils.contracts.findings import Findings
 from model_utils.contracts.generation import Answer, Generation
+from model_utils.contracts.instructions import Instructions
 from model_utils.contracts.load_report import LoadReport
 from model_utils.contracts.probe import Probed
 from model_utils.contracts.randomisation import Randomisation
 from model_utils.contracts.shift import MARGINAL, Shift
 from model_utils.contracts.survey import Interval, Survey
 from model_utils.pair import Pair
+from model_utils.wording.said import mark_said
 
 
 def at_terminal() -> bool:
@@ -58,6 +60,8 @@ def show(kind: str, specs: Specs, result: Any) -> None:
         show_density(result)
         return
     if isinstance(result, Probed):
+        if isinstance(result, Instructions):
+            show_marks(result)
         show_findings(result)
         return
     if isinstance(result, Findings):
@@ -211,6 +215,19 @@ def show_findings(result: Probed) -> None:
             table[name] = [cell(one)[:SHOWN] for one in table[name]]
     if len(table):
         say(text_of(table))
+
+
+def show_marks(result: Instructions) -> None:
+    """What the rules find in each instruction, why that matters, and what to write instead."""
+    for number, found in enumerate(result.marks, start=1):
+        for mark in found:
+            say(f"instruction {number}, {cell(mark_said(mark))}")
+            say(f"    {mark.why} {mark.advice}")
+            if mark.rewrite:
+                say(f"    instead: {cell(mark.rewrite)}")
+    say(
+        f"{sum(map(len, result.marks)):,} places marked by rules that know English, without a model; none is no proof of a good instruction"
+    )
 
 
 def show_claims(result: Findings) -> None:

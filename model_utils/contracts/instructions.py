@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, model_validator
 
-from model_utils.contracts.common import Formats, ModelFacts, Request, Text
-from model_utils.contracts.probe import MARGIN, MAX_OPTIONS, Finding
+from model_utils.contracts.common import ModelFacts, Request, Text
+from model_utils.contracts.probe import MAX_OPTIONS, Finding, ItemsRequest, Probed
 from model_utils.contracts.wording import KINDS, Mark
 from model_utils.pair import SIDES, Pair, Side
 
@@ -29,6 +29,10 @@ class InstructionItem(Request):
     options: Annotated[tuple[Text, ...], Field(max_length=MAX_OPTIONS)] = ()
     """the answers to choose from; empty: the answer is free, and nothing can be suggested"""
 
+    def asked(self) -> str:
+        """What a model is asked."""
+        return self.instruction
+
     @model_validator(mode="after")
     def _asks(self) -> Self:
         if not self.instruction.strip():
@@ -40,19 +44,16 @@ class InstructionItem(Request):
         return self
 
 
-class InstructionsRequest(Formats):
+class InstructionsRequest(ItemsRequest):
     """Both models see the same instructions, each in its own format; nothing is drawn but for intervals and tests."""
 
     items: Annotated[tuple[InstructionItem, ...], Field(min_length=1, max_length=MAX_INSTRUCTIONS)]
     max_new_tokens: Annotated[int, Field(ge=1, le=MAX_ANSWER)] = MAX_ANSWER
     """of each greedy answer"""
-    margin: Annotated[float, Field(gt=0, le=1)] = MARGIN
-    """a share inside this either side of 0 does not matter"""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
 
 
 @dataclass(frozen=True, eq=False)
-class Instructions:
+class Instructions(Probed):
     """Every instruction; in a snapshot the first of them, and no findings."""
 
     models: Pair[ModelFacts]
@@ -117,11 +118,11 @@ class Instructions:
         return np.array([sum(mark.kind == kind for mark in marks) for marks in self.marks], dtype=np.int64)
 
     def table(self) -> pd.DataFrame:
-        """One row an instruction: its number (from 1), text, marks of each kind, and for each side the answer, the largest effect, the sentence
-        that has it, entropy (with the most it can be), and the gain of what is suggested."""
+        """One row an instruction that could be asked: item (from 1), instruction, marks of each kind, and for each side the answer, the largest
+        effect, the sentence that has it, entropy (with the most it can be), and the gain of what is suggested."""
         rows: dict[str, object] = {
-            "instruction": np.arange(1, self.done + 1),
-            "text": list(self.instructions),
+            "item": np.arange(1, self.done + 1),
+            "instruction": list(self.instructions),
             **{kind.replace(" ", "_"): self.count(kind) for kind in KINDS},
             "most_entropy": np.full(self.done, self.most_entropy),
         }
@@ -135,4 +136,5 @@ class Instructions:
             ]
             rows[f"entropy_{side}"] = self.entropy[side]
             rows[f"suggestion_{side}"] = self.suggestion(side)
-        return pd.DataFrame(rows)
+        refused = [number for number, _ in self.refused]
+        return pd.DataFrame(rows).drop(index=refused).reset_index(drop=True)

@@ -117,10 +117,10 @@ def _from_row(named: tuple[list[str], list[str]]) -> Record:
     linewise.check_width(names, row)
     if any(cell.strip() and not name for name, cell in zip(names, row, strict=True)):
         raise ValueError(f"It has a text in a column without a name; possible names are {', '.join(SCHEMA)}")
-    return {name: _parted(cell) if name in LISTS else cell for name, cell in zip(names, row, strict=True) if name}
+    return {name: parted(cell) if name in LISTS else cell for name, cell in zip(names, row, strict=True) if name}
 
 
-def _parted(cell: str) -> list[Any]:
+def parted(cell: str) -> list[Any]:
     """The texts of a cell that holds a list; an array is for texts that hold the mark themselves."""
     if cell.lstrip().startswith("["):
         array = linewise.attempt(lambda text: linewise.value_of(text, EXAMPLE), cell)

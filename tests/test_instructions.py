@@ -98,7 +98,12 @@ def test_shapes_marks_and_table(found: Instructions):
     assert "1 of 3 instructions have no options, so that no answer can be suggested." in found.notes
     assert "1 of 3 instructions are one sentence, and without it nothing is asked." in found.notes
     table = found.table()
-    assert len(table) == 3 and table["leading_premise"].tolist() == [0, 1, 0] and table["sentence_tuned"][2] == ""
+    assert (
+        len(table) == 3
+        and table["item"].tolist() == [1, 2, 3]
+        and table["leading_premise"].tolist() == [0, 1, 0]
+        and table["sentence_tuned"][2] == ""
+    )
     assert [one.measure for one in found.findings] == ["sentence_effect", "answer_entropy", "suggestion"]
     assert [(one.better, one.fault) for one in found.findings] == [("neither", False), ("lower", False), ("lower", True)]  # fmt: skip
 
