@@ -48,14 +48,19 @@ WEIGHTS: dict[PartName, float] = {"reasoning": 3, "robustness": 4, "bias": 1, "c
 
 
 def findings(pair: Pair[LanguageModel], request: FindingsRequest, report: Report) -> Findings:
-    """The parts in their order; after each a snapshot with the claims that it decides."""
+    """The parts in their order; after each a snapshot with the claims that it decides. Of a run that was stopped, the parts that were done stay."""
     wanted = request.parts()
     whole = sum(WEIGHTS[name] for name in wanted)
     nothing: dict[str, Any] = dict.fromkeys(get_args(PartName))
     found = Findings(models=pair.map(lambda model: model.facts), claims=(), fates=(), seconds=(), **nothing)
+    if isinstance(report.former, Findings):
+        found = report.former
     start = 0.0
     for name, asked in wanted.items():
         share = WEIGHTS[name] / whole
+        if getattr(found, name) is not None:
+            start += share
+            continue
         told = _Told(report, name, start, share)
         run = partial(explanations, orders=request.orders, seed=request.seed) if name == "explanations" else RUN[name]
         begun = time.monotonic()

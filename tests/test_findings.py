@@ -211,6 +211,18 @@ def test_snapshots_grow_by_a_part_each(tiny_pair: Pair[Path]):
     assert first.bias is not None and first.calibration is None and last.calibration is not None
 
 
+def test_a_stopped_run_goes_on_after_its_last_part(tiny_pair: Pair[Path], found: Findings):
+    from model_utils.findings import findings
+    from model_utils.reporting import Report
+    from tests.models import loaded
+
+    report = Report()
+    report.former = concluded(replace(found, bias=None, explanations=None, seconds=found.seconds[:2]))
+    again = findings(loaded(tiny_pair), REQUEST, report)
+    assert again.reasoning is found.reasoning and again.calibration is found.calibration
+    assert without_seconds(again) == without_seconds(found)
+
+
 def test_nothing_to_measure_is_one_sentence():
     with pytest.raises(ValidationError, match="give at least one part"):
         FindingsRequest()

@@ -142,3 +142,31 @@ def test_a_pack_of_ones_own_is_asked_and_a_bad_one_is_one_sentence(page: AppTest
     press_run(page)
     (asked,) = engine.asked("findings")
     assert [*asked.parts()] == ["calibration"] and asked.calibration.items[0].instruction == "Do cats purr?"
+
+
+def test_evidence_is_said_to_be_that_and_never_takes_the_place_of_what_runs(page: AppTest, engine: FakeEngine):
+    press_run(page)
+    checked(page.button(key="evidence-calibration").click().run())
+    assert "the evidence of the page of findings" in words(page) and "You changed what is asked" not in words(page)
+    engine.make = concluded()
+    kept_state = page.session_state["probing-calibration"]
+    kept_state.held.job.state, kept_state.held.job.result = "running", None
+    go(page, "findings")
+    assert page.button(key="evidence-calibration").disabled and not page.button(key="evidence-bias").disabled
+
+
+def test_a_stopped_suite_goes_on_with_what_was_asked(page: AppTest, engine: FakeEngine):
+    engine.make = concluded(state="running", result=None, snapshot=results.findings(whole=False))
+    press_run(page)
+    checked(page.button(key="stop-findings").click().run())
+    page.number_input(key=concluding.SEED).set_value(9).run()
+    checked(page.button(key="again-findings").click().run())
+    first, again = engine.asked("findings")
+    assert again == first and engine.submitted[-1].after is not None
+
+
+def test_how_much_is_asked_is_counted(page: AppTest):
+    assert "110 items for bias" in words(page) and "fewer than 100 items" in words(page)
+    own = default_suite.offered("english")["law"]
+    said = widget.asked_said(default_suite.request(own, Pair("few-shot", "chat")))
+    assert "11 items for bias" in said and "22 items for calibration" in said

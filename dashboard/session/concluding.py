@@ -92,9 +92,20 @@ def run() -> None:
     if isinstance(wanted, str):
         here.problem = wanted
         return
-    before = here.held
-    here.asking, here.problem = wanted, None
-    here.held = compute.hold("findings", wanted.specs, wanted.request, background=True, after=before)
+    _ask(wanted)
+
+
+def run_on() -> None:
+    """The same suite to the same models, from the parts that were done when it was stopped."""
+    asking = concluding().asking
+    assert asking is not None, "nothing was asked"
+    _ask(asking)
+
+
+def _ask(asking: Asking) -> None:
+    here, before = concluding(), concluding().held
+    here.asking, here.problem = asking, None
+    here.held = compute.hold("findings", asking.specs, asking.request, background=True, after=before)
     if before is not None and before.job is not here.held.job:
         compute.let_go(before)
 
@@ -145,6 +156,12 @@ def evidence() -> list[ItemProbe]:
     if here.held is None or here.held.result is None or here.asking is None:
         return []
     return [probe for probe in ITEM_PROBES if probe in here.asking.request.parts()]
+
+
+def still_running(probe: ItemProbe) -> bool:
+    """Whether the probe's own page runs something, which evidence must not take the place of."""
+    held = probing.probing(probe).held
+    return held is not None and not held.over
 
 
 def open_evidence(probe: ItemProbe) -> None:

@@ -74,6 +74,8 @@ class Asking:
 
     specs: Specs
     request: ItemsRequest
+    evidence: bool = False
+    """it was asked by the page of findings, and not by the form"""
 
 
 @dataclass
@@ -221,7 +223,7 @@ def run(probe: Probe) -> None:
 
 def show(probe: Probe, specs: Specs, request: ItemsRequest) -> None:
     """On the probe's page stands what comes of this request, which may be known already."""
-    _ask(probe, Asking(specs, request))
+    _ask(probe, Asking(specs, request, evidence=True))
 
 
 def _ask(probe: Probe, asking: Asking) -> None:

@@ -62,7 +62,10 @@ def _judge(view: View) -> None:
     if here.said is not None and (here.said.session, here.said.preference.author) == (view.session, name):
         _told(here.said.comparison, here.said.preference)
         st.button("Next" if left else "Done", key="next-judged", type="primary", on_click=judging.go_on)
-        _came_to(preferences.concluded(found, given))
+        if left:
+            st.caption("What all judgements come to is shown when you have judged all, or when you close the panel: who looks after each one is led by it.")  # fmt: skip
+        else:
+            _came_to(preferences.concluded(found, given))
     elif left:
         _ask(view.session, preferences.in_order(left, name)[0], name)
     else:
@@ -127,4 +130,6 @@ def _results(view: View) -> None:
 def _came_to(found: Preferences) -> None:
     """Sentences, and every judgement."""
     st.markdown("\n".join(f"- {plain(one)}" for one in found.said()))
+    if found.judged:
+        st.caption("p is right where it was settled beforehand how many answers are judged; who stops as soon as it is small finds differences too often.")  # fmt: skip
     st.dataframe(found.table(), hide_index=True)

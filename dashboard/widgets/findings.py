@@ -31,7 +31,7 @@ from model_utils.contracts.findings import (
 )
 from model_utils.contracts.probe import Estimate
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import default_suite, packs
+from model_utils.probes import packs
 from model_utils.probes.packs import Pack
 
 HEADS = ("claim", *SIDES, "tuned − base [95 %]", "verdict", "evidence")
@@ -57,7 +57,9 @@ def asking() -> None:
     about_manner(replace(form, sampling=None, samples=1, system=""))
     here, found = concluding.concluding(), concluding.pack()
     if isinstance(found, Pack):
-        st.caption(plain(f"{found.says} {asked_said(found)}"))
+        wanted = concluding.asking_of()
+        counts = "" if isinstance(wanted, str) else f" {asked_said(wanted.request)}"
+        st.caption(plain(f"{found.says}{counts}"))
         for left_out in found.problems:
             st.caption(plain(left_out))
     problem = found if isinstance(found, str) and here.file is not None else here.problem
@@ -101,14 +103,21 @@ def _take(key: str) -> None:
         concluding.keep_file(file.name, file.getvalue())
 
 
-def asked_said(pack: Pack) -> str:
-    """How much is asked, in words."""
-    told = [f"up to {default_suite.COUNTS[probe]} items for {probe}" for probe in pack.suites]
-    if "robustness" in pack.suites:
-        told.append(
-            f"up to {default_suite.EXPLAINED} explained answers to the shortest of them, and {default_suite.TEXTS} plain texts"
-        )
-    return f"Run asks both models, in the background: {', '.join(told)}."
+CLEARED = 100
+"""Items below which a model that never differs cannot be cleared at a margin of 3 points: a change in 3 of them may have been missed."""
+
+
+def asked_said(request: FindingsRequest) -> str:
+    """How much is asked, in words, and what so few cannot decide."""
+    told, few = [], []
+    for probe, asked in request.parts().items():
+        if probe == "explanations":
+            told.append(f"{len(asked):,} explained answers to the shortest of them")
+            continue
+        told.append(f"{len(asked.items):,} items for {probe}")
+        few += [probe] if len(asked.items) < CLEARED else []
+    lacking = f" With fewer than {CLEARED} items it can be found that a difference is there, but seldom that there is none: {', '.join(few)}." if few else ""  # fmt: skip
+    return f"Run asks both models, in the background: {', '.join(told)}.{lacking}"
 
 
 def _more() -> None:
@@ -130,7 +139,7 @@ def followed() -> None:
     if not held.over:
         st.fragment(_news, run_every=LIST_POLL_SECONDS)(held)
         return
-    ended("findings", held, concluding.run)
+    ended("findings", held, concluding.run_on)
     if held.shown is not None:
         findings(held.shown, asked.request, whole=held.result is not None)
 
@@ -215,7 +224,9 @@ def _evidence() -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="findings-evidence"):
         st.markdown("Open the evidence:")
         for probe in concluding.evidence():
-            if st.button(PAGES[probe], key=f"evidence-{probe}"):
+            running = concluding.still_running(probe)
+            why = "Its page runs something else; wait for it or stop it there first." if running else None
+            if st.button(PAGES[probe], key=f"evidence-{probe}", disabled=running, help=why):
                 concluding.open_evidence(probe)
                 st.switch_page(f"screens/{probe}.py")
         held = concluding.concluding().held

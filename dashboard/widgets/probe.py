@@ -85,6 +85,8 @@ def asking(probe: Probe, about_files: Callable[[], None] | None = None) -> None:
     problem = found if isinstance(found, str) and probing.given(probe) else here.problem
     if problem is not None:
         st.error(plain(problem))
+    elif here.asking is not None and here.asking.evidence:
+        st.caption("What follows is the evidence of the page of findings, on the items of its suite. Press Run to ask what stands here.")  # fmt: skip
     elif probing.changed(probe):
         follows = "what was measured is about the instructions" if probe == "instructions" else "what follows is about the items"  # fmt: skip
         st.caption(f"You changed what is asked; {follows} before. Press Run to ask.")
