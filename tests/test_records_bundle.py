@@ -44,7 +44,7 @@ from tests import results
 from tests.strategies import AWKWARD
 
 SESSION = "0123456789abcdef" * 2
-ENTRIES = len(ANALYSES) + 11
+EVERYTHING = len(ANALYSES) + 11
 """Of a session with everything: it is opened, every analysis is recorded, and ten more."""
 APART = Difference("answers.tuned.kl", 0.5, 2.0)
 
@@ -144,11 +144,11 @@ def test_a_session_with_everything_is_the_same_elsewhere(here: Store, there: Sto
     session = filled(here)
     data = exported(here, session)
     head = here.verify(session).head
-    assert imported(there, data) == Imported(session, ENTRIES, head, ENTRIES)
+    assert imported(there, data) == Imported(session, EVERYTHING, head, EVERYTHING)
     assert list(there.entries(session)) == list(here.entries(session))
     assert there.listed(session) == here.listed(session), "labels are made anew from the contents"
     assert sessions.overview(session, there.listed(session)) == sessions.overview(session, here.listed(session))
-    for number in range(ENTRIES):
+    for number in range(EVERYTHING):
         assert (there.content(session, number) is None) == (number in (3, 4))
     verified = there.verify(session, head)
     assert not verified.problem and verified.erased == (3, 4) and sessions.check(there, session, head) == verified
@@ -217,7 +217,7 @@ def test_two_readers_of_one_file_take_it_over_once(here: Store, there: Store):
     data = exported(here, session)
     with ThreadPoolExecutor(4) as threads:
         found = list(threads.map(lambda _: imported(there, data).added, range(4)))
-    assert sorted(found) == [0, 0, 0, ENTRIES] and not there.verify(session).problem
+    assert sorted(found) == [0, 0, 0, EVERYTHING] and not there.verify(session).problem
 
 
 def test_neither_way_keeps_more_than_an_entry(here: Store, there: Store):
@@ -662,7 +662,7 @@ def test_a_line_without_an_end_is_read_no_further_than_the_limit(empty: Store, m
 def test_what_could_not_be_read_is_not_written(here: Store, monkeypatch: pytest.MonkeyPatch):
     session = filled(here)
     monkeypatch.setattr(bundle, "MAX_ENTRIES", 3)
-    with pytest.raises(Refused, match=f"The session has {ENTRIES} entries; at most 3 fit in one file"):
+    with pytest.raises(Refused, match=f"The session has {EVERYTHING} entries; at most 3 fit in one file"):
         bundle.write(here, session, io.BytesIO())
     refused(here, FILE, "the number of entries must be from 1 to 3")
     monkeypatch.undo()
