@@ -9,6 +9,7 @@ import pytest
 
 from model_utils.analyses import ANALYSES, execute
 from model_utils.contracts.attribution import AttributionRequest
+from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.instructions import InstructionItem
@@ -16,7 +17,7 @@ from model_utils.contracts.probe import ProbeItem
 from model_utils.errors import Refused
 from model_utils.pair import Pair
 from tests.models import run
-from tests.results import NAMES
+from tests.results import NAMES, published_items
 
 
 @pytest.mark.parametrize("kind", ANALYSES)
@@ -33,6 +34,9 @@ def test_every_analysis_gives_what_the_table_says(kind: str, tiny_pair: Pair[Pat
     if kind == "faithfulness":
         scores = run("attribution", tiny_pair, AttributionRequest(messages=ask("Hello"), max_new_tokens=3)).totals()
         given["scores"] = scores.map(lambda one: tuple(one.tolist()))
+    if kind == "published":
+        given |= {"benchmark": "bbq", "items": published_items()[:1]}
+    given["calibration"] = CalibrationRequest(items=given["items"]) if kind == "findings" else None
     fields = {name: value for name, value in given.items() if name in analysis.request.model_fields}
     assert type(run(kind, tiny_pair, analysis.request(**fields))) is analysis.result
 

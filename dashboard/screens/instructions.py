@@ -27,7 +27,7 @@ What stands under **What the wording says by itself** needs no model: rules of E
 | **p** | of a paired permutation test over instructions, corrected for all measures that were tested. |
 | **at fault, cleared, undecided** | of one model by itself, of suggestions: it surely follows them beyond the margin; surely not; or neither. |
 
-**What this cannot show.** Rules read words, not what is meant: they miss about half of what people mark, some marks are wrong, and they know English alone. A kind with a question mark is of a rule that was wrong more often than right on instructions that were held out. An answer that changes with a neutral wording may have been a toss-up, and the same answer in other words counts as another one. A suggestion is read at the first words of the answer: a model that reasons first decides later. Findings speak of instructions like these.
+**What this cannot show.** Rules read words, not what is meant: they miss about a third of the labelled faults, some marks are wrong, and they know English alone. How often each rule was right on labelled instructions stands beside its marks. An answer that changes with a neutral wording may have been a toss-up, and the same answer in other words counts as another one. A suggestion is read at the first words of the answer: a model that reasons first decides later. Findings speak of instructions like these.
 """
 )
 

@@ -101,7 +101,7 @@ def said(texts: tuple[str, ...]) -> str:
         of = f" in {marked:,} of {len(texts):,} instructions" if many else ""
         first = f"Rules that need no model mark {places:,} place{'' if places == 1 else 's'}{of}. A mark is a question to the writer, not a verdict."
     else:
-        first = f"Rules that need no model mark nothing in {'these instructions' if many else 'this instruction'}. They miss about a third of what people mark, so that this is no proof of a good one."
+        first = f"Rules that need no model mark nothing in {'these instructions' if many else 'this instruction'}. They miss about a third of the labelled faults, so that this is no proof of a good one."
     which = f"{strange:,} of them {'is' if strange == 1 else 'are'}" if many else "This one is"
     return first + (f" The rules know English alone. {which} in another script, and nothing can be said of it." if strange else "")  # fmt: skip
 

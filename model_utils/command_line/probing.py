@@ -24,12 +24,12 @@ from model_utils.pair import Pair
 COUNT = 120
 """Items of a suite, where nobody says."""
 
-REQUESTS = click.option(
-    "--requests",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="a file with one whole request in JSON on each line",
-)
 ASKED = [
+    click.option(
+        "--requests",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="a file with one whole request in JSON on each line",
+    ),
     click.option("--format-base", metavar="FORMAT", default="few-shot", show_default=True, help=FORMAT),
     click.option("--format-tuned", metavar="FORMAT", default="chat", show_default=True, help="the same"),
     click.option("--same-tokens", is_flag=True, default=None, help="base reads exactly the tokens that tuned reads"),
@@ -49,7 +49,6 @@ ITEMS = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="items of your own: jsonl or csv",
     ),
-    REQUESTS,
     click.option("--count", type=click.IntRange(1), default=COUNT, show_default=True, help="items of the suite"),
     *ASKED,
 ]
@@ -59,7 +58,6 @@ PUBLISHED = [
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
         help="CrowS-Pairs (csv), StereoSet (json) or BBQ (jsonl) as its authors published it; what it is, is seen from what it holds",
     ),
-    REQUESTS,
     click.option("--count", type=click.IntRange(1), help="the first so many items of the file [default: all]"),
     *ASKED,
 ]
@@ -163,23 +161,13 @@ DESIGNED = [
     click.option("--instruction", "typed", metavar="TEXT", multiple=True, help="may be repeated"),
     LISTED[0],
     click.option("--pack", metavar="NAME", help="the instructions of a field: `--pack list` names them; or a file of your own"),
-    REQUESTS,
     click.option("--option", "choices", metavar="TEXT", multiple=True, help="an answer to choose from, for all of them; given twice or more"),
     *ASKED,
 ]  # fmt: skip
 
 
 def run_instructions(
-    *,
-    typed: tuple[str, ...],
-    listed: Path | None,
-    pack: str | None,
-    requests: Path | None,
-    choices: tuple[str, ...],
-    format_base: str,
-    format_tuned: str,
-    partial: Path | None,
-    **given: Any,
+    *, typed: tuple[str, ...], listed: Path | None, pack: str | None, choices: tuple[str, ...], **given: Any
 ) -> None:
     """The design of instructions that are typed, of a list or of a field pack, or every line of a file of requests."""
     from model_utils.probes.packs import PACKS  # makes the embedded world
@@ -189,22 +177,19 @@ def run_instructions(
         for name, one in packs.items():
             say(f"{name}: {len(one.instructions)} instructions. {one.says}")
         return
-    chosen = bool(typed) + (listed is not None) + (pack is not None) + (requests is not None)
-    if not chosen and partial is not None and partial.exists():
-        _go_on("instructions", partial, given)
-        return
-    if chosen != 1:
-        raise click.UsageError("give one of --instruction, --list, --pack, --requests, or a --partial that is there.")
-    if partial is not None and requests is not None:
-        raise click.UsageError("--partial is of one run; give --instruction, --list or --pack with it.")
-    models, kept = models_and_kept(given)
-    fields = {name: value for name, value in given.items() if value is not None}
-    fields["formats"] = Pair(format_base, format_tuned)
-    if requests is None:
-        texts = typed or (instructions_of(listed) if listed is not None else _instructions(str(pack), packs))
-        fields["items"] = [{"instruction": text, "options": choices} for text in texts]
-    lines = [(1, "{}")] if requests is None else list(lines_of(requests))
-    run_lines("instructions", models, lines, fields, numbered=requests is not None, partial=partial, **kept)
+
+    def of(texts: Callable[[], tuple[str, ...]]) -> Make:
+        def make(fields: dict[str, Any]) -> None:
+            fields["items"] = [{"instruction": text, "options": choices} for text in texts()]
+
+        return make
+
+    sources = {
+        "--instruction": of(lambda: typed) if typed else None,
+        "--list": None if listed is None else of(partly(instructions_of, listed)),
+        "--pack": None if pack is None else of(partly(_instructions, pack, packs)),
+    }
+    _run("instructions", sources, given)
 
 
 def _instructions(name: str, offered: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ class HeldOut(NamedTuple):
     """How a rule did on the labelled instructions that it was not made with; `model_utils.wording.score` counts this."""
 
     labelled: int
-    """marks that people made"""
+    """labelled places"""
     marked: int
     """marks that the rule made"""
     right: int
@@ -48,4 +48,4 @@ def quoted(words: str, longest: int = LONGEST) -> str:
 def held_out_said(kind: Kind) -> str:
     """How often the rule was right, and how much it found, on held-out instructions."""
     one = COUNTED[kind]
-    return f"{one.right} of {one.marked} marks of this rule on held-out instructions were right; it found {one.found} of the {one.labelled} places that people marked"
+    return f"{one.right} of {one.marked} marks of this rule on held-out instructions were right; it found {one.found} of the {one.labelled} labelled places"

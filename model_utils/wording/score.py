@@ -1,4 +1,4 @@
-"""How well the rules find what people marked: `python -m model_utils.wording.score LABELS` prints precision and recall of each."""
+"""How well the rules find what was labelled: `python -m model_utils.wording.score LABELS` prints precision and recall of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Score:
 
     kind: str
     labelled: int
-    """marks that people made"""
+    """labelled places"""
     marked: int
     """marks that the rule made"""
     right: int
