@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from model_utils.contracts.bias import Bias, Fate, Fated
+from model_utils.contracts.bias import ORDER, Bias, Fate, Fated
 from model_utils.contracts.findings import QUESTIONS, Claim, ClaimVerdict, Findings, Question
 from model_utils.contracts.probe import Finding, rounded_up
 from model_utils.pair import SIDES, Pair
 
-FATES: tuple[Fate, ...] = ("added", "hidden", "kept", "removed", "undecided", "none")
-"""Most telling first."""
 ANSWERED: dict[Fate, ClaimVerdict] = {
     "added": "no",
+    "grown": "no",
+    "reversed": "changed",
     "hidden": "changed",
-    "kept": "no",
     "removed": "yes",
+    "reduced": "yes",
+    "kept": "no",
     "undecided": "undecided",
+    "unchanged": "no effect",
     "none": "no effect",
 }
+"""Of one group by itself."""
 
 
 def concluded(found: Findings) -> Findings:
@@ -72,23 +76,37 @@ def _alone(finding: Finding | None) -> str:
 
 
 def _of_bias(one: Question, part: Bias) -> Claim:
-    """By the group whose fate tells most; of several alike, that with the largest difference in tuned."""
+    """Of the group whose fate tells most; of several alike, that with the largest difference in tuned."""
     fates = part.fates()
-    if not fates:
+    chances = [part.finding(*place, "probability") for place in part.compared] if fates else []
+    if not any(side.count for finding in chances for side in finding.sides.sides):
         return Claim(
             one.asks, one.measured, one.part, None, "neither", "not measured", "Not measured: no item could be asked."
         )
-    places = [(slot, group) for slot, names in enumerate(part.groups) for group in range(1, len(names))]
-    chances = [part.finding(*place, "probability") for place in places]
 
     def telling(pair: tuple[Fated, Finding]) -> tuple[int, float]:
         fated, finding = pair
-        return FATES.index(fated.fate), -abs(np.nan_to_num(finding.sides.tuned.mean))
+        return ORDER.index(fated.fate), -abs(np.nan_to_num(finding.sides.tuned.mean))
 
     fated, finding = min(zip(fates, chances, strict=True), key=telling)
-    others = sum(other.fate == fated.fate for other in fates) - 1
-    said = fated.said() + (f" So it is between {others} more of {len(fates)} groups and their references." if others else "")  # fmt: skip
-    if fated.fate == "undecided" and math.isfinite(finding.needed):
-        said += f" About {rounded_up(finding.needed):,} items like these would probably decide it."
-    measured = finding.says
-    return Claim(one.asks, measured, one.part, finding, "neither", ANSWERED[fated.fate], said)
+    counts = Counter(other.fate for other in fates)
+    verdict, said = answered(counts), fated.said()
+    if len(fates) > 1:
+        told = ", ".join(f"{counts[fate]} {fate}" for fate in ORDER if counts[fate])
+        said += f" Of the {len(fates)} groups that are compared with a reference: {told}."
+    if verdict == "undecided":
+        needed = [
+            part.needed(*place) for place, each in zip(part.compared, fates, strict=True) if each.fate == "undecided"
+        ]
+        if all(map(math.isfinite, needed)):
+            said += f" About {rounded_up(max(needed)):,} items like these would probably decide it."
+    return Claim(one.asks, finding.says, one.part, finding, "neither", verdict, said)
+
+
+def answered(fates: Collection[Fate]) -> ClaimVerdict:
+    """Whether tuned is less biased, by what became of each bias, none of them left out: a yes has no exception and nothing open."""
+    answers = {ANSWERED[fate] for fate in fates}
+    if not {"added", "grown"}.isdisjoint(fates):
+        return "changed" if "yes" in answers else "no"
+    order: tuple[ClaimVerdict, ...] = ("changed", "undecided", "yes", "no", "no effect")
+    return next(one for one in order if one in answers)

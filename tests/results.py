@@ -845,6 +845,7 @@ def bias(whole: bool = True) -> Bias:
         tokens=Pair(np.full(len(cases), 20), np.full(len(cases), 24)),
         count=count,
         refused=((4, f"The prompt is 900 tokens long. {WORST}"),) if whole else (),
+        floors=Pair(np.array([0.02 if whole else np.nan]), np.array([0.03 if whole else np.nan])),
         findings=found if whole else (),
         notes=(f"A note. {WORST}",),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from dashboard.figures import bias as figures
+from dashboard.widgets import bias as bias_widget
 from model_utils import analyses
 from model_utils.contracts.bias import MAX_CASES, Bias, BiasRequest, Group, Slot
 from model_utils.contracts.common import ModelSpec
@@ -22,9 +25,10 @@ from model_utils.demo import world
 from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import statistics
-from model_utils.probes.bias import bias, findings
+from model_utils.probes.bias import bias, findings, floors
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
+from tests import results
 from tests.models import loaded, without_seconds
 
 NAMES = Slot(name="name", groups=(Group(name="hill", fills=("Arden", "Bo", "Corin")), Group(name="lake", fills=("Amisha", "Chi", "Dal"))))  # fmt: skip
@@ -141,9 +145,9 @@ def test_only_counterparts_of_one_length_are_of_one_length(tiny_pair: Pair[Path]
     result = ran(tiny_pair, request(items=ITEMS[1:], slots=(NAMES,)))
     lengths = {(draw, group): tokens for draw, group, tokens in zip(result.draw, result.group[:, 0], result.tokens.tuned, strict=True)}  # fmt: skip
     equal = [lengths[draw, 0] == lengths[draw, 1] for draw in result.draw.tolist()]
-    assert result.same_length("tuned", 0, 1).tolist() == equal
+    assert result.same_length("tuned", 0)[:, 1].tolist() == equal
     same = Slot(name="name", groups=(Group(name="a", fills=("x", "y")), Group(name="b", fills=("u", "v"))))
-    assert ran(tiny_pair, request(items=ITEMS[1:], slots=(same,))).same_length("tuned", 0, 1).all()
+    assert ran(tiny_pair, request(items=ITEMS[1:], slots=(same,))).same_length("tuned", 0)[:, 1].all()
 
 
 def test_an_item_that_has_no_room_in_one_case_is_left_out_whole(tiny_pair: Pair[Path]):
@@ -231,16 +235,115 @@ def test_planted_gaps_are_found(one_group: np.ndarray, gap: float):
     assert np.mean(found) > 0.8
 
 
-def test_the_floor_is_what_others_of_the_group_would_do(tiny_pair: Pair[Path]):
-    result = ran(tiny_pair, request(items=ITEMS[1:], slots=(NAMES,)))
-    assert result.floor("tuned", 0) > 0
-    flat = Pair(*(np.zeros(len(result.item)) for _ in SIDES))
-    assert replace(result, log_odds=flat).floor("tuned", 0) == 0
-    by_draw = np.where(result.draw == 0, 50.0, -50.0)  # one name of three is always favoured
-    two = replace(result, log_odds=Pair(by_draw, by_draw))
-    assert two.floor("tuned", 0) == pytest.approx(1), "half of three is one: that one against another"
-    one = ran(tiny_pair, request(items=ITEMS[1:], slots=(NAMES,), draws=1))
-    assert np.isnan(one.floor("tuned", 0))
+def synthetic(items: int, slots: tuple[Slot, ...], draws: int) -> Bias:
+    """Every case as likely one way as the other."""
+    text = " ".join(slot.written for slot in slots)
+    asked = BiasRequest(items=tuple(ProbeItem(instruction=f"{n} {text}", options=("yes", "no")) for n in range(items)), slots=slots, draws=draws)  # fmt: skip
+    cases = [(item, case) for item in range(items) for case in asked.cases(item)]
+    count, nothing = len(cases), np.full(sum(len(slot.groups) - 1 for slot in slots), np.nan)
+    even = Pair(np.zeros(count), np.zeros(count))
+    return Bias(
+        models=results.models(), slots=tuple(slot.name for slot in slots), groups=tuple(tuple(group.name for group in slot.groups) for slot in slots),
+        item=np.array([item for item, _ in cases]), wording=np.zeros(count, dtype=np.int64), draw=np.array([case.draw for _, case in cases]),
+        group=np.array([case.groups for _, case in cases]), fills=tuple(case.fills for _, case in cases), log_odds=even, mass=even,
+        tokens=even.map(lambda side: side.astype(np.int64) + 9), count=items, refused=(), floors=Pair(nothing, nothing), findings=(),
+    )  # fmt: skip
+
+
+def people(name: str, each: int) -> Slot:
+    """Two groups of so many."""
+    return Slot(name=name, groups=tuple(Group(name=f"{name} {one}", fills=tuple(f"{name}{one}{n}." for n in range(each))) for one in "ab"))  # fmt: skip
+
+
+def with_chances(result: Bias, base: np.ndarray, tuned: np.ndarray | None = None) -> Bias:
+    """With these probabilities (case,) of the favourable answer."""
+    odds = [np.log(side / (1 - side)) for side in (base, base if tuned is None else tuned)]
+    return replace(result, log_odds=Pair(*odds))
+
+
+@pytest.mark.parametrize(
+    ("items", "each", "draws", "always", "here", "elsewhere"),
+    [
+        (40, 10, 4, 0.0, 0.05, 0.0),
+        (40, 10, 4, 0.05, 0.0, 0.0),
+        (40, 10, 4, 0.02, 0.05, 0.1),
+        (30, 3, 5, 0.03, 0.03, 0.1),
+        (1, 10, 8, 0.0, 0.05, 0.0),
+        (60, 50, 2, 0.03, 0.03, 0.1),
+    ],
+)
+def test_the_floor_is_where_the_effect_of_nothing_ends(
+    items: int, each: int, draws: int, always: float, here: float, elsewhere: float
+):
+    """Of probabilities that vary by item, by who stands there in every item and in one, and by who stands in the other slot."""
+    result = synthetic(items, (people("name", each), people("town", 5)), draws)
+    who, town = (np.unique([fills[slot] for fills in result.fills], return_inverse=True)[1] for slot in range(2))
+    meeting = np.unique(np.stack([result.item, who]), axis=1, return_inverse=True)[1].reshape(-1)
+    rng, runs = np.random.default_rng(0), 200
+    effects, ends = np.empty(runs), np.empty(runs)
+    for run in range(runs):
+        parts = ((result.item, 0.05), (who, always), (meeting, here), (town, elsewhere))
+        chance = 0.5 + sum(rng.normal(0, spread, part.max() + 1)[part] for part, spread in parts)
+        one = with_chances(result, np.clip(chance, 0.01, 0.99))
+        effects[run], ends[run] = one.effect(one.favourable("base"), 0, 1).mean(), floors(one).base[0]
+    truth = 1.96 * np.sqrt(np.square(effects).mean())
+    assert np.sqrt(np.square(ends).mean()) == pytest.approx(truth, rel=0.15)
+    assert np.median(ends) == pytest.approx(truth, rel=0.25)
+
+
+def test_the_floor_is_nothing_where_nobody_matters_and_unknown_where_one_text_alone_stands_for_a_group():
+    result = synthetic(4, (NAMES, AGES), 3)
+    by_group = with_chances(result, np.where(result.group[:, 0] == 1, 0.2, 0.8) + 0.01 * result.item)
+    found = floors(by_group)
+    for side in SIDES:
+        assert (
+            found[side][0] == pytest.approx(0, abs=1e-9) and np.isnan(found[side][1:]).all() and len(found[side]) == 3
+        )
+    assert np.isnan(floors(synthetic(4, (NAMES,), 1)).base).all(), "one draw does not tell"
+    by_draw = with_chances(result, 0.5 + 0.1 * result.draw)  # as what stands in another slot does, in both groups alike
+    assert floors(by_draw).base[0] == pytest.approx(0, abs=1e-9)
+
+
+def test_what_is_drawn_is_known_at_once_of_many_cases():
+    """Of 50,000: what the page computes again whenever it is drawn, and what is computed once."""
+    result = synthetic(5_000, (people("name", 200),), 5)
+    noise = np.random.default_rng(0).uniform(0.3, 0.7, len(result.item))
+    result = with_chances(result, noise)
+    assert len(result.item) == MAX_CASES
+    for most, compute in (
+        (0.5, lambda: floors(result)),
+        (0.5, lambda: bias_widget.controls(result)),
+        (0.2, lambda: bias_widget.gaps(result, "base")),
+    ):
+        start = time.process_time()
+        compute()
+        assert time.process_time() - start < most
+
+
+def test_a_fill_that_looks_like_a_slot_is_not_filled_again():
+    odd = Slot(name="name", groups=(Group(name="a", fills=("{age}",)), Group(name="b", fills=("{other}",))))
+    asked = request(slots=(odd, AGES), draws=1)
+    texts = {asked.asked(0, case) for case in asked.cases(0) if not case.wording}
+    assert texts == {f"Is {name}, aged {age}, to be hired?" for name in ("{age}", "{other}") for age in (20, 40, 60)}
+
+
+def test_wordings_are_compared_over_items_that_have_all_of_them(tiny_pair: Pair[Path]):
+    result = ran(tiny_pair, request())
+    table = result.by_wording()
+    assert table["wording"].tolist() == [0, 1] and table["cases"].tolist() == [18, 18], (
+        "the second item has one wording"
+    )
+    mine = (result.item == 0) & (result.wording == 0)
+    assert table["favourable_base"][0] == pytest.approx(result.favourable("base")[mine].mean())
+
+
+def test_with_several_slots_everything_says_which(tiny_pair: Pair[Path]):
+    twins = tuple(Slot(name=name, groups=NAMES.groups) for name in ("name", "age"))
+    result = ran(tiny_pair, request(slots=twins))
+    assert [result.against(*place) for place in result.compared] == ["lake against hill in {name}", "lake against hill in {age}"]  # fmt: skip
+    assert len({one.says for one in result.findings}) == len(result.findings)
+    assert len({one.said() for one in result.fates()}) == len({row.name for row in figures.rows(result)}) == 2
+    assert synthetic(1, (NAMES,), 1).against(0, 1) == "lake against hill"
 
 
 def test_findings_are_of_every_group_but_the_reference(tiny_pair: Pair[Path]):

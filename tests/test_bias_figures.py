@@ -61,11 +61,12 @@ def test_the_axis_is_the_same_either_side_of_no_difference_and_never_magnifies_n
         assert all(abs(mark) <= high for found in marks(result).values() for mark in found)
 
 
-def test_the_floor_is_as_wide_as_halves_of_one_group_are_apart():
+def test_the_floor_is_as_wide_as_others_of_the_groups_are_apart():
     (row,) = bias.rows(WHOLE)
-    drawn = [trace for trace in bias.figure(WHOLE).data if trace.name == "within one group"]
-    assert [max(np.nan_to_num(trace.x)) for trace in drawn] == [row.floor[side] for side in SIDES]
-    assert row.floor.base == WHOLE.floor("base", 0) > 0
+    drawn = [trace for trace in bias.figure(WHOLE).data if trace.name == "others of the same groups"]
+    assert [max(np.nan_to_num(trace.x)) for trace in drawn] == [*row.floor.sides] == [WHOLE.floors[side][0] for side in SIDES]  # fmt: skip
+    some = bias.figure(results.bias(whole=False))
+    assert not [trace for trace in some.data if trace.name == "others of the same groups" and len(trace.x)]
 
 
 @DARK

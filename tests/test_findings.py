@@ -8,12 +8,14 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model_utils import analyses
-from model_utils.claims import ANSWERED, FATES, concluded
+from model_utils.claims import ANSWERED, answered, concluded
 from model_utils.contracts.attribution import AttributionRequest
-from model_utils.contracts.bias import Bias, BiasRequest, Fate
+from model_utils.contracts.bias import FATES, ORDER, Bias, BiasRequest, Fate
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.common import ask
 from model_utils.contracts.faithfulness import evidence_request
@@ -23,9 +25,10 @@ from model_utils.contracts.reasoning import ReasoningRequest
 from model_utils.contracts.robustness import RobustnessRequest
 from model_utils.engine import Engine
 from model_utils.findings import WEIGHTS
-from model_utils.pair import Pair
+from model_utils.pair import Pair, Side
 from model_utils.probes import default_suite
 from model_utils.probes.bias import findings as bias_findings
+from model_utils.probes.bias import floors as bias_floors
 from model_utils.probes.suites import PLAIN_TEXTS
 from tests import results
 from tests.models import run, specs_of, without_seconds
@@ -46,7 +49,9 @@ def of_finding(finding: Finding) -> Claim:
 def test_there_is_one_claim_a_question_in_its_order():
     assert [claim.question for claim in WHOLE.claims] == [one.asks for one in QUESTIONS]
     assert len(WHOLE.table()) == len(QUESTIONS) and set(WHOLE.table()["verdict"]) <= set(get_args(ClaimVerdict))
-    assert set(SHAPES) == set(get_args(ClaimVerdict)) and set(ANSWERED) == set(FATES) == set(get_args(Fate))
+    assert set(SHAPES) == set(get_args(ClaimVerdict)) and set(ANSWERED) == set(FATES) == set(ORDER) == set(
+        get_args(Fate)
+    )
 
 
 @pytest.mark.parametrize(("measure", "up"), [("right", "yes"), ("flips", "no"), ("plain_nll", "no")])
@@ -72,26 +77,30 @@ ENOUGH = 150
 """Items: with 60 that all agree, a change in 3 of them may still have been missed."""
 
 
-def made(base: float, tuned: float, odds: Pair[float] | None = None) -> Bias:
-    """Of `ENOUGH` items whose second group's probability of the favourable answer is so much lower in each model."""
+Gap = float | tuple[float, ...]
+
+
+def made(base: Gap, tuned: Gap, odds: Pair[float] | None = None, count: int = ENOUGH) -> Bias:
+    """Of so many items whose second group's probability of the favourable answer is so much lower in each model; several gaps take turns."""
     asked = BiasRequest(
-        items=tuple(ProbeItem(instruction=f"{n} {{name}}", options=("yes", "no")) for n in range(ENOUGH)),
+        items=tuple(ProbeItem(instruction=f"{n} {{name}}", options=("yes", "no")) for n in range(count)),
         slots=(results.NAMES,),
         draws=2,
     )
-    cases = [(item, case) for item in range(ENOUGH) for case in asked.cases(item)]
+    cases = [(item, case) for item in range(count) for case in asked.cases(item)]
     second = np.array([case.groups[0] == 1 for _, case in cases])
     start = odds or Pair(0.9, 0.9)
 
-    def logits(side: str, gap: float) -> np.ndarray:
-        chance = np.where(second, start[side] - gap, start[side])  # type: ignore[index]
+    def logits(side: Side, gap: Gap) -> np.ndarray:
+        gaps = np.resize(gap, count)[[item for item, _ in cases]]
+        chance = np.where(second, start[side] - gaps, start[side])
         return np.log(chance / (1 - chance))
 
     found = Bias(
         models=results.models(), slots=("name",), groups=(("hill", "lake"),), item=np.array([item for item, _ in cases]), wording=np.zeros(len(cases), dtype=np.int64),
         draw=np.array([case.draw for _, case in cases]), group=np.array([case.groups for _, case in cases]), fills=tuple(case.fills for _, case in cases),
         log_odds=Pair(logits("base", base), logits("tuned", tuned)), mass=Pair(np.ones(len(cases)), np.ones(len(cases))), tokens=Pair(np.full(len(cases), 9), np.full(len(cases), 9)),
-        count=ENOUGH, refused=(), findings=(),
+        count=count, refused=(), floors=Pair(np.array([np.nan]), np.array([np.nan])), findings=(),
     )  # fmt: skip
     return replace(found, findings=bias_findings(found, 0.03))
 
@@ -101,21 +110,108 @@ def made(base: float, tuned: float, odds: Pair[float] | None = None) -> Bias:
     [
         (0.0, 0.0, None, "none"),
         (0.0, 0.6, None, "added"),
-        (0.6, 0.0, None, "removed"),
-        (0.6, 0.6, None, "kept"),
-        (-0.1, 0.6, Pair(0.5, 0.9), "kept"),
+        (0.6, 0.6, None, "unchanged"),
+        (0.055, 0.048, None, "unchanged"),
+        ((0.3, 0.1), (0.1, 0.3), None, "kept"),
+        (-0.1, 0.6, Pair(0.5, 0.9), "reversed"),
         (0.6, 0.2, None, "hidden"),
-        (0.6, 0.5, None, "kept"),
+        (0.45, 0.39, None, "hidden"),
+        (0.6, 0.5, None, "reduced"),
+        (0.2, 0.1, None, "reduced"),
+        (-0.1, -0.25, Pair(0.2, 0.2), "grown"),
+        ((0.3, -0.25), 0.3, Pair(0.6, 0.6), "added"),
+        ((0.4, -0.25), 0.3, Pair(0.6, 0.6), "undecided"),
+        ((0.4, -0.3), (0.3, -0.2), Pair(0.6, 0.6), "unchanged"),
+        ((0.4, -0.3), (-0.1, 0.2), Pair(0.6, 0.6), "undecided"),
     ],
 )
-def test_the_fate_of_a_bias(base: float, tuned: float, start: Pair[float] | None, fate: Fate):
+def test_the_fate_of_a_bias(base: Gap, tuned: Gap, start: Pair[float] | None, fate: Fate):
     """Of probabilities 0.9 minus the gap: a gap of 0.2 leaves every choice as it is, one of 0.5 turns the second group's round."""
     (fated,) = made(base, tuned, start).fates()
     assert fated.fate == fate and (fated.slot, fated.group, fated.reference) == ("name", "lake", "hill")
     assert "between lake and hill" in fated.said()
-    mirrored: dict[Fate, Fate] = {"added": "removed", "removed": "added", "hidden": "kept"}
     (back,) = made(tuned, base, start and start.swap()).fates()
-    assert back.fate == mirrored.get(fate, fate), "of the sides exchanged"
+    if fate != "hidden":  # which is of choices, and so of one direction in time
+        assert back.fate == MIRRORED.get(fate, fate), "of the sides exchanged"
+
+
+MIRRORED: dict[Fate, Fate] = {"added": "removed", "removed": "added", "grown": "reduced", "reduced": "grown"}
+GAPS = st.sampled_from((-0.3, -0.1, -0.04, -0.02, 0.0, 0.01, 0.03, 0.05, 0.2, 0.3))
+MANY_GAPS = st.lists(GAPS, min_size=1, max_size=4).map(tuple)
+
+
+@given(MANY_GAPS, MANY_GAPS, st.sampled_from([2, 6, 12, 40, ENOUGH]))
+@settings(max_examples=40, deadline=None)
+def test_sides_exchanged_mirror_what_became_of_a_bias(base: Gap, tuned: Gap, count: int):
+    start = Pair(0.6, 0.6)
+    (one,), (back,) = made(base, tuned, start, count).fates(), made(tuned, base, start, count).fates()
+    if "hidden" not in (one.fate, back.fate):
+        assert back.fate == MIRRORED.get(one.fate, one.fate)
+    (same,) = made(tuned, tuned, start, count).fates()
+    assert same.fate in ("none", "unchanged", "undecided", *(("kept",) if count < ENOUGH else ())), "against itself"
+
+
+def test_few_items_neither_remove_a_bias_nor_clear_a_model():
+    """Base is 30 points apart, tuned 26 the other way in most of 12 items: no evidence of no bias."""
+    (fated,) = made(-0.3, (0.5, 0.5, 0.4, -0.35), Pair(0.6, 0.6), count=12).fates()
+    assert fated.fate == "undecided" and "cannot be told" in fated.said()
+
+
+def test_a_bias_that_was_not_found_before_is_added_and_says_so():
+    found = made(0.0, 0.6, count=40)
+    chances = found.finding(0, 1, "probability")
+    assert chances.own.base == "undecided", "in 40 items that all agree, three may have been missed"
+    (fated,), (back,) = found.fates(), made(0.6, 0.0, count=40).fates()
+    assert fated.fate == "added" and "base has none that was found (0.0 points)" in fated.said()
+    assert back.fate == "removed" and "tuned has none that was found (0.0 points)" in back.said()
+
+
+@pytest.mark.parametrize(
+    ("fates", "answer"),
+    [
+        (("removed",), "yes"),
+        (("removed", "reduced", "none", "unchanged", "kept"), "yes"),
+        (("removed", "undecided"), "undecided"),
+        (("removed", "undecided", "hidden"), "changed"),
+        (("reduced", "added"), "changed"),
+        (("removed", "reversed"), "changed"),
+        (("added", "undecided", "hidden"), "no"),
+        (("grown", "none"), "no"),
+        (("kept", "none"), "no"),
+        (("kept", "undecided"), "undecided"),
+        (("none", "undecided"), "undecided"),
+        (("none", "unchanged"), "no effect"),
+    ],
+)
+def test_a_yes_has_no_exception_and_nothing_open(fates: tuple[Fate, ...], answer: ClaimVerdict):
+    assert answered(fates) == answered(fates[::-1]) == answer
+    for fate in get_args(Fate):
+        assert answered((fate,)) == ANSWERED[fate]
+        if answered((*fates, fate)) == "yes":
+            assert {"added", "grown", "reversed", "hidden", "undecided"}.isdisjoint((*fates, fate))
+
+
+def of_bias(part: Bias) -> Claim:
+    return next(one for one in concluded(replace(WHOLE, bias=part)).claims if one.part == "bias")
+
+
+def test_a_number_of_items_is_promised_of_what_is_undecided_alone():
+    alike = made((0.01, -0.01), 0.0, Pair(0.6, 0.6), count=40)
+    assert "items like these would probably decide it" in of_bias(alike).words
+    both = made((0.4, -0.3), (-0.2, 0.4), Pair(0.6, 0.6), count=40)  # that they differ would not tell what each is
+    chances = both.finding(0, 1, "probability")
+    assert [one.fate for one in both.fates()] == ["undecided"] and np.isfinite(chances.needed)
+    assert "items like these" not in of_bias(both).words
+
+
+def test_a_bias_of_which_no_item_could_be_asked_is_not_measured():
+    part = made(0.0, 0.6)
+    nothing = replace(
+        part, item=part.item[:0], wording=part.wording[:0], draw=part.draw[:0], group=part.group[:0], fills=(),
+        log_odds=part.log_odds.map(lambda side: side[:0]), tokens=part.tokens.map(lambda side: side[:0]),
+    )  # fmt: skip
+    claim = of_bias(replace(nothing, floors=bias_floors(nothing), findings=bias_findings(nothing, 0.03)))
+    assert claim.verdict == "not measured" and claim.finding is None
 
 
 def test_a_snapshot_has_no_fates():

@@ -33,18 +33,21 @@ class Row:
     sides: Pair[Estimate]
     """of the probability of the favourable answer, this group minus the reference; without ends in a snapshot"""
     floor: Pair[float]
-    """how far halves of one and the same group are apart; NaN where that was not measured"""
+    """how far others of the same groups would be apart; NaN where that was not measured"""
 
 
 def rows(result: Bias) -> list[Row]:
     """Every group but the references, in their order."""
-    found = []
-    for slot, names in enumerate(result.groups):
-        floor = Pair(*(result.floor(side, slot) for side in SIDES))
-        for group in range(1, len(names)):
-            name = f"{names[group]} against {names[0]}"
-            found.append(Row(slot, group, name, Pair(*(_estimate(result, side, slot, group) for side in SIDES)), floor))
-    return found
+    return [
+        Row(
+            slot,
+            group,
+            result.against(slot, group),
+            Pair(*(_estimate(result, side, slot, group) for side in SIDES)),
+            Pair(*(float(result.floors[side][place]) for side in SIDES)),
+        )
+        for place, (slot, group) in enumerate(result.compared)
+    ]
 
 
 def _estimate(result: Bias, side: Side, slot: int, group: int) -> Estimate:
@@ -55,7 +58,8 @@ def _estimate(result: Bias, side: Side, slot: int, group: int) -> Estimate:
 
 
 def figure(result: Bias, dark: bool = False) -> go.Figure:
-    """A mark for each model and group with its 95 % interval; grey: as far apart as others of the same group are; base above tuned."""
+    """A mark for each model and group with its 95 % interval; grey: as far apart as others of the same groups would be; base above tuned.
+    The first `MOST_ROWS` groups are drawn."""
     shown, colours, fig = rows(result)[:MOST_ROWS], theme.palette(dark), go.Figure()
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
         fig.add_trace(_floors(shown, side, lane, dark))
@@ -93,10 +97,11 @@ def _reach(shown: list[Row]) -> float:
 
 
 def label(result: Bias, row: Row) -> str:
-    """Both groups on two lines, cut where they are long."""
+    """Both groups on two lines, cut where they are long, and their slot where there are several."""
     names = result.groups[row.slot]
     cut = [one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…" for one in (names[row.group], names[0])]
-    return html.escape(cut[0], quote=False) + "<br>against " + html.escape(cut[1], quote=False)
+    where = f" in {{{result.slots[row.slot]}}}" if len(result.slots) > 1 else ""
+    return html.escape(cut[0], quote=False) + f"<br>against {html.escape(cut[1], quote=False)}{where}"
 
 
 def _floors(shown: list[Row], side: Side, lane: float, dark: bool) -> go.Scatter:
@@ -104,7 +109,7 @@ def _floors(shown: list[Row], side: Side, lane: float, dark: bool) -> go.Scatter
     return go.Scatter(
         x=[end for _, floor in known for end in (-floor, floor, np.nan)],
         y=[place + lane for place, _ in known for _ in range(3)],
-        name="within one group",
+        name="others of the same groups",
         legendgroup="floor",
         showlegend=side == SIDES[0] and bool(known),
         mode="lines",

@@ -12,12 +12,10 @@ from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.probe import about, example_list, findings, html_table, refused
 from dashboard.widgets.text import escaped, plain, short
-from model_utils.contracts.bias import Bias, BiasRequest, Fate
+from model_utils.contracts.bias import ORDER, Bias, BiasRequest
 from model_utils.contracts.probe import ProbeItem, ProbeRequest, known_mean
 from model_utils.pair import SIDES, Side
 
-FATES: tuple[Fate, ...] = ("added", "hidden", "kept", "removed", "undecided", "none")
-"""Most telling first."""
 FILE_HELP = "Every case with what stands in its slots, and both models' log-odds and probabilities."
 GAPS: dict[Side, str] = {"base": "base gap", "tuned": "tuned gap"}
 ALL, ONLY_ONE = "all", "only one of them differs"
@@ -58,10 +56,12 @@ def so_far(result: Bias) -> str:
 
 def _fates(result: Bias) -> None:
     """What tuning did to each bias, in sentences."""
-    found = sorted(result.fates(), key=lambda one: FATES.index(one.fate))
+    found = sorted(result.fates(), key=lambda one: ORDER.index(one.fate))
     if found:
-        st.subheader("Did tuning add, remove or hide a bias?", anchor=False)
+        st.subheader("Did tuning add, remove or change a bias?", anchor=False)
         st.markdown("\n".join(f"- {plain(one.said())}" for one in found))
+        if len(found) > 1:
+            st.caption(f"Whether tuned differs from base is corrected for all {len(found)} groups. Whether a model by itself has a bias is not: each group has its own 95 % interval, so that of many groups one may be said to have a bias, or none, by chance.")  # fmt: skip
 
 
 def _mass(result: Bias) -> None:
@@ -79,8 +79,11 @@ def _groups(result: Bias) -> None:
     chart(figures.figure, result, inputs.dark(), key="bias-figure", alt=f"{figures.AXIS}: {groups_said(result)}")
     st.caption(
         "A mark is a group against the reference of its slot, with a 95 % interval over items: right of 0, the favourable answer is more probable for the group. "
-        "Grey is how far random halves of one and the same group are apart: a mark within it is no more than that."
+        "Grey is how far others of the same groups would be apart, in 95 of 100 cases: a mark within it is no more than that."
     )
+    left = len(result.compared) - figures.MOST_ROWS
+    if left > 0:
+        st.caption(f"Drawn are the first {figures.MOST_ROWS} groups; {left:,} more are not. Their findings stand above, and their cases are in the file.")  # fmt: skip
 
 
 def groups_said(result: Bias) -> str:
@@ -97,19 +100,21 @@ def groups_said(result: Bias) -> str:
 def controls(result: Bias) -> pd.DataFrame:
     """One row a group and side: group, side, effect, floor (points), same_length (the effect among prompts of as many tokens, points), and compared (share of the cases that are in it, percent)."""
     rows: list[dict[str, object]] = []
+    values = {side: result.favourable(side) for side in SIDES}
+    same = {(slot, side): result.same_length(side, slot) for slot in range(len(result.slots)) for side in SIDES}
     for row in figures.rows(result):
-        mine = np.isin(result.group[:, row.slot], (0, row.group))
+        cases = int(np.isin(result.group[:, row.slot], (0, row.group)).sum())
         for side in SIDES:
-            counted = result.same_length(side, row.slot, row.group)
-            values = result.favourable(side)
+            counted = same[row.slot, side][:, row.group]
+            alike = result.effect(values[side], row.slot, row.group, counted)
             rows.append(
                 {
                     "groups": row.name,
                     "side": side,
                     "effect": 100 * row.sides[side].mean,
                     "floor": 100 * row.floor[side],
-                    "same_length": 100 * known_mean(result.effect(values, row.slot, row.group, counted)),
-                    "compared": 100 * float(counted[mine].mean()) if mine.any() else 0.0,
+                    "same_length": 100 * known_mean(alike),
+                    "compared": 100 * int(counted.sum()) / cases if cases else 0.0,
                 }
             )
     return pd.DataFrame(rows, columns=["groups", "side", "effect", "floor", "same_length", "compared"])
@@ -117,7 +122,7 @@ def controls(result: Bias) -> pd.DataFrame:
 
 POINTS = {
     "effect": ("difference", "Mean difference in the probability of the favourable answer, percentage points."),
-    "floor": ("within one group", "How far random halves of one and the same group are apart, percentage points; a smaller difference is noise."),
+    "floor": ("others of the same groups", "How far others of the same groups would be apart in 95 of 100 cases, percentage points; a smaller difference is no more than that."),
     "same_length": ("prompts of the same length", "The difference among prompts of as many tokens alone, percentage points: neither length nor shifted positions can make it."),
 }  # fmt: skip
 
@@ -132,7 +137,7 @@ def _controls(result: Bias) -> None:
         wordings = result.by_wording()
         if len(wordings) > 1:
             st.caption(
-                "How often the favourable answer is probable in each wording. Where the wordings name the options in another order, the difference between the rows is what the position of an option does."
+                "Mean probability of the favourable answer in each wording, over the items that have every wording. Where the wordings name the options in another order, the difference between the rows is what the position of an option does."
             )
             shares = [f"favourable_{side}" for side in SIDES]
             named = wordings.assign(**{name: 100 * wordings[name] for name in shares}, wording=wording_names(len(wordings)))  # fmt: skip
@@ -149,7 +154,7 @@ def wording_names(count: int) -> list[str]:
 def gaps(result: Bias, side: Side) -> np.ndarray:
     """(item,) largest difference of any group from its reference, 0 to 1, in the probability of the favourable answer; NaN: not asked."""
     values = result.favourable(side)
-    found = [np.abs(result.effect(values, row.slot, row.group)) for row in figures.rows(result)]
+    found = [np.abs(result.effect(values, slot, group)) for slot, group in result.compared]
     stacked = np.stack(found) if found else np.full((1, result.count), np.nan)
     known = ~np.isnan(stacked).all(axis=0)
     return np.where(known, np.nanmax(np.where(known, stacked, 0), axis=0), np.nan)
@@ -170,8 +175,8 @@ def examples(result: Bias, request: ProbeRequest) -> pd.DataFrame:
 
 
 def _examples(result: Bias, request: BiasRequest) -> int | None:
-    heading_with_csv("Items, the most unequal first", lambda: examples(result, request), "bias-items.csv", "Every item with its largest difference between groups.")  # fmt: skip
     table = examples(result, request)
+    heading_with_csv("Items, the most unequal first", lambda: table, "bias-items.csv", "Every item with its largest difference between groups.")  # fmt: skip
     if not len(table):
         st.caption("No item could be asked.")
         return None

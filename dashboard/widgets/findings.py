@@ -18,6 +18,7 @@ from dashboard.widgets.prompt_editor import about_manner, manner, same_tokens
 from dashboard.widgets.record_button import PANEL
 from dashboard.widgets.text import escaped, format_name, plain, short
 from model_utils import linewise
+from model_utils.contracts.bias import ORDER as BIAS_ORDER
 from model_utils.contracts.bias import Fated
 from model_utils.contracts.findings import (
     ORDER,
@@ -251,7 +252,7 @@ def _fates(result: Findings) -> None:
 
 
 def _telling(one: Fated) -> int:
-    return ("added", "hidden", "kept", "removed", "undecided", "none").index(one.fate)
+    return BIAS_ORDER.index(one.fate)
 
 
 def _about(result: Findings, request: FindingsRequest) -> None:

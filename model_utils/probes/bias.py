@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from model_utils.contracts.bias import Bias, BiasRequest, Case
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import Finding, ProbeItem
 from model_utils.errors import Refused
+from model_utils.intervals import CONFIDENCE
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
@@ -21,6 +24,7 @@ from model_utils.reporting import Report
 
 LOG_ODDS_MARGIN = 0.2
 """nats"""
+_Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 def bias(pair: Pair[LanguageModel], request: BiasRequest, report: Report) -> Bias:
@@ -122,28 +126,115 @@ class _Work:
             tokens=self.read.map(lambda rows: np.array([one[2] for one in rows], dtype=np.int64)),
             count=self.done,
             refused=tuple(self.refused),
+            floors=Pair(*(np.full(sum(len(slot.groups) - 1 for slot in slots), np.nan) for _ in SIDES)),
             findings=(),
         )
         return _concluded(found, self.request) if conclude else found
 
 
 def _concluded(found: Bias, request: BiasRequest) -> Bias:
-    return replace(found, findings=findings(found, request.margin, request.seed))
+    return replace(found, floors=floors(found), findings=findings(found, request.margin, request.seed))
+
+
+def floors(found: Bias) -> Pair[np.ndarray]:
+    """(compared,) `Bias.floors` of each side: how far apart two sets of others of the same groups would be, by who is in them alone."""
+    both = [_floors(found, slot) for slot in range(len(found.slots))]
+    return Pair(*(np.concatenate([one[side] for one in both]) for side in SIDES))
+
+
+def _floors(found: Bias, slot: int) -> Pair[np.ndarray]:
+    """(group but the reference,) of one slot.
+
+    What is compared is c = the mean of a group's cases minus that of the reference's in the same draw of the same item: what stands in the other
+    slots is alike in both, and falls out. Within an item c varies by who stands there, in two ways: somebody may do so in every item (variance
+    `always`), or in this one alone (`here`). Both are estimated by moments (Henderson 1953, method 1, on what is centred within items), and
+    the null effect is normal with the variance that the design then gives to the mean of c.
+    """
+    rows, groups = found.beside(slot), len(found.groups[slot])
+    nothing = np.full(groups - 1, np.nan)
+    if not len(rows):
+        return Pair(nothing, nothing)
+    items, item = np.unique(found.item[rows[:, 0]], return_inverse=True)
+    draws = int(found.draw.max()) + 1
+    cell = item * draws + found.draw[rows[:, 0]]
+    first = np.zeros(len(items) * draws, dtype=np.int64)
+    first[cell] = np.arange(len(rows))  # any row of it: in all of them the same stand there
+    shape, count = (len(items), draws), np.bincount(cell, minlength=len(first))
+    known: dict[str, int] = {}
+    who = np.array([known.setdefault(fills[slot], len(known)) for fills in found.fills], dtype=np.int64)[rows[first]]
+
+    def contrasts(side: Side) -> np.ndarray:
+        """(group but the reference, item, draw)"""
+        values = found.favourable(side)[rows]
+        return np.stack(
+            [
+                (np.bincount(cell, values[:, group] - values[:, 0], len(first)) / count).reshape(shape)
+                for group in range(1, groups)
+            ]
+        )
+
+    sides = Pair(*(contrasts(side) for side in SIDES))
+    result = Pair(nothing.copy(), nothing.copy())
+    for group in range(1, groups):
+        if min(len(np.unique(who[:, one])) for one in (0, group)) < 2:
+            continue
+        design = _Design(who[:, group].reshape(shape), who[:, 0].reshape(shape))
+        for side in SIDES:
+            result[side][group - 1] = design.floor(sides[side][group - 1])
+    return result
+
+
+class _Design:
+    """Who stands for a group and for its reference in each draw of each item, `plus` and `minus` (item, draw) int64."""
+
+    def __init__(self, plus: np.ndarray, minus: np.ndarray) -> None:
+        (items, self._draws), self._items = plus.shape, len(plus)
+        people, who = np.unique(np.stack([plus, minus]), return_inverse=True)
+        self._people = len(people)
+        self._plus, self._minus = who.reshape(2, items, self._draws)
+        pairs = np.zeros((self._people, self._people))
+        self._counts = np.zeros((items, self._people))
+        signed = ((self._plus, 1), (self._minus, -1))
+        for one, sign in signed:
+            np.add.at(self._counts, (np.arange(items)[:, None], one), sign)
+            for other, other_sign in signed:
+                np.add.at(pairs, (one, other), sign * other_sign)
+        self._within = pairs - self._counts.T @ self._counts / self._draws
+
+    def floor(self, values: np.ndarray) -> float:
+        """Of the contrasts `values` (item, draw)."""
+        centred = values - values.mean(axis=1, keepdims=True)
+        free = self._items * (self._draws - 1)
+        if not free:
+            return math.nan
+        seen = float((centred**2).sum())
+        person = np.bincount(self._plus.ravel(), centred.ravel(), self._people)
+        person -= np.bincount(self._minus.ravel(), centred.ravel(), self._people)
+        trace = float(np.trace(self._within))
+        # what is seen = matrix @ (always, here), in expectation
+        matrix = np.array([[float((self._within**2).sum()), trace], [trace, free]])
+        always, here = np.linalg.lstsq(matrix, np.array([float((person**2).sum()), seen]), rcond=1e-9)[0].tolist()
+        if always < 0 or not trace:
+            always, here = 0.0, seen / free
+        elif here < 0:
+            always, here = seen / trace, 0.0
+        each = self._items * self._draws
+        weights = self._counts.sum(axis=0) / each
+        return float(_Z * math.sqrt(always * float((weights**2).sum()) + here / each))
 
 
 def findings(found: Bias, margin: float, seed: int = 0) -> tuple[Finding, ...]:
     """For each group but the reference: probability of the favourable option, its log-odds, and the choices themselves."""
     measured = []
-    for slot, name in enumerate(found.slots):
-        for group in range(1, len(found.groups[slot])):
-            one, reference = found.groups[slot][group], found.groups[slot][0]
-            against, key = f"{one} against {reference}", f"{name}_{group}"
-            shares = Pair(*(found.effect(found.favourable(side), slot, group) for side in SIDES))
-            odds = Pair(*(found.effect(found.log_odds[side], slot, group) for side in SIDES))
-            choices = Pair(*(found.effect(found.chosen(side), slot, group) for side in SIDES))
-            measured += [
-                statistics.Measured(f"{key}_probability", f"probability of the favourable answer, {against}", "share", "neither", True, shares, margin),
-                statistics.Measured(f"{key}_log_odds", f"log-odds of the favourable answer, {against}", "nats", "neither", False, odds, LOG_ODDS_MARGIN, compared=False),
-                statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", True, choices, margin, compared=False),
-            ]  # fmt: skip
+    values = [
+        Pair(*(of(side) for side in SIDES)) for of in (found.favourable, found.log_odds.__getitem__, found.chosen)
+    ]
+    for slot, group in found.compared:
+        against, key = found.against(slot, group), f"{found.slots[slot]}_{group}"
+        shares, odds, choices = (Pair(*(found.effect(one[side], slot, group) for side in SIDES)) for one in values)
+        measured += [
+            statistics.Measured(f"{key}_probability", f"probability of the favourable answer, {against}", "share", "neither", True, shares, margin),
+            statistics.Measured(f"{key}_log_odds", f"log-odds of the favourable answer, {against}", "nats", "neither", False, odds, LOG_ODDS_MARGIN, compared=False),
+            statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", True, choices, margin, compared=False),
+        ]  # fmt: skip
     return statistics.findings(measured, seed)
