@@ -56,6 +56,8 @@ def _of(one: Question, finding: Finding | None) -> Claim:
         lacking = [side for side in SIDES if not counts[side]]
         why = f"no item has a number for {' and '.join(lacking)}" if lacking else "no item has a number on both sides"
         return claim("not measured", f"Not measured: {why}.{_alone(finding)}")
+    if finding.verdict == "no effect" and one.keeps:
+        return claim("yes", f"Yes: no change beyond ±{finding.margin_said()}.{_alone(finding)}")
     if finding.verdict in ("no effect", "undecided"):
         return claim(finding.verdict, _open(finding) + _alone(finding))
     yes = finding.verdict == better

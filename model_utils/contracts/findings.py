@@ -33,6 +33,8 @@ class Question:
     """name of the finding; of bias every group has one, and the most telling decides"""
     better: Literal["higher", "lower"] | None = None
     """for this question, where the finding alone says neither"""
+    keeps: bool = False
+    """it asks whether something stayed, so that no effect is a yes"""
 
 
 QUESTIONS = (
@@ -44,7 +46,7 @@ QUESTIONS = (
     Question("Less biased?", "probability of the favourable answer, a group against its reference", "bias", ""),
     Question("Better calibrated?", "calibration error: how far confidence and right answers are apart", "calibration", "calibration_error"),
     Question("Follows instructions better?", "right answers to short tasks as they are written", "robustness", "right"),
-    Question("Kept what base knew?", "surprise at plain texts without any instruction", "robustness", "plain_nll"),
+    Question("Kept what base knew?", "surprise at plain texts without any instruction", "robustness", "plain_nll", keeps=True),
 )  # fmt: skip
 
 
