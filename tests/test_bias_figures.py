@@ -15,7 +15,7 @@ from dashboard.widgets import calibration as calibration_widget
 from model_utils.contracts.bias import Bias
 from model_utils.contracts.calibration import Calibration
 from model_utils.contracts.probe import Finding
-from model_utils.pair import SIDES
+from model_utils.pair import SIDES, Pair
 from tests import results
 
 DARK = pytest.mark.parametrize("dark", [False, True])
@@ -67,6 +67,17 @@ def test_the_floor_is_as_wide_as_others_of_the_groups_are_apart():
     assert [max(np.nan_to_num(trace.x)) for trace in drawn] == [*row.floor.sides] == [WHOLE.floors[side][0] for side in SIDES]  # fmt: skip
     some = bias.figure(results.bias(whole=False))
     assert not [trace for trace in some.data if trace.name == "others of the same groups" and len(trace.x)]
+
+
+@pytest.mark.parametrize("left", [0, 1, 9])
+def test_groups_that_are_not_drawn_are_counted(left: int):
+    count = bias.MOST_ROWS + left
+    names = ("hill", *(f"group {n}" for n in range(count)))
+    none = np.full(count, np.nan)
+    many = replace(results.bias(whole=False), groups=(names,), floors=Pair(none, none))
+    assert len(bias.rows(many)) == count and len(bias.figure(many).layout.yaxis.ticktext) == bias.MOST_ROWS
+    said = bias_widget.not_drawn_said(many)
+    assert (f"; {left} more " in said) == bool(said) == bool(left)
 
 
 @DARK

@@ -81,9 +81,18 @@ def _groups(result: Bias) -> None:
         "A mark is a group against the reference of its slot, with a 95 % interval over items: right of 0, the favourable answer is more probable for the group. "
         "Grey is how far others of the same groups would be apart, in 95 of 100 cases: a mark within it is no more than that."
     )
+    left = not_drawn_said(result)
+    if left:
+        st.caption(left)
+
+
+def not_drawn_said(result: Bias) -> str:
+    """How many groups the figure leaves out; empty where it holds all."""
     left = len(result.compared) - figures.MOST_ROWS
-    if left > 0:
-        st.caption(f"Drawn are the first {figures.MOST_ROWS} groups; {left:,} more are not. Their findings stand above, and their cases are in the file.")  # fmt: skip
+    if left <= 0:
+        return ""
+    told = f"{left:,} more {'is' if left == 1 else 'are'} not drawn, and in the table of controls below"
+    return f"The figure holds the first {figures.MOST_ROWS} groups; {told}."
 
 
 def groups_said(result: Bias) -> str:

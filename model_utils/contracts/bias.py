@@ -147,7 +147,7 @@ class BiasRequest(ProbeRequest):
 Fate = Literal["added", "grown", "reversed", "hidden", "removed", "reduced", "kept", "undecided", "unchanged", "none"]
 """What tuning did to a bias; `Bias.fates` says when it is which."""
 ORDER: tuple[Fate, ...] = get_args(Fate)
-"""The most telling first."""
+"""The most telling first, as they are written above."""
 
 
 @dataclass(frozen=True)
@@ -278,9 +278,8 @@ class Bias(Probed):
         mine = np.flatnonzero(self.group[:, slot] >= 0)
         columns = [self.item, self.wording, self.draw, *np.delete(self.group, slot, axis=1).T, self.group[:, slot]]
         code = np.zeros(len(mine), dtype=np.int64)
-        for (
-            column
-        ) in columns:  # at most 5,000 items, 51 wordings, 50 draws and 6 slots of 13: far from the end of int64
+        # at most 5,000 items, 51 wordings, 50 draws, and 6 slots of 13: far from the end of int64
+        for column in columns:
             known = column[mine] + 1
             code = code * (int(known.max(initial=0)) + 1) + known
         return mine[np.argsort(code, kind="stable")].reshape(-1, len(self.groups[slot]))
