@@ -27,7 +27,7 @@ Run asks both models the items of every probe. Each claim is answered by **one**
 | **Follows instructions better?** | share of short tasks answered right | higher |
 | **Kept what base knew?** | how unlikely plain texts without any instruction are, nats a character | lower |
 
-**Yes** and **no** need a difference that is surely not 0 (a permutation test, corrected for all tests of its probe, and an interval beyond the margin or without 0). **No effect** needs the whole interval inside the margin: it is a finding, not a
+**Yes** and **no** need a difference that is surely not 0 (a permutation test, of calibration errors a bootstrap, corrected for all tests of its probe, and an interval beyond the margin or without 0). **No effect** needs the whole interval inside the margin: it is a finding, not a
 lack of one. **Undecided** is neither, and the number of items that would probably decide it is an estimate. **At fault** and **cleared** speak of one model by itself.
 
 **What this cannot show.** A claim is only as wide as its measure: more robust to *these* rewordings, less biased on *these* decisions. A model that is better by every claim may still be wrong for your use. Verdicts are corrected within a probe and not

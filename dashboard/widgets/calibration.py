@@ -64,7 +64,7 @@ def curve_said(result: Calibration, side: Side) -> str:
     one = result.reliability[side]
     if not len(one.count):
         return f"{side.capitalize()}: no item could be asked"
-    return f"{side.capitalize()}: calibration error {100 * one.error:.1f} points, and a perfectly calibrated model would show {100 * one.by_chance:.1f} by chance"
+    return f"{side.capitalize()}: calibration error {100 * one.error:.1f} points, and a perfectly calibrated model as sure would show {100 * one.by_chance:.1f} by chance, {100 * (one.error - one.by_chance):+z.1f} beyond it"
 
 
 def bins(result: Calibration) -> pd.DataFrame:

@@ -44,7 +44,7 @@ QUESTIONS = (
     Question("More robust to wording?", "rewordings that change the choice", "robustness", "flips"),
     Question("Learned the task, not the phrasing?", "right answers in trained wordings minus those in unseen ones", "robustness", "gap"),
     Question("Less biased?", "probability of the favourable answer, a group against its reference", "bias", ""),
-    Question("Better calibrated?", "calibration error: how far confidence and right answers are apart", "calibration", "calibration_error"),
+    Question("Better calibrated?", "calibration error beyond what chance makes: how far confidence and right answers are apart, less what they would be in a perfectly calibrated model as sure as this one", "calibration", "calibration_error"),
     Question("Follows instructions better?", "right answers to short tasks as they are written", "robustness", "right"),
     Question("Kept what base knew?", "surprise at plain texts without any instruction", "robustness", "plain_nll", keeps=True),
 )  # fmt: skip

@@ -10,7 +10,7 @@ from model_utils.contracts.calibration import Calibration, CalibrationRequest, R
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.probe import LEVEL, Estimate, Finding, Verdict
 from model_utils.errors import Refused
-from model_utils.intervals import wilson
+from model_utils.intervals import CONFIDENCE, wilson
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
@@ -24,8 +24,6 @@ BINS = 15
 SIMULATED = 1_000
 """Perfectly calibrated models that are simulated."""
 RESAMPLES = 2_000
-EXCHANGES = 1_999
-"""Random exchanges of the models, item by item."""
 NAN = float("nan")
 
 
@@ -133,8 +131,10 @@ def concluded(found: Calibration, margin: float, seed: int = 0) -> Calibration:
         statistics.Measured("overconfidence", "confidence beyond what is right (mean confidence minus accuracy)", "share", "neither", True, surplus, margin),
         statistics.Measured("brier", "squared error of the confidence (Brier score)", "share", "lower", False, brier, margin),
     ]  # fmt: skip
-    error = error_finding(found, curves, margin, 1 + len(measured), seed)
-    return replace(found, reliability=curves, findings=(error, *statistics.findings(measured, seed)))
+    error = compare(found, seed)
+    rest = statistics.findings(measured, seed, also=(error.p,))
+    adjusted = statistics.holm(np.array([error.p, *(one.p for one in rest)])).tolist()[0]
+    return replace(found, reliability=curves, findings=(error_finding(error, adjusted, margin, 1 + len(rest)), *rest))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, seed: int = 0) -> Reliability:
@@ -151,7 +151,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, seed: int = 0) -> Rel
         high=high,
         count=count,
         error=float(np.average(np.abs(correct - sure), weights=count)) if len(order) else NAN,
-        by_chance=_by_chance(confidence[order], edges, seed),
+        by_chance=float(by_chance(confidence, seed).mean()) if len(order) else NAN,
     )
 
 
@@ -168,53 +168,96 @@ def _bin_means(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return np.add.reduceat(values, edges[:-1], axis=-1) / np.diff(edges)
 
 
-def _by_chance(confidence: np.ndarray, edges: np.ndarray, seed: int) -> float:
-    """Mean calibration error of models whose choices are right with exactly this `confidence` (item,)."""
-    if not len(confidence):
-        return NAN
-    rng = np.random.default_rng(seed)
-    sure, weights, total = _bin_means(confidence, edges), np.diff(edges), 0.0
-    for _ in range(SIMULATED):
-        right = (rng.random(len(confidence)) < confidence).astype(np.float64)
-        total += float(np.average(np.abs(_bin_means(right, edges) - sure), weights=weights))
-    return total / SIMULATED
+def by_chance(confidence: np.ndarray, seed: int) -> np.ndarray:
+    """(simulation,) calibration errors of models whose choices are right with exactly this `confidence` (item, at least one).
+
+    Of one seed, every item has the same random number whatever the confidences, so that two models that are alike err alike.
+    """
+    rng, order = np.random.default_rng(seed), np.argsort(confidence, kind="stable")
+    sure, edges, errors = confidence[order], _edges(len(confidence)), []
+    rows = max(1, statistics.BATCH // len(confidence))
+    for start in range(0, SIMULATED, rows):
+        right = rng.random((min(rows, SIMULATED - start), len(confidence)))[:, order] < sure
+        errors.append(np.average(np.abs(_bin_means(right - sure, edges)), axis=1, weights=np.diff(edges)))
+    return np.concatenate(errors)
 
 
-def error_finding(found: Calibration, curves: Pair[Reliability], margin: float, tests: int, seed: int) -> Finding:
-    """The calibration errors of both models and their difference over the items that both were asked.
+@dataclass(frozen=True)
+class Compared:
+    """The calibration errors of both models beyond what chance makes of them, over the items that both were asked."""
 
-    An error is no mean over items, and small samples make it larger than it is. The test exchanges the models at random item by item, as if
-    both did alike, and corrects by the number of all tests (Bonferroni). Resampling makes an error larger, about as much as the sample
-    itself did, so that the intervals are basic ones, turned around the number that was found (Davison & Hinkley 1997, eq. 2.10); alone they
-    would find a difference in one of nine pairs of equal models.
+    sides: Pair[Estimate]
+    difference: Estimate
+    """tuned minus base"""
+    raw: Estimate
+    """difference of the errors themselves; as wide"""
+    p: float
+    spread: float
+    """standard error of either difference"""
+    bins: int
+
+
+def compare(found: Calibration, seed: int) -> Compared:
+    """What is known of the difference of the calibration errors.
+
+    A small sample makes an error larger than it is, and the more so the less sure the model is: two perfectly calibrated models of
+    different confidence have different errors. The mean error of perfectly calibrated models with the same confidences is therefore
+    taken off (as Broecker & Smith 2007 hold a curve against them). That is right of models that are nearly calibrated and too much of
+    others, whose error has little of chance in it: the truth lies between the errors with and without it, and p is the larger of
+    the two.
+
+    The standard error is that of the difference over resamples of the items, both models together, around their own mean: a resample
+    has the error of chance twice, so that neither its mean nor its quantiles can be taken. It is never less than over simulated
+    perfectly calibrated models, since resamples of items that are all right know of no wrong one.
     """
     known = ~np.isnan(found.right.base) & ~np.isnan(found.right.tuned)
     count = int(known.sum())
+    if not count:
+        nothing = Estimate(NAN, NAN, NAN, 0)
+        return Compared(Pair(nothing, nothing), nothing, nothing, NAN, NAN, 1)
     pairs = Pair(*((found.confidence[side][known], found.right[side][known]) for side in SIDES))
-    point = pairs.map(lambda one: float(_errors(*one, np.arange(count)[None])[0]) if count else NAN)
-    rng, drawn = np.random.default_rng(seed), Pair[list[np.ndarray]]([], [])
-    rows = max(1, statistics.BATCH // max(1, count))
-    for start in range(0, RESAMPLES if count > 1 else 0, rows):
+    error = pairs.map(lambda one: float(_errors(*one, np.arange(count)[None])[0]))
+    chance = pairs.map(lambda one: by_chance(one[0], seed))
+    excess = Pair(*(error[side] - float(chance[side].mean()) for side in SIDES))
+    rng, some = np.random.default_rng(seed), Pair[list[np.ndarray]]([], [])
+    rows = max(1, statistics.BATCH // count)
+    for start in range(0, RESAMPLES, rows):
         draws = rng.integers(0, count, (min(rows, RESAMPLES - start), count))
         for side in SIDES:
-            drawn[side].append(_errors(*pairs[side], draws))
-    errors = drawn.map(lambda some: np.concatenate(some) if some else np.zeros(0))
-    p = _exchanged(pairs, point.tuned - point.base, seed)
-    adjusted = min(1.0, p * tests) if count > 1 else NAN
-    difference = _estimate(point.tuned - point.base, errors.tuned - errors.base, count)
-    sides = Pair(*(_estimate(point[side], errors[side], count, least=0.0) for side in SIDES))
-    verdict = _verdict(difference, adjusted, margin)
-    spread = float((errors.tuned - errors.base).std()) if count > 1 else NAN
-    more = statistics.needed_by_spread(difference.mean, spread, margin, count, tests) if verdict == "undecided" else NAN
+            some[side].append(_errors(*pairs[side], draws))
+    drawn = some.map(np.concatenate)
+
+    def spread(resampled: np.ndarray, simulated: np.ndarray) -> float:
+        return float(max(resampled.std(), simulated.std())) if count > 1 else NAN
+
+    wide = spread(drawn.tuned - drawn.base, chance.tuned - chance.base)
+    difference = _estimate(excess.tuned - excess.base, wide, count)
+    raw = _estimate(error.tuned - error.base, wide, count)
+    return Compared(
+        sides=Pair(*(_estimate(excess[side], spread(drawn[side], chance[side]), count) for side in SIDES)),
+        difference=difference,
+        raw=raw,
+        p=_two_sided(_weaker(difference.mean, raw.mean), wide, count),
+        spread=wide,
+        bins=len(_edges(count)) - 1,
+    )
+
+
+def error_finding(seen: Compared, adjusted: float, margin: float, tests: int) -> Finding:
+    """What follows from it, with its p `adjusted` for so many `tests`."""
+    count, verdict, more = seen.difference.count, _verdict(seen, adjusted, margin), NAN
+    if verdict == "undecided" and count > 1:
+        mean = _weaker(seen.difference.mean, seen.raw.mean)
+        more = max(statistics.needed_by_spread(mean, seen.spread, margin, count, tests), float(statistics.ENOUGH))
     return Finding(
         measure="calibration_error",
-        says=f"expected calibration error in {max(1, len(curves.base.count))} bins",
+        says=f"expected calibration error beyond what chance makes, in {seen.bins} bins",
         unit="share",
         better="lower",
         fault=False,
-        sides=sides,
-        difference=difference,
-        p=p,
+        sides=seen.sides,
+        difference=seen.difference,
+        p=seen.p,
         adjusted=adjusted,
         tests=tests if count > 1 else 0,
         margin=margin,
@@ -232,34 +275,47 @@ def _errors(confidence: np.ndarray, right: np.ndarray, draws: np.ndarray) -> np.
     return np.asarray(np.average(off, axis=1, weights=np.diff(edges)))
 
 
-def _estimate(point: float, drawn: np.ndarray, count: int, least: float = -1.0) -> Estimate:
-    if not len(drawn):
-        return Estimate(point, NAN, NAN, count)
-    low, high = (2 * point - float(end) for end in np.quantile(drawn, [0.975, 0.025]))
-    return Estimate(point, max(least, low), min(1.0, max(high, point)), count)
+def _estimate(mean: float, spread: float, count: int) -> Estimate:
+    """With its 95 % interval; no error is beyond 1."""
+    reach = _student((1 + CONFIDENCE) / 2, count) * spread
+    return Estimate(mean, float(np.maximum(-1, mean - reach)), float(np.minimum(1, mean + reach)), count)
 
 
-def _exchanged(pairs: Pair[tuple[np.ndarray, np.ndarray]], seen: float, seed: int) -> float:
-    """Two-sided p of the difference that was `seen`, the one seen counted among those of random exchanges; NaN with fewer than two items."""
-    count = len(pairs.base[0])
+def _student(share: float, count: int) -> float:
+    """Quantile: an error is a mean over so few bins that a normal one is too near."""
+    from scipy.special import stdtrit  # as in `intervals`
+
+    return float(stdtrit(max(1, len(_edges(count)) - 2), share))
+
+
+def _two_sided(mean: float, spread: float, count: int) -> float:
+    """p of an estimate over `count` items, never less than resamples can show; NaN with fewer than two."""
+    from scipy.special import stdtr
+
     if count < 2:
         return NAN
-    rng, items, extreme = np.random.default_rng(seed), np.arange(count)[None], 1
-    for _ in range(EXCHANGES):
-        swap = rng.random(count) < 0.5
-        one, other = (
-            (np.where(swap, mine[0], theirs[0]), np.where(swap, mine[1], theirs[1]))
-            for mine, theirs in ((pairs.base, pairs.tuned), (pairs.tuned, pairs.base))
-        )
-        extreme += abs(_errors(*one, items)[0] - _errors(*other, items)[0]) >= abs(seen) - 1e-12
-    return extreme / (EXCHANGES + 1)
+    if mean == 0:
+        return 1.0
+    tail = float(stdtr(max(1, len(_edges(count)) - 2), -abs(mean) / spread)) if spread else 0.0
+    return max(2 * tail, 1 / (RESAMPLES + 1))
 
 
-def _verdict(difference: Estimate, adjusted: float, margin: float) -> Verdict:
-    if difference.count < 2:
-        return "undecided" if difference.count else "not measured"
-    if -margin < difference.low and difference.high < margin and difference.count >= statistics.ENOUGH:
+def _weaker(one: float, other: float) -> float:
+    """The one nearer to 0; 0 where they lie on both sides of it."""
+    return min(one, other, key=abs) if one * other > 0 else 0.0
+
+
+def _verdict(seen: Compared, adjusted: float, margin: float) -> Verdict:
+    count = seen.difference.count
+    if not count:
+        return "not measured"
+    if count < statistics.ENOUGH:  # with fewer it is wrong too often
+        return "undecided"
+    both = (seen.difference, seen.raw)
+    if all(-margin < one.low and one.high < margin for one in both):
         return "no effect"
-    if adjusted <= LEVEL and not difference.low <= 0 <= difference.high:
-        return "higher" if difference.low > 0 else "lower"
+    if adjusted <= LEVEL and all(one.low > 0 for one in both):
+        return "higher"
+    if adjusted <= LEVEL and all(one.high < 0 for one in both):
+        return "lower"
     return "undecided"

@@ -83,12 +83,16 @@ class Measured:
 
 
 def findings(
-    measured: Sequence[Measured], seed: int = 0, flips: int = FLIPS, resamples: int = RESAMPLES
+    measured: Sequence[Measured],
+    seed: int = 0,
+    flips: int = FLIPS,
+    resamples: int = RESAMPLES,
+    also: Sequence[float] = (),
 ) -> tuple[Finding, ...]:
-    """One finding for each, in order; those that are `compared` count as tested together."""
-    p = np.array([sign_flips(one.differences, seed, flips) if one.compared else math.nan for one in measured])
+    """One finding for each, in order; those that are `compared` count as tested together, with what has these p `also`."""
+    p = np.array([*(sign_flips(one.differences, seed, flips) if one.compared else math.nan for one in measured), *also])
     tests = int(np.count_nonzero(~np.isnan(p)))
-    corrected = zip(measured, p.tolist(), holm(p).tolist(), strict=True)
+    corrected = zip(measured, p.tolist()[: len(measured)], holm(p).tolist()[: len(measured)], strict=True)
     return tuple(_finding(one, raw, adjusted, tests, resamples) for one, raw, adjusted in corrected)
 
 
