@@ -459,7 +459,7 @@ def verdict_said(one: Finding) -> tuple[str, str]:
     if one.verdict == "undecided":
         more = f": about {rounded_up(one.needed):,} {one.of}s would decide" if math.isfinite(one.needed) else ""
         return SHAPES["undecided"], f"undecided{more}"
-    return SHAPES["not measured"], "not measured"
+    return SHAPES["not measured"], "not tested" if one.difference.count else "not measured"
 
 
 def sure_said(one: Finding) -> str:
