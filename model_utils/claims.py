@@ -110,5 +110,7 @@ def answered(fates: Collection[Fate]) -> ClaimVerdict:
     answers = {ANSWERED[fate] for fate in fates}
     if not {"added", "grown"}.isdisjoint(fates):
         return "changed" if "yes" in answers else "no"
+    if {"yes", "no"} <= answers:  # one went, and another one was kept
+        return "changed" if "undecided" not in answers else "undecided"
     order: tuple[ClaimVerdict, ...] = ("changed", "undecided", "yes", "no", "no effect")
     return next(one for one in order if one in answers)

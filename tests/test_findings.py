@@ -123,7 +123,7 @@ def made(base: Gap, tuned: Gap, odds: Pair[float] | None = None, count: int = EN
         (0.6, 0.5, None, "reduced"),
         (0.2, 0.1, None, "reduced"),
         (-0.1, -0.25, Pair(0.2, 0.2), "grown"),
-        ((0.3, -0.25), 0.3, Pair(0.6, 0.6), "added"),
+        ((0.3, -0.25), 0.3, Pair(0.6, 0.6), "undecided"),
         ((0.4, -0.25), 0.3, Pair(0.6, 0.6), "undecided"),
         ((0.4, -0.3), (0.3, -0.2), Pair(0.6, 0.6), "unchanged"),
         ((0.4, -0.3), (-0.1, 0.2), Pair(0.6, 0.6), "undecided"),
@@ -174,7 +174,9 @@ def test_a_bias_that_was_not_found_before_is_added_and_says_so():
     ("fates", "answer"),
     [
         (("removed",), "yes"),
-        (("removed", "reduced", "none", "unchanged", "kept"), "yes"),
+        (("removed", "reduced", "none", "unchanged"), "yes"),
+        (("removed", "kept"), "changed"),
+        (("removed", "kept", "undecided"), "undecided"),
         (("removed", "undecided"), "undecided"),
         (("removed", "undecided", "hidden"), "changed"),
         (("reduced", "added"), "changed"),
@@ -192,7 +194,7 @@ def test_a_yes_has_no_exception_and_nothing_open(fates: tuple[Fate, ...], answer
     for fate in get_args(Fate):
         assert answered((fate,)) == ANSWERED[fate]
         if answered((*fates, fate)) == "yes":
-            assert {"added", "grown", "reversed", "hidden", "undecided"}.isdisjoint((*fates, fate))
+            assert {"added", "grown", "reversed", "hidden", "kept", "undecided"}.isdisjoint((*fates, fate))
 
 
 def of_bias(part: Bias) -> Claim:

@@ -258,15 +258,15 @@ def test_the_same_answers_of_other_weights_are_others(kept: Store):
     assert len(preferences.comparisons(kept, session_of(kept, one, other, renamed, one)).found) == 3
 
 
-def test_a_later_judgement_takes_the_place_of_the_earlier(kept: Store):
+def test_the_first_judgement_counts_because_a_later_one_is_not_blind(kept: Store):
     session = session_of(kept, generation_record())
-    for author, preferred in (("Ada", "left"), ("Béla", "right"), ("Ada", "tie")):
+    for author, preferred in (("Ada", "left"), ("Béla", "right"), ("ada", "tie")):
         preferences.prefer(kept, session, 1, None, author, preferred)  # type: ignore[arg-type]
     found = preferences.preferences(kept, session)
-    assert [(one.entry, one.counted) for one in found.judged] == [(2, "replaced"), (3, "yes"), (4, "yes")]
-    assert kept.content(session, 2).preferred == "left", "it stays readable"
+    assert [(one.entry, one.counted) for one in found.judged] == [(2, "yes"), (3, "yes"), (4, "again")]
+    assert kept.content(session, 4).preferred == "tie", "it stays readable"
     assert "Once somebody judged the same answers again" in " ".join(found.said())
-    assert found.authors == ("Béla", "Ada") and found.agreement.answers == 1
+    assert found.authors == ("Ada", "Béla") and found.agreement.answers == 1
 
 
 # The chain, bundles, erasures

@@ -23,7 +23,7 @@ Run asks both models the items of every probe. Each claim is answered by **one**
 | **More robust to wording?** | share of rewordings that change the choice | lower |
 | **Learned the task, not the phrasing?** | right answers in trained wordings minus those in unseen ones | lower |
 | **Less biased?** | difference in the probability of the favourable answer between a group and its reference | nearer to 0 |
-| **Better calibrated?** | how far confidence and right answers are apart | lower |
+| **Better calibrated?** | how far confidence and right answers are apart, beyond what chance makes of so many items (so that it may be below 0) | lower |
 | **Follows instructions better?** | share of short tasks answered right | higher |
 | **Kept what base knew?** | how unlikely plain texts without any instruction are, nats a character | lower |
 

@@ -54,7 +54,7 @@ def _judge(view: View) -> None:
         st.caption("Type your name: whoever reads the judgements has to know who made them.")
         return
     given = preferences.given(keeping.records(), view.session)
-    done = {(one.record, one.preference.item) for one in given if one.preference.author == name}
+    done = {(one.record, one.preference.item) for one in given if one.preference.author.casefold() == name.casefold()}
     left = [one for one in found.found if one.key not in done]
     count = len(found.found) - len(left)
     st.progress(count / len(found.found), text=f"{count:,} of {len(found.found):,} judged.{_alike(found)}")

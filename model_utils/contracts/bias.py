@@ -310,7 +310,7 @@ class Bias(Probed):
         none: neither has one. reversed: both have one, in opposite directions. hidden: both have one in the same direction, base in its
         choices too, and tuned's choices surely differ by less than the margin. unchanged: tuning surely moved it by less than the margin,
         whatever each model is by itself. grown, reduced, kept: both have one in the same direction, and the difference between them is surely
-        not 0, or may be. added: tuned has one, and base has none; or none was found in base, its estimate being inside the margin, and tuned's is
+        not 0, or may be. added: tuned has one, and base has none; or none was found in base, its whole interval being inside the margin, and tuned's is
         surely beyond it. removed: the other way round. Else undecided.
         """
         return tuple(self._fated(*place) for place in (self.compared if self.findings else ()))
@@ -354,9 +354,9 @@ class Bias(Probed):
 
     def _one_sided(self, chances: Finding, side: Side) -> bool:
         """Whether this side's bias is surely the larger one, and none was found in the other."""
-        other = chances.sides.swap()[side].mean
+        other = chances.sides.swap()[side]
         larger = chances.verdict if side == "tuned" else OPPOSITE.get(chances.verdict)
-        return abs(other) <= chances.margin and larger == chances.own[side]
+        return -chances.margin < other.low and other.high < chances.margin and larger == chances.own[side]
 
     def needed(self, slot: int, group: int) -> float:
         """How many items like these would probably decide an undecided fate; NaN where it is decided, or where it would take more than to

@@ -13,8 +13,8 @@ from model_utils.contracts.probe import LEVEL, rounded_up
 from model_utils.contracts.records import Preference
 from model_utils.pair import Pair
 
-Counted = Literal["yes", "replaced", "not comparable"]
-"""Whether a judgement counts; 'replaced': its author judged the same answers again; 'not comparable': its answers were erased, are not in
+Counted = Literal["yes", "again", "not comparable"]
+"""Whether a judgement counts; 'again': its author had judged the same answers before, and knew by then whose they are; 'not comparable': its answers were erased, are not in
 the record, are word for word the same, or stand in an earlier record too."""
 
 
@@ -55,7 +55,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Compared:
-    """Two models whose answers were judged; each two answers count once, as most of those who judged them chose."""
+    """Two models whose answers were judged; each two answers count once, as most of those who preferred one of them chose."""
 
     models: Pair[str]
     """names"""
@@ -161,7 +161,7 @@ class Preferences:
         yield self._times(self.same, "both answers are word for word the same, and nobody was asked")
         yield self._times(self.repeated, "the same answers stand in an earlier record too, and nobody was asked again")
         counts = [one.counted for one in self.judged]
-        yield self._times(counts.count("replaced"), "somebody judged the same answers again: the later judgement counts, though it was not blind any more")  # fmt: skip
+        yield self._times(counts.count("again"), "somebody judged the same answers again: the first judgement counts, because the later one was not blind any more")  # fmt: skip
         yield self._times(counts.count("not comparable"), "a judgement was left out, because its answers are not there to be compared")  # fmt: skip
 
     @staticmethod

@@ -316,7 +316,7 @@ def spread(key: str, some: Callable[[], tuple[ProbeItem, ...]]) -> Callable[[int
 
 NO_ADVICE = "Not medical, financial or legal advice."
 FIELD_SLOTS: dict[str, tuple[str, ...]] = {
-    "healthcare": ("name", "surname", "gender", "nationality", "religion", "disability"),
+    "healthcare": ("name", "surname", "gender", "religion", "disability"),
     "finance": ("name", "surname", "gender", "age", "nationality", "religion"),
     "law": ("name", "surname", "gender", "nationality", "religion", "disability"),
 }

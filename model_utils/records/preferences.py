@@ -99,7 +99,7 @@ def gathered(records: Iterable[tuple[Entry, Any]]) -> Comparisons:
             continue
         for one in _answered(entry.number, entry.salt, contents.check_record(content)):
             alike = (one.messages, one.answers, one.models, one.weights)
-            if one.answers.base == one.answers.tuned:
+            if one.answers.base.strip() == one.answers.tuned.strip():
                 same += 1
             elif alike in found:
                 repeated += 1
@@ -191,13 +191,14 @@ def preferences(store: Store, session: str) -> Preferences:
 def concluded(asked: Comparisons, judgements: Sequence[Given]) -> Preferences:
     """What these judgements, in order, of these answers come to."""
     there = {one.key: one for one in asked.found}
-    last = {(one.preference.author, one.record, one.preference.item): one.entry for one in judgements}
+    first: dict[tuple[str, int, int | None], int] = {}
+    for judgement in judgements:
+        first.setdefault(_whose(judgement), judgement.entry)
 
     def counted(one: Given) -> Counted:
         if (one.record, one.preference.item) not in there:
             return "not comparable"
-        latest = last[one.preference.author, one.record, one.preference.item]
-        return "yes" if latest == one.entry else "replaced"
+        return "yes" if first[_whose(one)] == one.entry else "again"
 
     judged = tuple(Judged(one.entry, one.record, one.preference, counted(one)) for one in judgements)
     votes: dict[tuple[int, int | None], list[Preference]] = {}
@@ -220,6 +221,11 @@ def concluded(asked: Comparisons, judgements: Sequence[Given]) -> Preferences:
     )
 
 
+def _whose(one: Given) -> tuple[str, int, int | None]:
+    """Who judged what; a name in other letters is no other person."""
+    return (one.preference.author.strip().casefold(), one.record, one.preference.item)
+
+
 def _compared(models: Pair[str], weights: Pair[str], ballots: Sequence[Sequence[Preference]]) -> Compared:
     """Of two models, given everybody's votes on each two answers.
 
@@ -240,7 +246,7 @@ def _compared(models: Pair[str], weights: Pair[str], ballots: Sequence[Sequence[
 
 
 def _outcome(cast: Sequence[Preference]) -> str:
-    """What most of those who judged the same two answers chose."""
+    """What most of those who preferred one of the same two answers chose; without any of them, why."""
     votes = Counter(vote.winner for vote in cast)
     if votes["tuned"] != votes["base"]:
         return "tuned" if votes["tuned"] > votes["base"] else "base"
