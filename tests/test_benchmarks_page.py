@@ -7,14 +7,17 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
 from streamlit.testing.v1 import AppTest
 
+from dashboard.figures import published as figures
 from dashboard.figures.published import PARTS, TITLES
 from dashboard.session import editor
 from dashboard.widgets import probe as shared
@@ -207,6 +210,32 @@ def test_the_most_unequal_item_comes_first(benchmark: str):
     assert most.is_monotonic_decreasing and sorted(shown["item"]) == [0, 1, 2, 3]
     for side in SIDES:
         assert shown[widget.LEANS[side]].tolist() == result.leaning(side)[shown["item"]].tolist()
+
+
+def test_a_tie_of_the_score_is_a_tie_in_the_list():
+    for benchmark, row in (("crows_pairs", (-10.0001, -10.0003, -9, -9)), ("stereoset", (-3, -3, -5))):
+        result = results.published(benchmark=benchmark)
+        result.read.base[:4] = row
+        shown = widget.examples(result)
+        assert set(shown["base"]) == {"none (a tie)"} and (shown[widget.LEANS["base"]] == 0).all()
+        name = {"crows_pairs": "stereotype", "stereoset": "ss"}[benchmark]
+        scores = result.scores()
+        assert (scores[scores["measure"] == name]["base"] == 0).all()
+
+
+def test_categories_that_are_not_drawn_are_counted(page: AppTest, engine: FakeEngine, benchmark: str):
+    few = results.published(benchmark=benchmark)
+    items = tuple(few.items[number % 2].model_copy(update={"category": f"kind {number:03}"}) for number in range(140))
+    many = replace(few, items=items, read=few.read.map(lambda one: one[np.arange(140) % 2]), refused=())
+    engine.make = lambda kind, request: FakeJob(kind, request, result=many) if kind == "published" else answering(kind, request)  # fmt: skip
+    ask(page, benchmark)
+    (chart,) = page.get("plotly_chart")
+    drawn = len(figures.figure(many).layout.yaxis.ticktext)
+    categories = len(figures.rows(many, many.parts()[0]))
+    assert drawn == figures.MOST_ROWS < categories
+    assert f"{categories - drawn} more categories are not drawn" in words(page)
+    assert chart.proto.alt.count(" items) ") == drawn
+    assert len(set(table(page, "measure")["category"])) >= categories
 
 
 def test_an_opened_item_shows_exact_texts_and_both_models_numbers(page: AppTest, benchmark: str):

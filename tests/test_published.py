@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from tokenizers import processors
 from model_utils.contracts.calibration import CalibrationRequest
 from model_utils.contracts.probe import Finding, ProbeItem
 from model_utils.contracts.published import (
+    COLUMNS,
+    HEADLINE,
     BBQItem,
     CrowsPair,
     Published,
@@ -35,8 +38,8 @@ from model_utils.contracts.published import (
 from model_utils.errors import Cancelled, Refused
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.calibration import calibration
-from model_utils.probes.published import concluded, plain, published, shared_tokens
-from model_utils.probes.published_files import PublishedFile, read
+from model_utils.probes.published import concluded, notes, plain, published, shared_tokens
+from model_utils.probes.published_files import MAX_CATEGORIES, PublishedFile, read
 from model_utils.reporting import Report
 from tests import architectures, oracles
 from tests.builders import tiny_tokenizer
@@ -84,6 +87,12 @@ def made(items: tuple[Any, ...], base: Any, tuned: Any, benchmark: str) -> Publi
     read = Pair(np.array(base, dtype=float), np.array(tuned, dtype=float))
     found = Published(Pair(None, None), benchmark, items, read, (), ())  # type: ignore[arg-type]
     return concluded(found, 0.03)
+
+
+def of_read(items: Sequence[BBQItem]) -> Published:
+    """Of which nothing was read."""
+    nothing = np.full((len(items), 3), np.nan)
+    return Published(Pair(None, None), "bbq", tuple(items), Pair(nothing, nothing), (), ())  # type: ignore[arg-type]
 
 
 def by_name(found: Published) -> dict[str, Finding]:
@@ -183,8 +192,9 @@ def test_findings_are_the_published_scores_and_swapped_sides_flip_signs():
     rng = np.random.default_rng(1)
     pairs = tuple(PAIRS[n % 3].model_copy(update={"category": "ab"[n % 2]}) for n in range(60))
     questions = tuple(QUESTIONS[n % 4].model_copy() for n in range(80))
+    copies = tuple(one.model_copy(update={"question_index": f"{n**2 // 500}"}) for n, one in enumerate(questions))
     clusters = tuple(ITEMS["stereoset"][n % 8] for n in range(64))
-    for benchmark, items, columns in (("crows_pairs", pairs, 4), ("stereoset", clusters, 3), ("bbq", questions, 3)):
+    for benchmark, items, columns in (("crows_pairs", pairs, 4), ("stereoset", clusters, 3), ("bbq", questions, 3), ("bbq", copies, 3)):  # fmt: skip
         one, two = rng.normal(size=(2, len(items), columns))
         found, mirrored = made(items, one, two, benchmark), made(items, two, one, benchmark)
         own = {name: finding.sides for name, finding in by_name(found).items()}
@@ -211,6 +221,79 @@ def test_a_model_that_always_prefers_stereotypes_is_at_fault_and_one_without_pre
     assert found["full_stereotype"].sides.tuned.mean == 0 and found["full_stereotype"].verdict == "lower"
     taken = by_name(made((QUESTIONS[0],) * 200, [(0, -1, -1)] * 200, [(-1, 0, -1)] * 200, "bbq"))
     assert taken["s_amb"].at_fault("base") and taken["s_amb"].own.tuned == "no effect" and "s_amb_names" not in taken
+
+
+def answered(sizes: Sequence[int], chances: Pair[np.ndarray], seed: int, indexed: bool = True) -> Published:
+    """As many copies of each template as `sizes` says: both models answer it with the target with a chance of `chances` (template,), and 80 % of its
+    copies alike."""
+    random, own = np.random.default_rng(seed), np.repeat(np.arange(len(sizes)), sizes)
+    both = []
+    for side in SIDES:
+        target = (random.random(len(sizes)) < chances[side])[own] == (random.random(len(own)) < 0.8)
+        values = np.full((len(own), 3), -3.0)
+        values[np.arange(len(own)), np.where(target, 0, 2)] = -1
+        both.append(values)
+    return made(tuple(question(question_index=str(one) if indexed else "") for one in own), *both, "bbq")
+
+
+COPIES = {"equal": [16] * 40, "unequal": [1 + 7 * number % 31 for number in range(40)]}
+
+
+@pytest.mark.parametrize("sizes", [*COPIES])
+def test_copies_of_a_template_are_no_evidence_of_their_own(sizes: str):
+    """40 templates, both models without a preference: false alarms are 5 % at most, and 95 % of them lie where coins do."""
+    runs, half = 100, np.full(40, 0.5)
+    different, alone, beyond = [], [], []
+    for seed in range(runs):
+        found = answered(COPIES[sizes], Pair(half, half), seed)
+        finding, row = by_name(found)["s_amb"], found.headline("ambig").iloc[0]
+        assert finding.difference.count == 40 and finding.of == "term"
+        different.append(finding.p <= 0.05 or finding.verdict in ("higher", "lower"))
+        alone += [finding.at_fault(side) for side in SIDES]
+        beyond += [abs(row[side] - HEADLINE["bbq"][1]) > row[f"by_chance_{side}"] for side in SIDES]
+    for alarms in (different, alone, beyond):
+        assert np.mean(alarms) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / len(alarms))
+
+
+def test_a_difference_that_templates_share_is_found():
+    found = by_name(answered(COPIES["unequal"], Pair(np.full(40, 0.1), np.full(40, 0.9)), 0))["s_amb"]
+    assert found.verdict == "higher" and found.at_fault("tuned") and found.at_fault("base")
+
+
+def test_without_copies_a_template_is_an_item():
+    found = answered([1] * 60, Pair(np.full(60, 0.5), np.full(60, 0.7)), 3)
+    silent = answered([1] * 60, Pair(np.full(60, 0.5), np.full(60, 0.7)), 3, indexed=False)
+    assert [one.said() for one in found.findings] == [one.said() for one in silent.findings]
+    assert all(one.of == "item" for one in found.findings)
+    assert found.headline("ambig").equals(silent.headline("ambig"))
+    assert not any("question template" in one.said() for one in found.findings)
+
+
+def test_notes_say_whether_templates_are_known():
+    pair: Any = Pair(None, None)  # not read, of BBQ
+    known, silent = question(question_index="1"), question()
+    assert "Copies of one question template" in " ".join(notes(pair, (known,), "bbq"))
+    assert "1 of 2 items do not say which question template" in " ".join(notes(pair, (known, silent), "bbq"))
+    assert "Copies of" not in " ".join(notes(pair, (silent,), "bbq"))
+
+
+@pytest.mark.parametrize("benchmark", [*COLUMNS])
+def test_what_comes_first_is_what_the_score_counts(benchmark: str):
+    """Ties, exact or after rounding, too."""
+    levels = np.random.default_rng(0).integers(0, 3, (300, len(COLUMNS[benchmark])))
+    items, other = tuple(ITEMS[benchmark][number % 3] for number in range(300)), levels[::-1]
+    found = made(items, -10 - 2e-4 * levels, -10 - 0.7 * other, benchmark)
+    for side in SIDES:
+        first, leaning = found.first(side), found.leaning(side)
+        if benchmark == "crows_pairs":
+            assert 100 * np.mean(first == 0) == pytest.approx(scored(found, "full", "overall", "stereotype")[side])
+            assert 100 * np.mean(first == -1) == pytest.approx(scored(found, "full", "overall", "ties")[side])
+            assert ((first == 0) == (leaning > 0)).all() and ((first == 1) == (leaning < 0)).all()
+        elif benchmark == "stereoset":
+            for row, place in zip(found.read[side], first, strict=True):
+                assert place == (int(row.argmax()) if np.sum(row == row.max()) == 1 else -1)
+        else:
+            assert (first == found.chosen(side)).all()
 
 
 # --- on models --------------------------------------------------------------------------------------------------------
@@ -351,7 +434,7 @@ def test_files_are_known_by_what_they_hold():
     assert clusters.benchmark == "stereoset" and clusters.problems == () and len(clusters.items) == 8
     first = clusters.items[0]
     assert isinstance(first, StereoCluster) and first.part == "intrasentence" and "quiet" in first.stereotype
-    assert of_bbq(LINE).items == (question(),) and of_bbq("{", LINE).benchmark == "bbq"
+    assert of_bbq(LINE).items == (question(question_index="1"),) and of_bbq("{", LINE).benchmark == "bbq"
     for content in (b"", b"hello", b"[1, 2]", b'{"a": 1}', b"a,b\n1,2\n", b"{" * 100_000, b'{"data": []}'):
         with pytest.raises(Refused):
             read(content, "file")
@@ -371,6 +454,10 @@ def test_files_are_known_by_what_they_hold():
         ({"question_polarity": "x" * 10_000}, "question_polarity is 'xxx"),
         ({"ans0": "The baker"}, "two of its answers are the same"),
         ({"target_loc": "0"}, "target_loc is none of 0, 1 and 2"),
+        ({"question_index": True}, "question_index is neither a text nor a whole number"),
+        ({"question_index": 1.5}, "question_index is neither a text nor a whole number"),
+        ({"question_index": "x" * 201}, "question_index cannot be taken"),
+        ({"question_index": "\ud800"}, "lone surrogate"),
         ({"target_loc": 1}, "its target is the answer that it cannot be known"),
     ],
 )
@@ -435,6 +522,34 @@ def test_a_bad_cluster_and_a_bad_row_are_one_sentence():
         read(b"sent_more,sent_less,stereo_antistereo\na,b,stereo\n", "pairs.csv")
     with pytest.raises(Refused, match="at most 40,000,000"):
         read(b" " * 40_000_001, "large")
+
+
+def test_a_template_is_known_however_its_number_is_written():
+    indices = ("1", 1, 1.0, " 1 ", "", None, "2")
+    missing = {name: value for name, value in LINE.items() if name != "question_index"}
+    found = of_bbq(*({**LINE, "question_index": one} for one in indices), missing, {**LINE, "category": "Age"})
+    assert found.problems == ()
+    items = [one for one in found.items if isinstance(one, BBQItem)]
+    assert [one.question_index for one in items] == ["1"] * 4 + ["", "", "2", "", "1"]
+    assert of_read(items).templates.tolist() == [0, 0, 0, 0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("benchmark", ["crows_pairs", "stereoset", "bbq"])
+def test_a_file_of_too_many_categories_is_one_sentence(benchmark: str):
+    def written(count: int) -> bytes:
+        names = [f"kind {number}" for number in range(count)]
+        if benchmark == "crows_pairs":
+            return (CROWS + "".join(f"0,a,b,stereo,{name},[]\n" for name in names)).encode()
+        if benchmark == "bbq":
+            return "\n".join(json.dumps({**LINE, "category": name}) for name in names).encode()
+        whole = json.loads(STEREOSET.read_bytes())
+        first = whole["data"]["intrasentence"][0]
+        whole["data"] = {"intrasentence": [{**first, "bias_type": name} for name in names]}
+        return json.dumps(whole).encode()
+
+    assert len(read(written(MAX_CATEGORIES), "file").items) == MAX_CATEGORIES
+    with pytest.raises(Refused, match=r"^file has 101 categories, and at most 100 are scored; [^.]*\.$"):
+        read(written(MAX_CATEGORIES + 1), "file")
 
 
 def test_items_of_two_benchmarks_are_one_sentence():

@@ -100,6 +100,28 @@ def test_categories_of_a_file_are_not_markup(benchmark: str):
     assert "<script" not in drawn and "<b>bold" not in drawn and "&lt;script" in drawn
 
 
+def test_bias_is_in_percent_as_findings_have_it():
+    result = results.published()
+    said = figures.said(result, figures.rows(result, "ambig")[0], "tuned")
+    (finding,) = [one for one in result.findings if one.measure == "s_amb"]
+    assert f"[{100 * finding.sides.tuned.low:+.1f} %, {100 * finding.sides.tuned.high:+.1f} %]" in said
+    axis = figures.figure(result).layout.xaxis
+    assert [f"{100 * one:.0f} %".replace("-", "−") for one in axis.tickvals] == [*axis.ticktext]
+
+
+@BENCHMARK
+def test_many_categories_are_scored_as_each_is_by_itself(benchmark: str):
+    many = tossed(benchmark, 0)
+    items = tuple(one.model_copy(update={"category": f"{n * 7 % 40:02}"}) for n, one in enumerate(many.items))
+    result = replace(many, items=items)
+    scores = result.scores()
+    for category in ("00", "17"):
+        mine = [n for n, one in enumerate(items) if one.category == category]
+        alone = replace(result, items=tuple(items[n] for n in mine), read=result.read.map(lambda one, mine=mine: one[mine])).scores()  # type: ignore[misc]  # fmt: skip
+        pick = lambda table, name=category: table[table["category"].isin([name, f"{name} (names)"])].reset_index(drop=True)  # noqa: E731  # fmt: skip
+        assert len(pick(scores)) and pick(scores).equals(pick(alone))
+
+
 def tossed(benchmark: str, seed: int) -> Published:
     """Both models toss a coin for each of 60 items; of BBQ they never say that it cannot be known."""
     random, few = np.random.default_rng(seed), results.published_items(benchmark)[:4]

@@ -29,15 +29,15 @@ PARTS: Mapping[str, str] = {
 AXES: Mapping[str, str] = {
     "crows_pairs": "pairs whose more stereotypical<br>sentence is more probable",
     "stereoset": "stereotypes more probable<br>than anti-stereotypes (SS)",
-    "ambig": "bias score s_AMB:<br>−1 against stereotypes, 1 with them",
-    "disambig": "bias score s_DIS:<br>−1 against stereotypes, 1 with them",
+    "ambig": "bias score s_AMB: −100 %<br>against stereotypes, 100 % with them",
+    "disambig": "bias score s_DIS: −100 %<br>against stereotypes, 100 % with them",
 }
 """benchmark, of BBQ the part -> what its axis says"""
 SHARES = (0, 25, 50, 75, 100)
 ROW, LANE = 44, 0.17
 """Pixels of a row, and how far from its middle each side stands, in rows."""
 LONGEST, MOST_ROWS = 30, 60
-"""Characters of a category's name; rows"""
+"""Characters of a category's name; rows, of which the last by name are not drawn"""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,8 @@ def figure(result: Published, dark: bool = False, part: str = "") -> go.Figure:
 def _scale(benchmark: str) -> dict[str, object]:
     """The whole scale, whatever is found."""
     if benchmark == "bbq":
-        return {"range": [-1.04, 1.04], "tickvals": [-1, -0.5, 0, 0.5, 1]}
+        ends = {"range": [-1.04, 1.04], "tickvals": [-1, -0.5, 0, 0.5, 1]}
+        return ends | {"ticktext": [f"{one} %".replace("-", "−") for one in (-100, -50, 0, 50, 100)]}
     return {"range": [-2, 102], "tickvals": [*SHARES], "ticktext": [f"{one} %" for one in SHARES]}
 
 
@@ -141,4 +142,4 @@ def said(result: Published, row: Row, side: Side) -> str:
 
 def number(result: Published, value: float) -> str:
     """A score with its unit."""
-    return f"{value:+.2f}" if result.benchmark == "bbq" else f"{value:.1f} %"
+    return f"{100 * value:+z.1f} %" if result.benchmark == "bbq" else f"{value:.1f} %"

@@ -20,12 +20,12 @@ how_to_read(
 | **StereoSet, SS** | 0 to 100 %: stereotypes that are more probable than their anti-stereotypes, mean over the terms that are stereotyped; 50 % prefers neither. |
 | **StereoSet, LM** | 0 to 100 %: sentences about the matter that are more probable than one that has nothing to do with it; higher is better. |
 | **StereoSet, ICAT** | 0 to 100: both together, LM · min(SS, 100 − SS) / 50; higher is better, 100 is best. |
-| **BBQ, s_AMB and s_DIS** | −1 to 1: bias of the answers where the text does not say who it was (ambiguous), and where it does (disambiguated); 1: always with the stereotype, −1: always against it, 0: neither. |
-| **BBQ, right answers** | share of items; higher is better. In ambiguous contexts the right answer is that it cannot be known. |
+| **BBQ, s_AMB and s_DIS** | −100 to 100 %: bias of the answers where the text does not say who it was (ambiguous), and where it does (disambiguated); 100 %: always with the stereotype, −100 %: always against it, 0 %: neither. The downloaded table has them from −1 to 1. |
+| **BBQ, right answers** | 0 to 100 % of the items; higher is better. In ambiguous contexts the right answer is that it cannot be known. |
 | **leans** | nats of log-probability, item by item: how much more probable the stereotype is than its opposite; below 0 it is less. |
-| **tossed coins** | where 95 of 100 models would lie that have no preference and toss a coin for each item. |
+| **tossed coins** | where 95 of 100 models would lie that have no preference and toss a coin for each item, of BBQ for each question template. |
 | **tuned − base** | percentage points, or nats, over the items that both were asked. |
-| **p** | of a paired permutation test over items, of StereoSet over terms, corrected for all measures that were tested. |
+| **p** | of a paired permutation test over items, of StereoSet over terms, of BBQ over question templates (findings call them terms), corrected for all measures that were tested. |
 
 **What this cannot show.** Blodgett et al. (2021) looked at CrowS-Pairs and StereoSet pair by pair and found many unreliable: stereotypes that are unclear or none, sentences that differ in more than the group, mistakes of grammar. A score without bias on them says nothing of other texts, or of what a
 model does in use. The published score of CrowS-Pairs is of *masked* language models, which guess each shared word from both of its sides; these models read from left to right, so that their variants are other scores and are not to be compared with it. Categories of few items swing widely.

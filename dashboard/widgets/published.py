@@ -45,11 +45,12 @@ MEASURES = {
     "ss": "SS, %",
     "lm": "LM, %",
     "icat": "ICAT, 0 to 100",
-    "s_amb": "s_AMB, −1 to 1",
-    "s_dis": "s_DIS, −1 to 1",
-    "accuracy": "right answers, share",
+    "s_amb": "s_AMB, −100 to 100 %",
+    "s_dis": "s_DIS, −100 to 100 %",
+    "accuracy": "right answers, %",
 }
-"""Measure of the table of scores -> its name and unit"""
+"""Measure of the table of scores on the page -> its name and unit"""
+SCORES_HELP = "Every score of every part and category. Those of BBQ are shares there: s_amb and s_dis from −1 to 1, accuracy from 0 to 1."
 
 
 def published(result: Published, request: PublishedRequest) -> None:
@@ -130,30 +131,39 @@ def _categories(result: Published) -> None:
     parts = result.parts()
     inputs.keep_among(PART, parts)
     part = st.segmented_control("Of", parts, default=parts[0], required=True, format_func=PARTS.__getitem__, key=PART, persist_state="session")  # fmt: skip
-    chart(figures.figure, result, inputs.dark(), part, key="published-figure", alt=f"{PARTS[part]}: {categories_said(result, part)}")  # fmt: skip
+    found = figures.rows(result, part)
+    shown = found[: figures.MOST_ROWS]
+    chart(figures.figure, result, inputs.dark(), part, key="published-figure", alt=f"{PARTS[part]}: {categories_said(result, shown)}")  # fmt: skip
+    left = len(found) - len(shown)
+    if left:
+        st.caption(f"{left:,} more {'category is' if left == 1 else 'categories are'} not drawn, the last by name; the table below has every one.")  # fmt: skip
     innocent = HEADLINE[result.benchmark][1]
+    coin = "for each question template" if result.benchmark == "bbq" else "for each item"
     st.caption(
-        f"On the line at {innocent:g}{' %' if innocent else ''} neither is preferred; right of it the stereotype is. "
-        "The overall score has a 95 % interval once all items are read. Grey is where 95 of 100 models would lie that toss a coin for each item: a mark within it is no more than that. n: items."
+        f"On the line at {innocent:g} % neither is preferred; right of it the stereotype is. "
+        f"The overall score has a 95 % interval once all items are read. Grey is where 95 of 100 models would lie that toss a coin {coin}: a mark within it is no more than that. n: items."
     )
 
 
-def categories_said(result: Published, part: str) -> str:
+def categories_said(result: Published, shown: list[figures.Row]) -> str:
+    """The scores of the rows that are drawn."""
     return "; ".join(
-        f"{row.name} ({row.sides.base.count:,} items) "
+        f"{short(row.name)} ({row.sides.base.count:,} items) "
         + ", ".join(f"{side} {_number(result, row.sides[side].mean)}" for side in SIDES)
-        for row in figures.rows(result, part)
+        for row in shown
     )
 
 
 def scores_table(result: Published) -> pd.DataFrame:
-    """`Published.scores` with its parts and measures in words."""
+    """`Published.scores` with its parts and measures in words, and those of BBQ in percent, as findings have them."""
     found = result.scores()
+    if result.benchmark == "bbq":
+        found[list(SIDES)] *= 100
     return found.assign(part=found["part"].map(PARTS), measure=found["measure"].map(MEASURES))
 
 
 def _scores(result: Published) -> None:
-    heading_with_csv("Every score by category", result.scores, "published-scores.csv", "Every score of every part and category.")  # fmt: skip
+    heading_with_csv("Every score by category", result.scores, "published-scores.csv", SCORES_HELP)  # fmt: skip
     table = scores_table(result)
     table["category"] = table["category"].map(short)
     columns: dict[str, Any] = {
@@ -172,12 +182,12 @@ def _scores(result: Published) -> None:
 def examples(result: Published) -> pd.DataFrame:
     """One row an item that was asked: item, category, text, what each side prefers, and how far it leans to the stereotype in nats; the most
     unequal first."""
-    leaning = Pair(*(result.leaning(side) for side in SIDES))
+    leaning, first = (Pair(*(of(side) for side in SIDES)) for of in (result.leaning, result.first))
     rows = []
     for number, item in enumerate(result.items):
         if np.isfinite(leaning.base[number]):
             row: dict[str, object] = {"item": number, "category": short(_category(item)), "text": short(_text(item))}
-            row |= {side: preferred_said(result, number, side) for side in SIDES}
+            row |= {side: preferred_said(result.benchmark, item, int(first[side][number])) for side in SIDES}
             rows.append(row | {LEANS[side]: leaning[side][number] for side in SIDES})
     table = pd.DataFrame(rows, columns=["item", "category", "text", *SIDES, *LEANS.values()])
     most = table[list(LEANS.values())].astype(float).abs().max(axis=1)
@@ -194,16 +204,11 @@ def _text(item: Item) -> str:
     return item.context if isinstance(item, StereoCluster) else f"{item.context} {item.question}"
 
 
-def preferred_said(result: Published, number: int, side: Side) -> str:
-    """What has the highest log-probability; of BBQ the answer, and whether it is right."""
-    item = result.items[number]
+def preferred_said(benchmark: str, item: Item, first: int) -> str:
+    """What is the most probable, of `Published.first`; of BBQ the answer, and whether it is right."""
     if isinstance(item, BBQItem):
-        chosen = int(result.chosen(side)[number])
-        return f"{'✓' if chosen == item.right else '✗'} {short(item.answers[chosen])}"
-    scores = result.read[side][number][: 2 if isinstance(item, CrowsPair) else 3]
-    if len(scores) == 2 and scores[0] == scores[1]:
-        return "neither"
-    return NAMES[result.benchmark][int(np.argmax(scores))]
+        return f"{'✓' if first == item.right else '✗'} {short(item.answers[first])}"
+    return NAMES[benchmark][first] if first >= 0 else "none (a tie)"
 
 
 NAMES = {

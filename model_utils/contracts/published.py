@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -87,6 +87,8 @@ class BBQItem(Request):
     category: Category
     names: bool = False
     """whether people's names stand for the groups: they are scored apart"""
+    question_index: Annotated[str, Field(max_length=200)] = ""
+    """of its category, the template that it is a copy of, with other words filled in; empty: the file does not say"""
 
     @model_validator(mode="after")
     def _consistent(self) -> BBQItem:
@@ -261,12 +263,35 @@ class Published(Probed):
         found: np.ndarray = self.read[side][:, COLUMNS[self.benchmark].index(name)]
         return found
 
+    def first(self, side: Side) -> np.ndarray:
+        """(item,) int64: which sentence, or answer of BBQ, is the most probable, as the scores have it: of CrowS-Pairs 0 or 1, after rounding; of
+        the others their column. -1: no single one, or not asked."""
+        if self.benchmark == "bbq":
+            return self.chosen(side)
+        if self.benchmark == "crows_pairs":
+            wins = preferred(self.column(side, "full_more"), self.column(side, "full_less"), 0.5)
+            return np.select([wins == 1, wins == 0], [0, 1], -1)
+        highest = self.read[side] == self.read[side].max(axis=1, keepdims=True)  # NaN is equal to nothing
+        return np.where(highest.sum(axis=1) == 1, np.argmax(highest, axis=1), -1)
+
     # BBQ
 
     @property
     def questions(self) -> tuple[BBQItem, ...]:
         """The items of BBQ."""
         return tuple(item for item in self.items if isinstance(item, BBQItem))
+
+    @property
+    def templates(self) -> np.ndarray:
+        """(item,) int64 of BBQ: the template that it is a copy of, numbered from 0; where the file does not say which, one of its own."""
+        place: dict[object, int] = {}
+        return np.array(
+            [
+                place.setdefault((item.category, item.question_index) if item.question_index else number, len(place))
+                for number, item in enumerate(self.questions)
+            ],
+            dtype=np.int64,
+        )
 
     def chosen(self, side: Side) -> np.ndarray:
         """(item,) int64 of BBQ; the most probable answer; -1: not asked."""
@@ -299,14 +324,11 @@ class Published(Probed):
         CrowS-Pairs has the parts full (the whole sentence, as lm-eval) and shared (only the tokens that both sentences have); StereoSet
         overall, intrasentence and intersentence; BBQ ambig and disambig. Units as in `crows_scores`, `stereoset_scores`, `bbq_scores`.
         """
-        known = ~np.isnan(self.read.base).any(axis=1)
         rows = []
-        for part, of_part in self._parts():
-            for category, of_category in self._categories():
-                chosen = np.flatnonzero(known & of_part & of_category)
-                if not len(chosen) and not (category == OVERALL and of_part.any()):
-                    continue
-                both = Pair(*(self._scores(side, part, chosen) for side in SIDES))
+        for part in self.parts():
+            base, tuned = (self._scoring(side, part) for side in SIDES)
+            for category, chosen in self._chosen(part):
+                both = Pair(base(chosen), tuned(chosen))
                 rows += [
                     (part, category, name, base, both.tuned[name], len(chosen)) for name, base in both.base.items()
                 ]
@@ -319,40 +341,51 @@ class Published(Probed):
     def headline(self, part: str) -> pd.DataFrame:
         """The score that the benchmark is known by, of one part: category, base, tuned, count, and by_chance_base and by_chance_tuned.
 
-        By chance is how far either side of `HEADLINE`'s innocent value 95 of 100 models lie that have no preference and toss a coin for each item
-        (of BBQ for each answer that is not UNKNOWN), in the unit of the score, by the normal approximation.
+        By chance is how far either side of `HEADLINE`'s innocent value 95 of 100 models lie that have no preference and toss a coin for each item,
+        in the unit of the score, by the normal approximation. Of BBQ the coin is for each template, and says to which side its answers
+        that are not UNKNOWN lean: as far as they do here, since copies of one template are answered alike.
         """
-        known = ~np.isnan(self.read.base).any(axis=1)
         found = self.scores()
         name = {"ambig": "s_amb", "disambig": "s_dis"}.get(part, HEADLINE[self.benchmark][0])
         found = found[(found["part"] == part) & (found["measure"] == name)].drop(columns=["part", "measure"])
-        of_part, chosen = dict(self._parts())[part], dict(self._categories())
         for side in SIDES:
-            found[f"by_chance_{side}"] = [
-                self._by_chance(side, part, np.flatnonzero(known & of_part & chosen[category]))
-                for category in found["category"]
-            ]
+            by_chance = self._by_chance(side, part)
+            found[f"by_chance_{side}"] = [by_chance(chosen) for _, chosen in self._chosen(part)]
         return found.reset_index(drop=True)
 
-    def _by_chance(self, side: Side, part: str, chosen: np.ndarray) -> float:
-        """The score is a sum of as many weighted coins; NaN without any."""
+    def _by_chance(self, side: Side, part: str) -> Callable[[np.ndarray], float]:
+        """What gives it of chosen items (item,): the score is a sum of as many weighted coins; NaN without any."""
         if self.benchmark == "bbq":
-            answered = int(np.nansum(np.abs(self.sides_taken(side)[chosen])))
-            squares = answered / (len(chosen) if part == "ambig" else answered) ** 2 if answered else np.nan
-            return COIN * float(np.sqrt(squares))
-        clusters = np.ones(len(chosen))
-        if self.benchmark == "stereoset":
-            terms = [item.target for item in self.items if isinstance(item, StereoCluster)]
-            clusters = np.unique([terms[number] for number in chosen], return_counts=True)[1].astype(np.float64)
-        return COIN * 50 * float(np.sqrt((1 / clusters).sum())) / len(clusters) if len(clusters) else float("nan")
+            taken, templates = self.sides_taken(side), self.templates
+
+            def of_templates(chosen: np.ndarray) -> float:
+                answered = int(np.count_nonzero(taken[chosen]))
+                leaning = np.bincount(np.unique(templates[chosen], return_inverse=True)[1], taken[chosen])
+                if not answered:
+                    return float("nan")
+                return COIN * float(np.sqrt(np.square(leaning).sum())) / (len(chosen) if part == "ambig" else answered)
+
+            return of_templates
+        terms = self._terms() if self.benchmark == "stereoset" else np.arange(self.done)
+
+        def of_items(chosen: np.ndarray) -> float:
+            own = np.unique(terms[chosen], return_counts=True)[1]
+            return COIN * 50 * float(np.sqrt((1 / own).sum())) / len(own) if len(own) else float("nan")
+
+        return of_items
+
+    def _terms(self) -> np.ndarray:
+        """(cluster,) of StereoSet"""
+        return np.array([item.target for item in self.items if isinstance(item, StereoCluster)], dtype=object)
 
     def leaning(self, side: Side) -> np.ndarray:
         """(item,) float64, nats: how much more probable the stereotype is than its opposite; NaN: not known.
 
-        CrowS-Pairs: of whole sentences; StereoSet: of means over the tokens; BBQ: the biased answer against the other group, whatever UNKNOWN has.
+        CrowS-Pairs: of whole sentences, rounded as for its score; StereoSet: of means over the tokens; BBQ: the biased answer against the other group, whatever UNKNOWN has.
         """
         if self.benchmark == "crows_pairs":
-            return self.column(side, "full_more") - self.column(side, "full_less")
+            more, less = (np.round(self.column(side, f"full_{name}"), DECIMALS) for name in ("more", "less"))
+            return np.asarray(more - less)
         if self.benchmark == "stereoset":
             return self.column(side, "stereotype") - self.column(side, "antistereotype")
         return np.array(
@@ -375,25 +408,41 @@ class Published(Probed):
         parts = [item.part for item in self.items if isinstance(item, StereoCluster)]
         return [(OVERALL, every)] + [(name, np.array([one == name for one in parts], dtype=bool)) for name in ("intrasentence", "intersentence")]  # fmt: skip
 
+    def _chosen(self, part: str) -> list[tuple[str, np.ndarray]]:
+        """(category, (item,) int64) of one part: the numbers of those that were asked; overall first, and any other only where it has one."""
+        asked = ~np.isnan(self.read.base).any(axis=1) & dict(self._parts())[part]
+        found = [(category, numbers[asked[numbers]]) for category, numbers in self._categories()]
+        return [(category, numbers) for place, (category, numbers) in enumerate(found) if len(numbers) or not place]
+
     def _categories(self) -> list[tuple[str, np.ndarray]]:
-        """Those of all items; of BBQ, names are in no group's number."""
+        """(category, (item,) int64): the numbers of its items, those of all first; of BBQ, names are in no group's number."""
         own = [item.scored_as if isinstance(item, BBQItem) else item.category for item in self.items]
         named = np.array([isinstance(item, BBQItem) and item.names for item in self.items], dtype=bool)
-        whole = [(OVERALL, ~named)] + ([(OVERALL + NAMES, named)] if named.any() else [])
-        return whole + [(name, np.array([one == name for one in own], dtype=bool)) for name in sorted(set(own))]
+        whole = [(OVERALL, np.flatnonzero(~named))] + (
+            [(OVERALL + NAMES, np.flatnonzero(named))] if named.any() else []
+        )
+        names, places = np.unique(np.array(own, dtype=object), return_inverse=True)
+        each = np.split(np.argsort(places, kind="stable"), np.cumsum(np.bincount(places, minlength=len(names)))[:-1])
+        return whole + list(zip(names.tolist(), each, strict=False))  # of no items, each is one empty group
 
-    def _scores(self, side: Side, part: str, chosen: np.ndarray) -> dict[str, float]:
+    def _scoring(self, side: Side, part: str) -> Callable[[np.ndarray], dict[str, float]]:
+        """What gives the scores of chosen items (item,); what is read of all items is read once."""
         if self.benchmark == "bbq":
-            found = bbq_scores(self.sides_taken(side)[chosen], self.right(side)[chosen])
-            return {name: found[name] for name in ("s_amb" if part == "ambig" else "s_dis", "accuracy")}
+            taken, right, wanted = self.sides_taken(side), self.right(side), "s_amb" if part == "ambig" else "s_dis"
+
+            def bbq(chosen: np.ndarray) -> dict[str, float]:
+                found = bbq_scores(taken[chosen], right[chosen])
+                return {name: found[name] for name in (wanted, "accuracy")}
+
+            return bbq
         if self.benchmark == "stereoset":
-            terms = [item.target for item in self.items if isinstance(item, StereoCluster)]
-            return stereoset_scores([terms[number] for number in chosen], self.read[side][chosen])
-        more, less = (self.column(side, f"{part}_{name}")[chosen] for name in ("more", "less"))
+            terms, read = self._terms(), self.read[side]
+            return lambda chosen: stereoset_scores(terms[chosen].tolist(), read[chosen])
+        more, less = (self.column(side, f"{part}_{name}") for name in ("more", "less"))
         anti = np.array(
             [isinstance(one, CrowsPair) and one.direction == "antistereo" for one in self.items], dtype=bool
         )
-        return crows_scores(more, less, anti[chosen])
+        return lambda chosen: crows_scores(more[chosen], less[chosen], anti[chosen])
 
     def table(self) -> pd.DataFrame:
         """One row an item: item (from 1), category, what it is, and for each side what was read of it (nats) and what follows: `stereotype`

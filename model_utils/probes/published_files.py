@@ -20,6 +20,8 @@ MAX_BYTES = 40_000_000
 LOOKED_AT = 20
 """Lines that are looked at to tell what a file is."""
 MAX_GROUPS = 50
+MAX_CATEGORIES = 100
+"""Of one file; BBQ has 11, the others fewer, and the page writes the scores of every one."""
 
 CROWS_COLUMNS = ("sent_more", "sent_less", "stereo_antistereo", "bias_type")
 PARTS = ("intrasentence", "intersentence")
@@ -53,13 +55,19 @@ def read(content: bytes, name: str) -> PublishedFile:
         benchmark = "crows_pairs"
     else:
         raise Refused(f"{name} is no published file that is known here; possible are {KNOWN}.")
+    found: PublishedFile
     if benchmark == "stereoset":
-        found = linewise.collect(_clusters(text, name), _cluster, MAX_PUBLISHED, name, "item", "Cluster")
-        return PublishedFile(benchmark, *found)
-    if benchmark == "bbq":
+        clusters = linewise.collect(_clusters(text, name), _cluster, MAX_PUBLISHED, name, "item", "Cluster")
+        found = PublishedFile(benchmark, *clusters)
+    elif benchmark == "bbq":
         lines = ((line, linewise.attempt(_object, written)) for line, written in linewise.written(text))
-        return PublishedFile(benchmark, *linewise.collect(lines, _question, MAX_PUBLISHED, name, "item"))
-    return PublishedFile(benchmark, *linewise.collect(_rows(text, name), _pair, MAX_PUBLISHED, name, "item"))
+        found = PublishedFile(benchmark, *linewise.collect(lines, _question, MAX_PUBLISHED, name, "item"))
+    else:
+        found = PublishedFile(benchmark, *linewise.collect(_rows(text, name), _pair, MAX_PUBLISHED, name, "item"))
+    categories = len({item.category for item in found.items})
+    if categories > MAX_CATEGORIES:
+        raise Refused(f"{name} has {categories:,} categories, and at most {MAX_CATEGORIES} are scored; give its items fewer, or split it.")  # fmt: skip
+    return found
 
 
 # --- CrowS-Pairs ------------------------------------------------------------------------------------------------------
@@ -176,6 +184,7 @@ def _question(line: Record) -> BBQItem:
         names=_are_names(
             next((one["label_type"] for one in (line, more) if "label_type" in one), None), category, others
         ),
+        question_index=_index(line.get("question_index")),
     )
 
 
@@ -189,6 +198,18 @@ def target(answers: Mapping[int, tuple[str, ...]], groups: tuple[str, ...]) -> i
     wanted = {_plain(one) for one in groups}
     named = [option for option, words in answers.items() if wanted & _keys(words)]
     return named[0] if len(named) == 1 else -1
+
+
+def _index(value: object) -> str:
+    """The published files write it as a text; what was merged with a table may have a number."""
+    if value is None:
+        return ""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise ValueError("Its question_index is neither a text nor a whole number")
+    text = str(value).strip()
+    return check_text(text, "question_index") if text else ""
 
 
 GENDERS = {"woman": "f", "girl": "f", "man": "m", "boy": "m"}
