@@ -15,6 +15,8 @@ from model_utils.errors import Refused
 from model_utils.records import contents
 
 PANEL = "record-panel"
+CLOSE = "record-close"
+"""Something was recorded since the panel was drawn last, so that it is to be drawn closed, whatever the browser says of it by now."""
 
 
 def record_button(place: DeltaGenerator, page: str, waiting: bool) -> None:
@@ -24,6 +26,8 @@ def record_button(place: DeltaGenerator, page: str, waiting: bool) -> None:
         if waiting:
             st.fragment(_waiting, run_every=POLL_SECONDS)()
         elif PAGES[page]:
+            if st.session_state.pop(CLOSE, False):
+                st.session_state[PANEL] = False
             panel = st.popover("Record", key=PANEL, on_change="rerun")
             if panel.open:
                 with panel, st.container(key="record"):
@@ -42,6 +46,7 @@ def go_on(page: str) -> bool:
         return True
     if here.done is not None and here.done is not before[0]:
         st.session_state["record-into"], st.session_state["record-note"] = here.done.session, ""
+        st.session_state[CLOSE] = True
         st.toast(plain(here.done.said))
     elif here.problem is not None and here.problem != before[1]:
         st.session_state[PANEL] = bool(PAGES[page])  # the panel says why, where there is one

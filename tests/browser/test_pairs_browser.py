@@ -135,7 +135,7 @@ def test_the_keyboard_chooses_a_pair(page: Page, pairs: Server):
 def test_two_families_can_be_compared_as_far_as_that_makes_sense(page: Page, pairs: Server, models: Path):
     open_at(page, pairs.url)
     type_pair(page, models / "llama/base", models / "t5/tuned")
-    sentence = "Compare, Many, Attribution, Reasoning and Robustness work, Attention does not, because one side has an encoder and the other has none."
+    sentence = "Compare, Many, Attribution, Reasoning, Robustness, Bias, Calibration, Benchmarks, Instruction design and Findings work, Attention does not, because one side has an encoder and the other has none."
     expect(panel(page)).to_contain_text(sentence, timeout=LOADED)
     page.keyboard.press("Escape")
     ask(page, QUESTION, tokens=4)
