@@ -324,8 +324,11 @@ class Published(Probed):
         CrowS-Pairs has the parts full (the whole sentence, as lm-eval) and shared (only the tokens that both sentences have); StereoSet
         overall, intrasentence and intersentence; BBQ ambig and disambig. Units as in `crows_scores`, `stereoset_scores`, `bbq_scores`.
         """
+        return self._table_of(self.parts())
+
+    def _table_of(self, parts: Sequence[str]) -> pd.DataFrame:
         rows = []
-        for part in self.parts():
+        for part in parts:
             base, tuned = (self._scoring(side, part) for side in SIDES)
             for category, chosen in self._chosen(part):
                 both = Pair(base(chosen), tuned(chosen))
@@ -345,9 +348,9 @@ class Published(Probed):
         in the unit of the score, by the normal approximation. Of BBQ the coin is for each template, and says to which side its answers
         that are not UNKNOWN lean: as far as they do here, since copies of one template are answered alike.
         """
-        found = self.scores()
+        found = self._table_of((part,))
         name = {"ambig": "s_amb", "disambig": "s_dis"}.get(part, HEADLINE[self.benchmark][0])
-        found = found[(found["part"] == part) & (found["measure"] == name)].drop(columns=["part", "measure"])
+        found = found[found["measure"] == name].drop(columns=["part", "measure"])
         for side in SIDES:
             by_chance = self._by_chance(side, part)
             found[f"by_chance_{side}"] = [by_chance(chosen) for _, chosen in self._chosen(part)]
