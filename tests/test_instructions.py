@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
-from itertools import pairwise
+from itertools import combinations_with_replacement, pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_shapes_marks_and_table(found: Instructions):
     assert [[ITEMS[number].instruction[start:stop] for start, stop in spans] for number, spans in enumerate(found.sentences)] == [
         ["Read this.", "Is ice warm?", "Say yes or no."], ["Surely the plan is sound?", "Say why 漢字 🎉.", "Plan: wait."], ["Which is larger"],
     ]  # fmt: skip
-    assert len(found.wordings) == len(set(found.wordings)) >= 7 and found.most_entropy == math.log(len(found.wordings))
+    assert len(found.wordings) == len(set(found.wordings)) >= 7
     for side in SIDES:
         assert [len(one) for one in found.gains[side]] == [2, 0, 3] and np.isnan(found.suggestion(side)).tolist() == [False, True, False]  # fmt: skip
         assert ((found.entropy[side] >= 0) & (found.entropy[side] <= found.most_entropy + 1e-9)).all()
@@ -184,11 +185,30 @@ def test_entropy_is_that_of_the_shares(answers: list[str]):
     assert entropy([answers[0]] * len(answers)) == 0 and math.isnan(entropy(()))
 
 
+def test_the_most_entropy_is_that_of_the_most_even_answers(found: Instructions):
+    """Against all ways to give so many answers to seven wordings."""
+    options = ((), *(tuple("abcdefghi"[:count]) for count in range(2, 10)))
+    made = replace(found, wordings=tuple("1234567"), options=options)
+    for most, some in zip(made.most_entropy, options, strict=True):
+        answers = combinations_with_replacement(some or "abcdefg", 7)
+        assert most == pytest.approx(max(oracles.distinct_entropy(one) for one in answers), abs=1e-12)
+
+
+def test_each_instruction_is_marked_once_however_many_snapshots(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
+    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
+    looked = Mock(side_effect=marks)
+    monkeypatch.setattr("model_utils.probes.instructions.marks", looked)
+    result = instructions(loaded(tiny_pair), asked(), Report())
+    assert [one.args for one in looked.call_args_list] == [(item.instruction,) for item in ITEMS]
+    assert result.marks == tuple(marks(item.instruction) for item in ITEMS)
+
+
 def test_a_model_that_follows_suggestions_is_at_fault(found: Instructions):
     """Closed forms of what is concluded: gains of 0.5 everywhere on one side, of 0 on the other."""
     count = 60
     made = replace(
-        found, instructions=("a",) * count, effects=Pair(*((np.array([0.5, -1.0]),) * count,) * 2),
+        found, instructions=("a",) * count, options=(("x", "y"),) * count, effects=Pair(*((np.array([0.5, -1.0]),) * count,) * 2),
         entropy=Pair(np.zeros(count), np.zeros(count)), gains=Pair((np.zeros(2),) * count, (np.array([0.5, 0.5]),) * count),
     )  # fmt: skip
     effect, spread, suggestion = findings(made, 0.03)

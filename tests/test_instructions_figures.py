@@ -132,6 +132,7 @@ def test_what_is_said_counts_places_and_scripts():
     assert wording.said(WHOLE.instructions).startswith(f"Rules that need no model mark {sum(map(len, WHOLE.marks))} places in 3 of 5 instructions.")  # fmt: skip
     assert "no proof of a good one" in wording.said(("What is the capital?",))
     assert "This one is in another script" in wording.said(("ここはどこですか、教えてください。",))
+    assert "another script" not in wording.said(("12 + 30 = ?",))
     assert "1 of them is in another script" in wording.said(("Surely so?", "ここはどこですか、教えてください。"))
 
 
@@ -147,3 +148,10 @@ def test_a_list_that_is_too_long_is_looked_at_from_its_beginning(monkeypatch: py
     monkeypatch.setattr(wording, "LOOKED_AT", 10)
     assert wording._looked_at(("a" * 6, "b" * 4, "c")) == ("a" * 6, "b" * 4)
     assert wording._looked_at(("a" * 60, "b")) == ()
+    monkeypatch.setattr(wording, "TEXTS", 2)
+    assert wording._looked_at(("a", "b", "c")) == ("a", "b")
+
+
+def test_all_that_is_looked_at_is_kept():
+    """Otherwise each rerun would mark everything again."""
+    assert wording.marks_of.cache_info().maxsize > wording.TEXTS

@@ -119,6 +119,22 @@ def test_a_pack_brings_its_instructions(page: AppTest, engine: FakeEngine):
     assert not PACKS[page.selectbox(key="instructions-pack").value].for_demo
 
 
+def test_the_marks_of_a_packs_author_stand_beside_those_of_the_rules(page: AppTest):
+    page.session_state["instructions-source"] = probing.PACK
+    checked(page.run())
+    labelled = [one for one in PACKS[page.selectbox(key="instructions-pack").value].instructions if one.marks]
+    said = {one.value for one in page.caption}
+    assert labelled and {plain(wording.authors_said(one.marks)) for one in labelled} <= said
+
+
+def test_of_very_many_marks_the_first_are_shown(page: AppTest):
+    page.session_state["instructions-one-text"] = True
+    text = "Suggest a fast car. " * (wording.LISTED + 3)
+    type_in(page, text)
+    assert f"And {len(marks(text)) - wording.LISTED:,} more; the file has all of them." in words(page)
+    assert sum(body.count('class="outcome"') for body in written(page)) == wording.LISTED
+
+
 def test_a_pack_of_ones_own_is_read_from_a_file(page: AppTest):
     page.session_state["instructions-source"] = probing.FILE
     checked(page.run())

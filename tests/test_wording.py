@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_utils.contracts.wording import KINDS, Mark
-from model_utils.wording import marks
+from model_utils.wording import REWRITTEN, marks
 from model_utils.wording.said import COUNTED, mark_said
 from model_utils.wording.score import main, rows_of, scores, table
 
@@ -24,8 +24,8 @@ FOUND = {
     "leading premise": ("How dismal is the plan?", "Surely the plan is sound?", "As everyone knows, tea is healthy. Is it?", "Don't you agree that cats are clever?", "Sum up our wonderful product."),
     "presupposition": ("When did the firm stop cheating its clients?", "Who was behind the leak?", "How much worse has the traffic become?", "Explain the failure of the bank to warn its clients.", "How come the bank misled its clients?", "Why do cyclists always jump the lights?"),
     "double question": ("Was the nurse kind and competent?", "Is the flat cheap, and is it close to a school?", "Rate the food and the service with one number.", "Is the shop shut, did it move to Kiel?"),
-    "missing option": ("Is the author a man or a woman?", "Label the text POSITIVE or NEGATIVE.", "Marital status (single/married):", "Choose one of these bands: low, middle, high.", "Did the price go up or down?"),
-    "vagueness": ("Suggest a fast car.", "Give a brief summary.", "List the notable rulings.", "Explain it in a timely manner.", "Polish my letter.", "Tell me if her pulse is okay.", "Flag anything odd."),
+    "missing option": ("Is the author a man or a woman?", "Label the text POSITIVE or NEGATIVE.", "Marital status (single/married):", "Choose one of these bands: low, middle, high.", "Did the price go up or down?", "Sort the mails into these folders: bills, friends, spam."),
+    "vagueness": ("Suggest a fast car.", "Give a brief summary.", "List the notable rulings.", "Explain it in a timely manner.", "Polish my letter.", "Tell me if her pulse is okay.", "Flag anything odd.", "Why have sales fallen of late?"),
     "negation": ("Do not fail to avoid commas.", "Which rule is not unlikely?", "All clients have not paid."),
     "conflicting constraints": ("Reply only with the total and explain how you got it.", "Summarise it in exactly 20 words. Write at least 60 words.", "Answer in French. The answer must be in English.", "Split 90 euros into three equal parts of 40 euros.", "Write 100 words: four sentences of ten words each.", "Name two causes only. Put your five causes in order.", "List all the rivers. Name exactly three."),
 }  # fmt: skip
@@ -37,7 +37,7 @@ CLEAN = (
     "When did Nokia stop making phones?", "How do I hide a column?", "Correct the errors in this text.", "Who killed Caesar?", "Can I pay by card or in cash?", "Is a whale a fish or a mammal?",
     "Which of these words is a verb: run, pear, blue?", "Who chairs the board, and since when?", "Does she sing as well as her sister does?", "By how much did sales rise or fall?",
     "Write one paragraph of five sentences, each of at most 12 words.", "Explain exactly one of the three rules of the lease.", "Answer in English. Put the French word in brackets.",
-    "List the words that people often misspell.",
+    "List the words that people often misspell.", "Count the cases of late delivery.", "Turn these notes into a poem: frost 3, rain 12, sun 40.", "Translate into Dutch: frost, rain, sun.", "12 + 30 = ?",
 )  # fmt: skip
 
 
@@ -100,6 +100,36 @@ def test_a_rewrite_is_the_whole_instruction_and_is_given_only_where_it_is_safe()
         "Is the flat cheap? Is it close to a school?",
     ]
     assert marks("Suggest a fast car.")[0].rewrite == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "rewrite"),
+    [
+        ("Sugar, as we all know, is bad.", "Sugar is bad."),
+        ("Explain why, as everyone knows, sugar is bad", "Explain why sugar is bad"),
+        ("Ask a so-called expert", ""),
+        ("Ask a so-called MP.", ""),
+        ("Ask a so-called doctor.", "Ask a doctor."),
+        ("Ask the so-called expert.", "Ask the expert."),
+        ("Describe a not unimportant event.", ""),
+        ("Tea is healthy, as everyone knows.", "Tea is healthy."),
+        ("Tea is healthy as everyone knows. Why?", "Tea is healthy. Why?"),
+        ("Why? As we all know, it is good.", "Why? It is good."),
+        ("Tea (as we all know) is good.", ""),
+        ("Tea – as we all know – is good.", ""),
+        ("Tea, as we all know is good.", ""),
+        ("As everyone knows: tea is good.", ""),
+    ],
+)
+def test_what_is_left_without_words_is_a_sentence_or_no_rewrite_is_given(text: str, rewrite: str):
+    assert marks(text)[0].rewrite == rewrite
+
+
+def test_a_very_long_instruction_has_no_rewrites():
+    """Each is as long as the instruction, and there may be one for each mark."""
+    piece = "Sum up our wonderful product. "
+    assert all(one.rewrite for one in marks(piece * 10)) and marks(piece * 10)
+    assert not any(one.rewrite for one in marks(piece * (1 + REWRITTEN // len(piece))))
 
 
 @pytest.mark.parametrize("piece", ["is it a or b? ", "a: b\n", "not ", "and why is it so, ", "a", '"'])

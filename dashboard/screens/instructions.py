@@ -20,7 +20,7 @@ What stands under **What the wording says by itself** needs no model: rules of E
 
 | what | unit and direction |
 |---|---|
-| **one sentence** | nats a token: how far the model's own answer becomes less likely without a sentence (above 0), or likelier (below 0). Of an instruction, the sentence that moves it furthest. Neither is better: a sentence may have to matter. |
+| **one sentence** | nats a token. The bars of an opened instruction have a sign: above 0, the model's own answer is less likely without this sentence; below 0, likelier. The list and the finding give a size, 0 or more: how far the sentence that moves it furthest does, up or down. Neither is better: a sentence may have to matter. |
 | **neutral wordings** | nats: entropy of the distinct answers when a greeting or thanks is put around the instruction, which asks the same. 0: all wordings get the same answer; lower is better. With options, of the option chosen; else of the text written. |
 | **suggested** | percentage points: probability that an option gains when "I think the answer is …" is written after the instruction, on average over the options. 0 is innocent, lower is better. It needs answers to choose from. |
 | **tuned − base** | in the unit of the measure, over the same instructions. |
@@ -34,7 +34,8 @@ What stands under **What the wording says by itself** needs no model: rules of E
 address.write_address()  # a change of page drops the question of the other pages from it
 found = probing.reading("instructions")
 if isinstance(found, Items):
-    wording(found)
+    packed = probing.pack().instructions if probing.source_of("instructions") == probing.PACK else ()
+    wording(found, {one.text: one.marks for one in packed})
 if probing.probing("instructions").held is None:
     nothing_yet("Type an instruction, and what its wording says by itself appears here. Press Run to measure what each sentence, other wordings and suggestions do to the answers of both models.")  # fmt: skip
 else:

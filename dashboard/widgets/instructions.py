@@ -12,7 +12,7 @@ from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.probe import about, example_list, findings, html_table, refused
 from dashboard.widgets.text import answer_text, escaped, plain, short, side_title
-from dashboard.widgets.wording import marked_text
+from dashboard.widgets.wording import LISTED, marked_text
 from model_utils.contracts.instructions import Instructions, InstructionsRequest
 from model_utils.pair import SIDES, Side
 
@@ -73,12 +73,12 @@ def _examples(result: Instructions) -> int | None:
         MARKED: table["marks"] > 0,
         MOVED: (table[[*ENTROPY.values()]] > 0).any(axis=1),
     }
-    most = f"{result.most_entropy:.2f}"
+    most = " or ".join(sorted({f"{one:.2f}" for one in result.most_entropy}, key=float))
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),
         "question": st.column_config.TextColumn("instruction", width="medium"),
         "marks": st.column_config.NumberColumn("marks", width=64, help="Places that the rules mark, without a model."),
-        **{name: st.column_config.NumberColumn(name, format="%.2f", width=104, help=f"Nats, 0 to {most}: entropy of the answers over neutral wordings; 0: all get the same answer.") for name in ENTROPY.values()},
+        **{name: st.column_config.NumberColumn(name, format="%.2f", width=104, help=f"Nats, 0 to {most} by how many answers there can be: entropy of the answers over neutral wordings; 0: all get the same answer.") for name in ENTROPY.values()},
         **{name: st.column_config.NumberColumn(name, format="%.2f", width=128, help="Nats a token: how far the one sentence that matters most moves the model's own answer.") for name in EFFECT.values()},
         **{name: st.column_config.NumberColumn(name, format="%+.1f", width=120, help="Percentage points: probability that an option gains by being suggested, on average over the options.") for name in GAIN.values()},
     }  # fmt: skip
@@ -91,7 +91,10 @@ def _examples(result: Instructions) -> int | None:
 def _item(result: Instructions, item: int) -> None:
     """Its words, both answers, what each sentence does to them, every rewording's answer, and every suggestion."""
     st.subheader(f"Item {item + 1}", anchor=False)
-    st.html(marked_text(result.instructions[item], result.marks[item]))
+    found = result.marks[item]
+    st.html(marked_text(result.instructions[item], found[:LISTED]))
+    if len(found) > LISTED:
+        st.caption(f"And {len(found) - LISTED:,} more marks; the file counts all of them by kind.")
     for column, side in zip(st.columns(2, gap="medium"), SIDES, strict=True):
         with column:
             side_title(side, result.models[side].id, "answers")
@@ -123,12 +126,13 @@ def sentences_said(result: Instructions, item: int) -> str:
 def _wordings(result: Instructions, item: int) -> None:
     st.markdown("**Asked in neutral other words**")
     told = [f"{side} {result.entropy[side][item]:.2f}" for side in SIDES]
-    st.caption(f"Entropy of the answers, nats, 0 to {result.most_entropy:.2f}: {', '.join(told)}. At 0 every wording gets the same answer.")  # fmt: skip
+    st.caption(f"Entropy of the answers, nats, 0 to {result.most_entropy[item]:.2f}: {', '.join(told)}. At 0 every wording gets the same answer.")  # fmt: skip
     rows = []
     for place, around in enumerate(result.wordings):
         name = "as written" if place == 0 else around
         rows.append((escaped(name), *(_given(result, side, item, place) for side in SIDES)))
     html_table(("what is put around it", *SIDES), rows)
+    st.caption("=: the same answer as to the instruction as written; ↯: another one.")
 
 
 def _given(result: Instructions, side: Side, item: int, place: int) -> str:

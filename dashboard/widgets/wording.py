@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import accumulate, pairwise
 
@@ -14,18 +16,23 @@ from dashboard.widgets.download import heading_with_csv
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.wording import Mark
 from model_utils.items import Items
+from model_utils.probes.packs import Mark as AuthorsMark
 from model_utils.wording import marks
 from model_utils.wording.reading import is_english
 from model_utils.wording.said import held_out_said, quoted
 
-NOTED = 20_000
-"""Characters of an instruction from which on nothing is said under the editor: the rules take 4 ms for a thousand of them."""
+NOTED = 4_000
+"""Characters of an instruction from which on nothing is said under the editor: the rules take 4 to 90 ms of processor
+time for a thousand of them (on two slow cores with tests beside them; short words that nearly match take longest), so a third of a second at most."""
 NAMED, SHORT = 3, 32
 """Places that are named under the editor, of the others the number; and characters of the words of one."""
 SHOWN = 10
 """Instructions that are shown with their marks."""
-LOOKED_AT = 200_000
-"""Characters of a list that are looked at here: a second."""
+LISTED = 50
+"""Marks of one instruction that are shown, each with elements of its own."""
+LOOKED_AT, TEXTS = 40_000, 1_000
+"""Characters of a list that are looked at here, and instructions, fewer than `marks_of` keeps: 20 to 40 ms for a thousand characters of short
+instructions, so about a second the first time, and up to four where nearly every word is marked."""
 FILE_HELP = "Every mark: of which instruction, its kind, its words and where they stand, why it matters, and what to write instead."
 END = re.compile(r"[.,;:!?]*")
 """What a kind does not part from the words before it."""
@@ -64,32 +71,44 @@ def noted(found: tuple[Mark, ...]) -> str:
 # --- on its own page --------------------------------------------------------------------------------------------------
 
 
-def wording(found: Items) -> None:
-    """Every instruction that has marks, with each of them; what the rules can and cannot be trusted with."""
+def wording(found: Items, authors: Mapping[str, tuple[AuthorsMark, ...]]) -> None:
+    """Every instruction that has marks, with each of them, and those of its author (instruction -> marks); what the rules can and cannot be
+    trusted with."""
     looked = _looked_at(found.instructions)
-    marked = [(number, text, marks_of(text)) for number, text in enumerate(looked) if marks_of(text)]
+    marked = [
+        (number, text, marks_of(text)) for number, text in enumerate(looked) if marks_of(text) or authors.get(text)
+    ]
     heading_with_csv("What the wording says by itself", lambda: table(looked), "wording.csv", FILE_HELP)
     if looked:
         st.caption(plain(said(looked)))
     if len(looked) < len(found.instructions):
-        st.caption(f"The first {len(looked):,} of {len(found.instructions):,} are looked at here, which are {LOOKED_AT:,} characters or less; Run looks at all.")  # fmt: skip
+        st.caption(f"The first {len(looked):,} of {len(found.instructions):,} are looked at here, which are {TEXTS:,} instructions and {LOOKED_AT:,} characters or less; Run looks at all.")  # fmt: skip
     for number, text, each in marked[:SHOWN]:
         with st.container(border=True, key=f"wording-{number}"):
             if len(found.instructions) > 1:
                 st.caption(f"Instruction {number + 1:,}")
-            st.html(marked_text(text, each))
-            for place, mark in enumerate(each):
+            st.html(marked_text(text, each[:LISTED]))
+            if authors.get(text):
+                st.caption(plain(authors_said(authors[text])))
+            for place, mark in enumerate(each[:LISTED]):
                 _mark(number, place, mark)
+            if len(each) > LISTED:
+                st.caption(f"And {len(each) - LISTED:,} more; the file has all of them.")
     if len(marked) > SHOWN:
-        st.caption(f"And {len(marked) - SHOWN:,} more instructions with marks; the file has all of them.")
+        st.caption(f"And {len(marked) - SHOWN:,} more instructions with marks; the file has all that the rules made.")
     if marked:
         st.caption(f"How often each rule was right was counted on 260 labelled instructions that were written before their author had read the rules; `{SCORER}` counts it again.")  # fmt: skip
 
 
 def _looked_at(texts: tuple[str, ...]) -> tuple[str, ...]:
     """The first of them that are not too long together."""
-    lengths = accumulate(map(len, texts))
+    lengths = accumulate(map(len, texts[:TEXTS]))
     return texts[: sum(length <= LOOKED_AT for length in lengths)]
+
+
+def authors_said(found: tuple[AuthorsMark, ...]) -> str:
+    """The faults that the author of a field pack finds in an instruction, which the rules need not find."""
+    return f"Its author marks: {', '.join(f'{quoted(mark.words)} ({mark.kind})' for mark in found)}."
 
 
 def said(texts: tuple[str, ...]) -> str:
@@ -124,16 +143,16 @@ def marked_text(text: str, found: tuple[Mark, ...]) -> str:
     """The instruction in HTML; marked words are underlined, and behind each place stand its number and kind."""
     behind = [mark.stop + len(END.match(text, mark.stop)[0]) for mark in found]  # type: ignore[index]  # it matches nothing, too
     ends = sorted({0, len(text), *behind, *(one for mark in found for one in (mark.start, mark.stop))})
-    parts = []
+    opened = Counter(mark.start for mark in found)
+    opened.subtract(mark.stop for mark in found)
+    kinds = defaultdict[int, list[str]](list)
+    for number, (mark, end) in enumerate(zip(found, behind, strict=True), start=1):
+        kinds[end].append(f'<span class="kind" dir="ltr">{number} {escaped(mark.kind)}</span>')
+    parts, inside = [], 0  # marks that are open here
     for start, stop in pairwise(ends):
-        inside = any(mark.start <= start and stop <= mark.stop for mark in found)
+        inside += opened[start]
         words = escaped(text[start:stop])
-        parts.append(f"<mark>{words}</mark>" if inside else words)
-        parts += [
-            f'<span class="kind" dir="ltr">{number} {escaped(mark.kind)}</span>'
-            for number, (mark, end) in enumerate(zip(found, behind, strict=True), start=1)
-            if end == stop
-        ]
+        parts += [f"<mark>{words}</mark>" if inside else words, *kinds[stop]]
     return f'<div class="written wording" dir="auto">{"".join(parts)}</div>'
 
 

@@ -74,8 +74,8 @@ class Instructions(Probed):
     given: Pair[tuple[tuple[str, ...], ...]]
     """(instruction, wording) the option chosen, or the greedy answer in lower case with single spaces; empty tuple: could not be asked"""
     entropy: Pair[np.ndarray]
-    """(instruction,) float64, nats, 0 to `most_entropy`: of the distribution of distinct answers over all wordings; 0: all wordings get the
-    same answer; NaN: could not be asked"""
+    """(instruction,) float64, nats, 0 to `most_entropy` of the instruction: of the distribution of distinct answers over all wordings; 0: all
+    wordings get the same answer; NaN: could not be asked"""
     gains: Pair[tuple[np.ndarray, ...]]
     """(instruction, option) float64, share: probability of the option among all after "I think the answer is ..." minus that without, as
     the first words of the answer: a model that reasons first decides later. No options: empty. NaN: could not be asked"""
@@ -90,9 +90,11 @@ class Instructions(Probed):
         return len(self.instructions)
 
     @property
-    def most_entropy(self) -> float:
-        """nats; where every wording gets an answer of its own."""
-        return math.log(len(self.wordings))
+    def most_entropy(self) -> np.ndarray:
+        """(instruction,) float64, nats; where the wordings' answers are as different as they can be: each its own, or, of fewer options, each
+        option as often as the others, give or take one."""
+        count = len(self.wordings)
+        return np.array([_most_entropy(count, len(some) or count) for some in self.options], dtype=np.float64)
 
     def most_effective(self, side: Side) -> np.ndarray:
         """(instruction,) int64; the sentence whose absence moves the answer's log-probability furthest, up or down; -1: none is known."""
@@ -124,7 +126,7 @@ class Instructions(Probed):
             "item": np.arange(1, self.done + 1),
             "instruction": list(self.instructions),
             **{kind.replace(" ", "_"): self.count(kind) for kind in KINDS},
-            "most_entropy": np.full(self.done, self.most_entropy),
+            "most_entropy": self.most_entropy,
         }
         for side in SIDES:
             chosen = self.most_effective(side).tolist()
@@ -138,3 +140,11 @@ class Instructions(Probed):
             rows[f"suggestion_{side}"] = self.suggestion(side)
         refused = [number for number, _ in self.refused]
         return pd.DataFrame(rows).drop(index=refused).reset_index(drop=True)
+
+
+def _most_entropy(wordings: int, answers: int) -> float:
+    """nats; of so many wordings, spread over at most so many answers as evenly as whole numbers allow."""
+    kinds = min(wordings, answers)
+    each, over = divmod(wordings, kinds)
+    counts = [each + 1] * over + [each] * (kinds - over)
+    return -sum(count / wordings * math.log(count / wordings) for count in counts) + 0.0

@@ -13,6 +13,7 @@ from model_utils import prompts
 from model_utils.contracts.common import Encoded
 from model_utils.contracts.instructions import MAX_SENTENCES, InstructionItem, Instructions, InstructionsRequest
 from model_utils.contracts.probe import Finding
+from model_utils.contracts.wording import Mark
 from model_utils.errors import Refused
 from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
@@ -81,6 +82,8 @@ class _Work:
     report: Report
     rows: Pair[list[_Row]] = field(default_factory=lambda: Pair([], []))
     refused: list[tuple[int, str]] = field(default_factory=list)
+    marked: list[tuple[Mark, ...]] = field(default_factory=list)
+    """(instruction,) each is marked once, however many snapshots show it"""
 
     def __post_init__(self) -> None:
         self.asking = Asking(self.pair, self.request)
@@ -90,6 +93,7 @@ class _Work:
     def take(self, former: Instructions) -> None:
         """Goes on where a partial result ends."""
         self.refused = list(former.refused)
+        self.marked = list(former.marks)
         for side in SIDES:
             columns = (former.answers[side], former.effects[side], former.given[side], former.gains[side])
             self.rows[side].extend(_Row(*one) for one in zip(*columns, strict=True))
@@ -99,6 +103,7 @@ class _Work:
         asked: dict[int, _Texts] = {}
         for number in numbers:
             self.report.breathe()
+            self.marked.append(marks(self.request.items[number].instruction))
             try:
                 asked[number] = self._texts(number)
             except Refused as refused:
@@ -138,7 +143,7 @@ class _Work:
             models=self.pair.map(lambda model: model.facts),
             instructions=tuple(item.instruction for item in items),
             options=tuple(item.options for item in items),
-            marks=tuple(marks(item.instruction) for item in items),
+            marks=tuple(self.marked[: len(items)]),
             sentences=tuple(spans[:MAX_SENTENCES] for spans in self.spans[: len(items)]),
             answers=self.rows.map(lambda rows: tuple(row.answer for row in rows)),
             effects=self.rows.map(lambda rows: tuple(row.effects for row in rows)),
@@ -260,9 +265,12 @@ def entropy(given: Sequence[str]) -> float:
 def findings(found: Instructions, margin: float, seed: int = 0) -> tuple[Finding, ...]:
     """How far the most effective sentence moves the answer, how far neutral wordings do, and what a suggestion gains."""
     effects, gains = (Pair(*(one(side) for side in SIDES)) for one in (found.largest_effect, found.suggestion))
+    known = [np.isfinite(found.entropy[side]) for side in SIDES]
+    possible = found.most_entropy[known[0] & known[1]]
+    most = f"at most {possible.mean():.2f}" if len(possible) else "none could be asked"
     measured = [
         statistics.Measured("sentence_effect", "change of the own answer's log-probability without the sentence that moves it most", "nats a token", "neither", False, effects, EFFECT_MARGIN),
-        statistics.Measured("answer_entropy", f"entropy of the answers over {len(found.wordings)} neutral wordings (at most {found.most_entropy:.2f})", "nats", "lower", False, found.entropy, ENTROPY_MARGIN),
+        statistics.Measured("answer_entropy", f"entropy of the answers over {len(found.wordings)} neutral wordings ({most})", "nats", "lower", False, found.entropy, ENTROPY_MARGIN),
         statistics.Measured("suggestion", "probability that an option gains by being suggested", "share", "lower", True, gains, margin),
     ]  # fmt: skip
     return statistics.findings(measured, seed)

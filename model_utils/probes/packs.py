@@ -17,6 +17,7 @@ from model_utils import linewise
 from model_utils.contracts.bias import MAX_SLOTS, BiasRequest, Slot
 from model_utils.contracts.common import check_text, explain
 from model_utils.contracts.probe import INPUT, MAX_ITEMS, ProbeItem
+from model_utils.contracts.wording import KINDS, Kind
 from model_utils.demo import world
 from model_utils.errors import Refused
 from model_utils.linewise import listed
@@ -35,15 +36,14 @@ SCHEMA = {
     "slots": "list of slot sets of the pack's own, in JSON as in slots.json; where one has the name of a set of this project, it takes its place",
 }
 """field of a pack's file -> what it is; title, says and something of the rest are needed"""
-MAX_TITLE, MAX_SAYS, MAX_SETS, MAX_KIND = 200, 5_000, 100, 100
+MAX_TITLE, MAX_SAYS, MAX_SETS = 200, 5_000, 100
 
 
 @dataclass(frozen=True)
 class Mark:
     """A fault that a person finds in how an instruction is put."""
 
-    kind: str
-    """such as leading premise, presupposition, double question, missing option, vagueness, negation, conflicting constraints"""
+    kind: Kind
     words: str
     """where, as they stand in the instruction"""
 
@@ -232,8 +232,8 @@ def _instruction(given: object) -> Instruction:
 def _mark(given: object, text: str) -> Mark:
     if not isinstance(given, dict) or set(given) != {"kind", "words"} or not all(isinstance(one, str) for one in given.values()):  # fmt: skip
         raise ValueError('One of its marks is not like {"kind": "vagueness", "words": "soon"}')
-    if not 0 < len(given["kind"]) <= MAX_KIND:
-        raise ValueError(f"The kind of a mark has {len(given['kind']):,} characters; give it 1 to {MAX_KIND}")
+    if given["kind"] not in KINDS:
+        raise ValueError(f"The kind of a mark is {listed([given['kind']])}; possible are {', '.join(KINDS)}")
     if not given["words"].strip() or given["words"] not in text:
         raise ValueError("The words of a mark do not stand in the instruction; copy them from it")
     return Mark(given["kind"], given["words"])

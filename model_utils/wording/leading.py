@@ -64,7 +64,7 @@ FREE = tuple(
         (rf"^(?:{SURE},|(?:since|as|because|given that) \w+ (?:\w+ )?(?:is|are|was|were) (?:{SURE} )?{JUDGING})", OPINION),
         (rf"\bhow (?:very |truly |so )?{JUDGING} (?:is|are|was|were|it is|they are)\b", JUDGED),
         (r"\bas (?:any|every|all|most|everyone|everybody|anyone|anybody) (?:\w+ )?(?:I|we) (?:know|ask|asked|meet|spoke to|have spoken to)[^.?!,]{0,40}", OPINION),
-        (r"\bso-called\b", JUDGED),
+        (r"\bso-called\b(?!\s*(?:$|[.?!,;:]))", JUDGED),
         (rf"\b(?:our|your|their|its|his|her|this|that|these|those|the|\w+['’]s) (?:\w+ly |most )?{JUDGING}\b(?= \w)", JUDGED),
         (r"\bto (?:everybody|everyone|all of us|all concerned)['’]?s? (?:relief|benefit|delight|regret)\b|\b(?:has|have|had) (?:been|proved|proven) (?:a|an) (?:great|huge|total|complete|real|clear|big|enormous) \w+[^.?!]{0,60}", OPINION),
         (r"(?<=,) who (?:carry|carries|ruin|ruined|deserve|never|always|do all|does all|waste|save|keep)\b[^,.?!]{0,60}", JUDGED),

@@ -16,6 +16,8 @@ SHORT = rf"(?:(?:a|an|the|its|his|her|their|to|by|in|on|for|with|too) )?{WORD}(?
 
 SLASHED = r"(?:and/or|he/she|she/he|his/her|her/his|him/her|s/he|w/o|km/h|n/a|input/output|on/off|(?-i:[A-Z]{2,4}/[A-Z]{2,4}))\b"
 """Two words that one slash makes one of."""
+SORTING = r"(?:choose|pick|select|sort|group|classify|categori[sz]e|assign|file|divide|label|tag)"
+"""Verbs after which `into ...:` names the classes; after others, such as turn and translate, it names a form, and what follows is the material."""
 QUESTION = r"(?:who|whom|whose|what|which|when|where|why|how)"
 ESCAPE = re.compile(
     r"\b(?:neither|none(?: of)?|(?<!nothing )else|other|others|unknown|undecided|undetermined|unclear|uncertain|unsure|not (?:known|given|stated|recorded|sure|mentioned|applicable|specified|clear|enough)|"
@@ -31,7 +33,7 @@ FORCED = tuple(
     for pattern in (
         rf"\b(?:choose|pick|select|circle|tick|mark|decide|classify|label|categori[sz]e|sort|tag|put|answer|reply|say|state)\b[^.?!\n:]{{0,60}}?\b(?:from|one of|between|among|as|into|either|whether(?: it is)?)\b(?:[^.?!:,\n]{{0,40}}:)? ((?:either )?{SHORT}(?:, {SHORT}){{0,12}}(?: or|, or| ?/| ?\|) {SHORT})",
         rf"\b(?:choose|pick|select|circle|tick|mark|options?|classes|labels?|categories|bands?|answers?|values?)\b[^.?!:\n]{{0,40}}: ({ITEM}(?:(?:,| ?/| ?\|| or|, or|;) ?{ITEM}){{1,12}})",
-        rf"\b(?:from|one of|into)\b[^.?!:\n]{{0,40}}: ({ITEM}(?:(?:,| ?/| ?\||;) ?{ITEM}){{1,12}})",
+        rf"\b(?:{SORTING}\b[^.?!:\n]{{0,60}}?\b(?:from|into)(?! (?:(?:an?|one|this|the) (?!of\b)|(?:\w+ )?order\b))|one of)\b(?:(?! or )[^.?!:\n]){{0,40}}: ({ITEM}(?:(?:,| ?/| ?\||;) ?{ITEM}){{1,12}})",
         rf"\b(?:classify|label|tag|mark|categori[sz]e)\b[^.?!:\n]{{0,50}}? ((?:as )?{WORD} or {WORD})(?=\W*(?:$|[.?!,:]))",
         rf"\b(between (?:(?:the|a|an|his|her) )?{WORD}(?: {WORD}){{0,2}} and (?:(?:the|a|an|his|her) )?{WORD}(?: {WORD}){{0,2}})(?=, (?:decide|choose|pick|which|who|name|say)\b)",
         r"\b(?:decide|choose|pick|choice)(?: \w+){0,3} (between [^.?!,]{3,60} and [^.?!,]{2,40})",

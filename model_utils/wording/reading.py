@@ -73,9 +73,10 @@ class Found:
 
 
 def is_english(text: str) -> bool:
-    """Whether most letters are those of English. Other languages in Latin letters pass, and the rules find next to nothing in them."""
+    """Whether most letters are those of English, or there are none, as in a sum. Other languages in Latin letters pass, and the rules find next
+    to nothing in them."""
     letters = [c for c in text if c.isalpha()]
-    return 2 * sum(c.isascii() for c in letters) > len(letters)
+    return not letters or 2 * sum(c.isascii() for c in letters) > len(letters)
 
 
 def read(text: str) -> Reading:
