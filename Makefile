@@ -26,7 +26,7 @@ check: .venv/.installed-dev
 # Python process should not hold torch; those that measure times have both cores.
 test: .venv/.installed-dev browser lint
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not browser"
-	@$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "browser and not alone"
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist worksteal -m "browser and not alone"
 	@$(BIN)/python -m pytest -q -m alone
 
 lint:

@@ -21,7 +21,7 @@ from model_utils.probes.suites import PLAIN_TEXTS, SUITES, ProbeKind
 World = Literal["demo", "english"]
 COUNTS: Mapping[ProbeKind, int] = {"reasoning": 48, "robustness": 48, "bias": 110, "calibration": 150}
 """Items of each probe, at most. Of bias so many that a model which never differs can be cleared: with fewer than 100 that agree, a change in 3 % of\nthem may have been missed."""
-EXPLAINED, TEXTS = 20, 60
+EXPLAINED, TEXTS = 12, 60
 """Answers that are explained, and plain texts. Explained are the answers to the shortest questions: of n words there are 2^n texts without
 some of them, and each that a random order needs is read."""
 LONGEST_EXPLAINED = 32
@@ -82,7 +82,9 @@ def request(
         asked["reasoning"] = ReasoningRequest(items=items["reasoning"], max_new_tokens=max_new_tokens, **shared)
     if "robustness" in items:
         texts = PLAIN_TEXTS["demo" if pack.for_demo else "english"](TEXTS)
-        asked["robustness"] = RobustnessRequest(items=items["robustness"], plain_texts=texts, **shared)
+        asked["robustness"] = RobustnessRequest(
+            items=items["robustness"], plain_texts=texts, sensitivity_items=0, attribution_items=0, **shared
+        )
         shortest = sorted(items["robustness"], key=lambda item: len(item.asked().split()))[:EXPLAINED]
         asked["explained"] = explained(tuple(shortest), formats, same_tokens)
     if "bias" in items:

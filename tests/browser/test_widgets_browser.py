@@ -16,6 +16,8 @@ from dashboard.figures import theme
 from tests.browser.conftest import NARROW, Serve
 from tests.browser.server import ROOT
 
+pytestmark = pytest.mark.alone
+
 HOSTILE = (
     "<script>window.hacked=1</script>",
     "<img src=x onerror=window.hacked=2>",
@@ -444,7 +446,6 @@ def test_arrow_keys_move_the_pin_and_pass_over_what_may_not_be_picked(page: Page
     settled(page, "picked None")
 
 
-@pytest.mark.alone
 def test_a_held_key_reports_now_and_then_and_where_it_ends(page: Page, address: str):
     reports: list[float] = []
 
