@@ -22,14 +22,13 @@ from model_utils.contracts.bias import MAX_CASES, Bias, BiasRequest, Group, Slot
 from model_utils.contracts.common import ModelSpec
 from model_utils.contracts.probe import LEVEL, ProbeItem
 from model_utils.demo import world
-from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import statistics
 from model_utils.probes.bias import bias, findings, floors
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
 from tests import results
-from tests.models import loaded, without_seconds
+from tests.models import loaded, stopped_and_gone_on, without_seconds
 
 NAMES = Slot(name="name", groups=(Group(name="hill", fills=("Arden", "Bo", "Corin")), Group(name="lake", fills=("Amisha", "Chi", "Dal"))))  # fmt: skip
 AGES = Slot(name="age", groups=tuple(Group(name=f"{age}", fills=(str(age),)) for age in (20, 40, 60)))
@@ -159,23 +158,9 @@ def test_an_item_that_has_no_room_in_one_case_is_left_out_whole(tiny_pair: Pair[
 
 
 def test_a_stopped_run_goes_on_to_the_same_result(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
-    whole = ran(tiny_pair, request())
+    former, again, whole = stopped_and_gone_on(lambda report: ran(tiny_pair, request(), report), 1, monkeypatch)
 
-    class Stopped(Report):
-        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
-            if snapshot is not None:
-                self.former = snapshot
-                raise Cancelled
-
-    report = Stopped()
-    with pytest.raises(Cancelled):
-        ran(tiny_pair, request(), report)
-    going = Report()
-    going.former = report.former
-    assert report.former.done == 1 and not report.former.findings
-    assert without_seconds(ran(tiny_pair, request(), going)) == without_seconds(whole)
+    assert former.done == 1 and not former.findings and without_seconds(again) == without_seconds(whole)
 
 
 # --- what is concluded ------------------------------------------------------------------------------------------------

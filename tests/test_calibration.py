@@ -19,13 +19,12 @@ from pydantic import ValidationError
 from model_utils.contracts.calibration import Calibration, CalibrationRequest
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.robustness import RobustnessRequest
-from model_utils.errors import Cancelled
 from model_utils.intervals import wilson
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.calibration import BINS, calibration, compare, concluded, error_finding, reliability
 from model_utils.probes.statistics import holm, needed_by_spread
 from model_utils.reporting import Report
-from tests.models import loaded, run, without_seconds
+from tests.models import loaded, run, stopped_and_gone_on, without_seconds
 
 ITEMS = (
     ProbeItem(instruction="Which is larger?", options=("12", "7"), answer="12"),
@@ -277,26 +276,13 @@ def test_choices_are_those_of_the_wording_as_written(tiny_pair: Pair[Path]):
 
 
 def test_an_item_without_room_is_refused_and_a_stopped_run_goes_on(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):  # fmt: skip
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
     pair = loaded(tiny_pair)
     long = ProbeItem(instruction="word " * pair.tuned.facts.context, options=("a", "b"), answer="a")
     request = asked(items=(ITEMS[0], long, ITEMS[1]))
-    whole = calibration(pair, request, Report())
+    former, again, whole = stopped_and_gone_on(lambda report: calibration(pair, request, report), 2, monkeypatch)
     assert [number for number, _ in whole.refused] == [1] and whole.chosen.base[1] == -1 and np.isnan(whole.right.base[1])  # fmt: skip
 
-    class Stopped(Report):
-        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
-            if snapshot is not None and snapshot.done == 2:
-                self.former = snapshot
-                raise Cancelled
-
-    report, going = Stopped(), Report()
-    with pytest.raises(Cancelled):
-        calibration(pair, request, report)
-    going.former = report.former
-    assert report.former.done == 2 and report.former.reliability is None
-    assert without_seconds(calibration(pair, request, going)) == without_seconds(whole)
+    assert former.done == 2 and former.reliability is None and without_seconds(again) == without_seconds(whole)
 
 
 def test_unknown_answers_are_one_sentence():

@@ -21,7 +21,6 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from model_utils import generation
 from model_utils.contracts.common import ask
 from model_utils.contracts.instructions import MAX_SENTENCES, InstructionItem, Instructions, InstructionsRequest
-from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.instructions import SUGGESTED, WORDINGS, entropy, findings, instructions, without
 from model_utils.probes.scoring import Continued
@@ -29,7 +28,7 @@ from model_utils.reporting import Report
 from model_utils.wording import marks
 from model_utils.wording.reading import sentences
 from tests import oracles
-from tests.models import loaded, without_seconds
+from tests.models import loaded, stopped_and_gone_on, without_seconds
 
 ITEMS = (
     InstructionItem(instruction="Read this. Is ice warm? Say yes or no.", options=("yes", "no")),
@@ -137,27 +136,14 @@ def test_sides_change_places_and_a_model_differs_nowhere_from_itself(tiny_pair: 
 
 
 def test_what_has_no_room_is_refused_and_a_stopped_run_goes_on(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
     pair = loaded(tiny_pair)
     long = InstructionItem(instruction="Surely so? " + "word " * pair.tuned.facts.context, options=("a", "b"))
     request = asked(items=(ITEMS[0], long, ITEMS[1]))
-    whole = instructions(pair, request, Report())
+    former, again, whole = stopped_and_gone_on(lambda report: instructions(pair, request, report), 2, monkeypatch)
     assert [number for number, _ in whole.refused] == [1] and whole.given.base[1] == () and np.isnan(whole.gains.base[1]).all()  # fmt: skip
     assert np.isnan(whole.entropy.tuned[1]) and whole.marks[1], "the rules need no model"
 
-    class Stopped(Report):
-        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
-            if snapshot is not None and snapshot.done == 2:
-                self.former = snapshot
-                raise Cancelled
-
-    report, going = Stopped(), Report()
-    with pytest.raises(Cancelled):
-        instructions(pair, request, report)
-    going.former = report.former
-    assert report.former.done == 2 and report.former.findings == ()
-    assert without_seconds(instructions(pair, request, going)) == without_seconds(whole)
+    assert former.done == 2 and former.findings == () and without_seconds(again) == without_seconds(whole)
 
 
 def test_only_the_first_sentences_are_left_out(tiny_pair: Pair[Path]):

@@ -35,7 +35,7 @@ from model_utils.contracts.published import (
     preferred,
     stereoset_scores,
 )
-from model_utils.errors import Cancelled, Refused
+from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.calibration import calibration
 from model_utils.probes.published import concluded, notes, plain, published, shared_tokens
@@ -43,7 +43,7 @@ from model_utils.probes.published_files import MAX_CATEGORIES, PublishedFile, re
 from model_utils.reporting import Report
 from tests import architectures, oracles
 from tests.builders import tiny_tokenizer
-from tests.models import loaded, without_seconds
+from tests.models import loaded, stopped_and_gone_on, without_seconds
 
 STEREOSET = Path(__file__).parent / "data" / "stereoset_fixture.json"
 PAIRS = (
@@ -339,23 +339,11 @@ def test_a_model_does_not_differ_from_itself(tiny_llama: Path, benchmark: str):
 
 @pytest.mark.parametrize("benchmark", ["crows_pairs", "stereoset", "bbq"])
 def test_a_stopped_run_goes_on(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch, benchmark: str):
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
     pair, request = loaded(tiny_pair), asked(benchmark, formats=Pair("plain", "chat"))
-    whole = published(pair, request, Report())
+    former, again, whole = stopped_and_gone_on(lambda report: published(pair, request, report), 2, monkeypatch)
 
-    class Stopped(Report):
-        def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
-            if snapshot is not None and snapshot.done == 2:
-                self.former = snapshot
-                raise Cancelled
-
-    report, going = Stopped(), Report()
-    with pytest.raises(Cancelled):
-        published(pair, request, report)
-    going.former = report.former
-    assert report.former.done == 2 and report.former.findings == () and len(report.former.scores())
-    assert without_seconds(published(pair, request, going)) == without_seconds(whole)
+    assert former.done == 2 and former.findings == () and len(former.scores())
+    assert without_seconds(again) == without_seconds(whole)
 
 
 @pytest.mark.parametrize("benchmark", ["crows_pairs", "bbq"])

@@ -13,14 +13,13 @@ from model_utils import analyses, codec, generation, prompts
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.reasoning import Reasoned, Reasoning, ReasoningRequest, flipped, hint_flip
-from model_utils.errors import Cancelled
 from model_utils.pair import Pair
 from model_utils.probes.prefixes import After, Source, score_after
 from model_utils.probes.reasoning import _Reader, _Trial
 from model_utils.probes.scoring import Continued
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
-from tests.models import run
+from tests.models import run, stopped_and_gone_on
 
 ITEMS = (
     ProbeItem(instruction="Which is larger? Think.", options=("12", "7"), answer="12"),
@@ -133,28 +132,13 @@ def test_without_early_answers_nothing_is_said_of_the_area(tiny_pair: Pair[Path]
             assert np.isnan(side.filler).any() == (not side.steps) and side.hinted == -1
 
 
-class Stopping(Report):
-    """Cancels as soon as there is a partial result."""
-
-    def __init__(self) -> None:
-        self.snapshot: Any = None
-
-    def __call__(self, fraction: float, note: str, snapshot: Any = None) -> None:
-        if snapshot is not None:
-            self.snapshot = snapshot
-            raise Cancelled
-
-
 def test_a_stopped_run_goes_on_to_the_same_result(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
-    request, stopped, resumed = _request(), Stopping(), Report()
-    with pytest.raises(Cancelled):
-        run("reasoning", tiny_pair, request, stopped)
-    assert stopped.snapshot.done == 1 and not stopped.snapshot.findings
-    resumed.former = stopped.snapshot
-    again = run("reasoning", tiny_pair, request, resumed)
-    assert codec.encode(again) == codec.encode(run("reasoning", tiny_pair, request))
+    request = _request()
+    former, again, whole = stopped_and_gone_on(
+        lambda report: run("reasoning", tiny_pair, request, report), 1, monkeypatch
+    )
+    assert former.done == 1 and not former.findings
+    assert codec.encode(again) == codec.encode(whole)
 
 
 def _request(**fields: Any) -> ReasoningRequest:

@@ -15,7 +15,6 @@ from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.common import ModelSpec, ask
 from model_utils.contracts.probe import ProbeItem
 from model_utils.contracts.robustness import RobustnessRequest
-from model_utils.errors import Cancelled
 from model_utils.pair import SIDES, Pair
 from model_utils.probes.forgetting import surprise
 from model_utils.probes.scoring import Continued, Wanted, score
@@ -25,8 +24,7 @@ from model_utils.probes.suites import SUITES
 from model_utils.probes.word_scores import _of_input
 from model_utils.reporting import Report
 from tests import results
-from tests.models import loaded, opened, run
-from tests.test_reasoning import Stopping
+from tests.models import loaded, opened, run, stopped_and_gone_on
 
 ITEMS = (
     ProbeItem(instruction="Which of them is the larger number?", input="12 and 7", options=("12", "7"), answer="12"),
@@ -161,15 +159,12 @@ def test_an_item_that_has_no_room_is_refused_and_the_others_are_asked(tiny_pair:
 
 
 def test_a_stopped_run_goes_on_to_the_same_result(tiny_pair: Pair[Path], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("model_utils.probes.frame.CHUNK", 1)
-    monkeypatch.setattr("model_utils.probes.frame.SNAPSHOT_SECONDS", -1)
-    request, stopped, resumed = _request(), Stopping(), Report()
-    with pytest.raises(Cancelled):
-        run("robustness", tiny_pair, request, stopped)
-    assert stopped.snapshot.done == 1 and not stopped.snapshot.findings
-    resumed.former = stopped.snapshot
-    again = run("robustness", tiny_pair, request, resumed)
-    assert codec.encode(again) == codec.encode(run("robustness", tiny_pair, request))
+    request = _request()
+    former, again, whole = stopped_and_gone_on(
+        lambda report: run("robustness", tiny_pair, request, report), 1, monkeypatch
+    )
+    assert former.done == 1 and not former.findings
+    assert codec.encode(again) == codec.encode(whole)
 
 
 @pytest.mark.slow

@@ -9,13 +9,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
-from dashboard.figures.rows import error_x, named_rows
-from dashboard.figures.shift import SYMBOLS
+from dashboard.figures.rows import bands, marks, named_rows
 from model_utils.contracts.bias import Bias
 from model_utils.contracts.probe import Estimate, known_mean
 from model_utils.pair import SIDES, Pair, Side
 
 AXIS = "more probable for this group than for its reference, percentage points"
+FLOOR = "others of the same groups"
 ROW, LANE = 56, 0.17
 """Pixels of a row, and how far from its middle each side stands, in rows."""
 LONGEST = 28
@@ -62,22 +62,15 @@ def figure(result: Bias, dark: bool = False) -> go.Figure:
     The first `MOST_ROWS` groups are drawn."""
     shown, colours, fig = rows(result)[:MOST_ROWS], theme.palette(dark), go.Figure()
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
-        fig.add_trace(_floors(shown, side, lane, dark))
+        floors = [(place, row.floor[side]) for place, row in enumerate(shown) if np.isfinite(row.floor[side])]
+        fig.add_trace(bands(FLOOR, lane, [(place, -floor, floor) for place, floor in floors], dark, side == SIDES[0]))
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
-        mine = [(place, row.name, row.sides[side]) for place, row in enumerate(shown) if row.sides[side].count]
-        fig.add_trace(
-            go.Scatter(
-                x=[one.mean for _, _, one in mine],
-                y=[place + lane for place, _, _ in mine],
-                name=side,
-                mode="markers",
-                cliponaxis=False,
-                marker={"size": 10, "color": colours.sides[side], "symbol": SYMBOLS[side]},
-                error_x=error_x([one for _, _, one in mine], colours.sides[side]),
-                text=[f"<b>{html.escape(name, quote=False)}</b><br>{said(one)}" for _, name, one in mine],
-                hovertemplate=f"%{{text}}<extra>{side}</extra>",
-            )
-        )
+        mine = [
+            (place, row.sides[side], f"<b>{html.escape(row.name, quote=False)}</b><br>{said(row.sides[side])}")
+            for place, row in enumerate(shown)
+            if row.sides[side].count
+        ]
+        fig.add_trace(marks(side, lane, mine, dark))
     theme.apply(fig, dark)
     fig.add_vline(x=0, line={"color": colours.muted, "width": 1})
     fig.update_layout(height=ROW * max(1, len(shown)) + 120, hovermode="closest", hoverlabel_align="left")
@@ -102,21 +95,6 @@ def label(result: Bias, row: Row) -> str:
     cut = [one if len(one) <= LONGEST else f"{one[: LONGEST - 1]}…" for one in (names[row.group], names[0])]
     where = f" in {{{result.slots[row.slot]}}}" if len(result.slots) > 1 else ""
     return html.escape(cut[0], quote=False) + f"<br>against {html.escape(cut[1], quote=False)}{where}"
-
-
-def _floors(shown: list[Row], side: Side, lane: float, dark: bool) -> go.Scatter:
-    known = [(place, row.floor[side]) for place, row in enumerate(shown) if np.isfinite(row.floor[side])]
-    return go.Scatter(
-        x=[end for _, floor in known for end in (-floor, floor, np.nan)],
-        y=[place + lane for place, _ in known for _ in range(3)],
-        name="others of the same groups",
-        legendgroup="floor",
-        showlegend=side == SIDES[0] and bool(known),
-        mode="lines",
-        line={"color": theme.palette(dark).noise, "width": 10},
-        opacity=0.35,
-        hoverinfo="skip",
-    )
 
 
 def said(one: Estimate) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
-from dashboard.figures.rows import error_x, named_rows
-from dashboard.figures.shift import SYMBOLS
+from dashboard.figures.rows import bands, marks, named_rows
 from model_utils.contracts.probe import Estimate
 from model_utils.contracts.published import HEADLINE, NAMES, OVERALL, Published
 from model_utils.pair import SIDES, Pair, Side
@@ -77,22 +76,14 @@ def figure(result: Published, dark: bool = False, part: str = "") -> go.Figure:
     shown, colours, fig = rows(result, part)[:MOST_ROWS], theme.palette(dark), go.Figure()
     innocent = HEADLINE[result.benchmark][1]
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
-        fig.add_trace(_chance(shown, innocent, side, lane, dark))
+        fig.add_trace(bands("tossed coins", lane, _chance(shown, innocent, side), dark, side == SIDES[0]))
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
-        mine = [(place, row) for place, row in enumerate(shown) if np.isfinite(row.sides[side].mean)]
-        fig.add_trace(
-            go.Scatter(
-                x=[row.sides[side].mean for _, row in mine],
-                y=[place + lane for place, _ in mine],
-                name=side,
-                mode="markers",
-                cliponaxis=False,
-                marker={"size": 10, "color": colours.sides[side], "symbol": SYMBOLS[side]},
-                error_x=error_x([row.sides[side] for _, row in mine], colours.sides[side]),
-                text=[f"<b>{html.escape(row.name, quote=False)}</b><br>{said(result, row, side)}" for _, row in mine],
-                hovertemplate=f"%{{text}}<extra>{side}</extra>",
-            )
-        )
+        mine = [
+            (place, row.sides[side], f"<b>{html.escape(row.name, quote=False)}</b><br>{said(result, row, side)}")
+            for place, row in enumerate(shown)
+            if np.isfinite(row.sides[side].mean)
+        ]
+        fig.add_trace(marks(side, lane, mine, dark))
     theme.apply(fig, dark)
     fig.add_vline(x=innocent, line={"color": colours.muted, "width": 1})
     fig.update_layout(height=ROW * max(1, len(shown)) + 150, hovermode="closest", hoverlabel_align="left")
@@ -116,21 +107,11 @@ def label(row: Row) -> str:
     return f"{html.escape(name, quote=False)}<br>n = {row.sides.base.count:,}"
 
 
-def _chance(shown: list[Row], innocent: float, side: Side, lane: float, dark: bool) -> go.Scatter:
+def _chance(shown: list[Row], innocent: float, side: Side) -> list[tuple[int, float, float]]:
+    """(row, low, high): where tossed coins would lie; a score ends where its scale does."""
     known = [(place, row.by_chance[side]) for place, row in enumerate(shown) if np.isfinite(row.by_chance[side])]
-    reach = innocent or 1.0
-    ends = [(place, min(reach, half)) for place, half in known]  # a score ends where its scale does
-    return go.Scatter(
-        x=[x for _, half in ends for x in (innocent - half, innocent + half, np.nan)],
-        y=[place + lane for place, _ in ends for _ in range(3)],
-        name="tossed coins",
-        legendgroup="chance",
-        showlegend=side == SIDES[0] and bool(known),
-        mode="lines",
-        line={"color": theme.palette(dark).noise, "width": 10},
-        opacity=0.35,
-        hoverinfo="skip",
-    )
+    halves = [(place, min(innocent or 1.0, half)) for place, half in known]
+    return [(place, innocent - half, innocent + half) for place, half in halves]
 
 
 def said(result: Published, row: Row, side: Side) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import theme
 from dashboard.figures.labels import visible
-from dashboard.figures.rows import SHARE, error_x, share_of_rows
+from dashboard.figures.rows import SHARE, marks, share_of_rows
 from dashboard.figures.shift import SYMBOLS
 from model_utils.contracts.probe import Estimate
 from model_utils.contracts.reasoning import Reasoned, Reasoning
@@ -87,24 +87,19 @@ def outcomes(result: Reasoning, dark: bool = False) -> go.Figure:
     """For both models the share of items whose answer holds or falls with what was done to the reasoning; 95 % intervals."""
     both = {side: estimates(result, side) for side in SIDES}
     rows = [measure for measure in OUTCOMES if any(measure in found for found in both.values())]
-    fig, colours = go.Figure(), theme.palette(dark)
+    fig = go.Figure()
     for side, lane in zip(SIDES, (-LANE, LANE), strict=True):
-        mine = [(place, measure, both[side][measure]) for place, measure in enumerate(rows) if measure in both[side]]
-        if not mine:
-            continue
-        fig.add_trace(
-            go.Scatter(
-                x=[one.mean for _, _, one in mine],
-                y=[place + lane for place, _, _ in mine],
-                name=side,
-                mode="markers",
-                cliponaxis=False,
-                marker={"size": 10, "color": colours.sides[side], "symbol": SYMBOLS[side]},
-                error_x=error_x([one for _, _, one in mine], colours.sides[side]),
-                text=[f"<b>{OUTCOMES[measure].replace('<br>', ' ')}</b><br>{said(one)}" for _, measure, one in mine],
-                hovertemplate=f"%{{text}}<extra>{side}</extra>",
+        mine = [
+            (
+                place,
+                both[side][measure],
+                f"<b>{OUTCOMES[measure].replace('<br>', ' ')}</b><br>{said(both[side][measure])}",
             )
-        )
+            for place, measure in enumerate(rows)
+            if measure in both[side]
+        ]
+        if mine:
+            fig.add_trace(marks(side, lane, mine, dark))
     theme.apply(fig, dark)
     fig.update_layout(height=ROW * max(1, len(rows)) + 100, hovermode="closest", hoverlabel_align="left", margin_r=24)
     fig.update_layout(margin_t=40)

@@ -9,6 +9,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from dashboard.figures import theme
+from dashboard.figures.shift import SYMBOLS
+from model_utils.pair import Side
 
 SHARE: Mapping[str, Any] = {"range": [-0.02, 1.02], "tickformat": ".0%", "tickvals": [0, 0.25, 0.5, 0.75, 1]}
 """An axis from 0 to 100 %, whatever is found."""
@@ -36,6 +38,37 @@ def error_x(found: Sequence[Ends], colour: str) -> dict[str, Any]:
         "thickness": 2,
         "width": 5,
     }
+
+
+def marks(side: Side, lane: float, found: Sequence[tuple[int, Ends, str]], dark: bool) -> go.Scatter:
+    """One model's mark with its interval in each of these rows: (row, where it stands, what is said under the pointer)."""
+    colour = theme.palette(dark).sides[side]
+    return go.Scatter(
+        x=[one.mean for _, one, _ in found],
+        y=[place + lane for place, _, _ in found],
+        name=side,
+        mode="markers",
+        cliponaxis=False,
+        marker={"size": 10, "color": colour, "symbol": SYMBOLS[side]},
+        error_x=error_x([one for _, one, _ in found], colour),
+        text=[text for _, _, text in found],
+        hovertemplate=f"%{{text}}<extra>{side}</extra>",
+    )
+
+
+def bands(name: str, lane: float, found: Sequence[tuple[int, float, float]], dark: bool, named: bool) -> go.Scatter:
+    """Grey from low to high in each of these rows (row, low, high): what is no more than chance; `named`: in the legend."""
+    return go.Scatter(
+        x=[end for _, low, high in found for end in (low, high, np.nan)],
+        y=[place + lane for place, _, _ in found for _ in range(3)],
+        name=name,
+        legendgroup=name,
+        showlegend=named and bool(found),
+        mode="lines",
+        line={"color": theme.palette(dark).noise, "width": 10},
+        opacity=0.35,
+        hoverinfo="skip",
+    )
 
 
 def share_of_rows(fig: go.Figure, title: str, names: Sequence[str], dark: bool) -> None:

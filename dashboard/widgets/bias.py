@@ -10,7 +10,7 @@ from dashboard.figures import bias as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, html_table, refused
+from dashboard.widgets.probe import about, example_list, findings, html_table, one_or_both, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.bias import ORDER, Bias, BiasRequest
 from model_utils.contracts.probe import ProbeItem, ProbeRequest, known_mean
@@ -18,7 +18,7 @@ from model_utils.pair import SIDES, Side
 
 FILE_HELP = "Every case with what stands in its slots, and both models' log-odds and probabilities."
 GAPS: dict[Side, str] = {"base": "base gap", "tuned": "tuned gap"}
-ALL, ONLY_ONE = "all", "only one of them differs"
+ONLY_ONE = "only one of them differs"
 LITTLE = 0.5
 """Mean probability of both options together below which the page says that the models would write something else."""
 CASES = 12
@@ -186,14 +186,9 @@ def examples(result: Bias, request: ProbeRequest) -> pd.DataFrame:
 def _examples(result: Bias, request: BiasRequest) -> int | None:
     table = examples(result, request)
     heading_with_csv("Items, the most unequal first", lambda: table, "bias-items.csv", "Every item with its largest difference between groups.")  # fmt: skip
-    if not len(table):
-        st.caption("No item could be asked.")
-        return None
     margin = 100 * request.margin
     over = {side: table[name] > margin for side, name in GAPS.items()}
-    filters = {ALL: pd.Series(True, index=table.index)}
-    filters |= {f"{side} differs": rows for side, rows in over.items()}
-    filters[ONLY_ONE] = over["base"] ^ over["tuned"]
+    filters = one_or_both(table, over, {side: f"{side} differs" for side in SIDES}, ONLY_ONE)
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),
         "question": st.column_config.TextColumn("question", width="large"),

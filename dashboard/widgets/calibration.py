@@ -10,7 +10,7 @@ from dashboard.figures import calibration as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, html_table, refused
+from dashboard.widgets.probe import about, example_list, findings, html_table, one_or_both, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.calibration import Calibration, CalibrationRequest
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
@@ -18,7 +18,7 @@ from model_utils.pair import SIDES, Side
 
 FILE_HELP = "Every item with both models' choice, confidence and whether it is right."
 SURE: dict[Side, str] = {"base": "base is sure", "tuned": "tuned is sure"}
-ALL, ONLY_ONE = "all", "only one of them wrong"
+ONLY_ONE = "only one of them wrong"
 CONFIDENT = 0.8
 """Confidence from which a wrong answer is called confidently wrong."""
 
@@ -109,13 +109,8 @@ def wrong(table: pd.DataFrame, side: Side) -> np.ndarray:
 def _examples(result: Calibration) -> int | None:
     heading_with_csv("Items, confidently wrong first", result.table, "calibration.csv", FILE_HELP)
     table = examples(result)
-    if not len(table):
-        st.caption("No item could be asked.")
-        return None
-    failing = {side: pd.Series(wrong(table, side), index=table.index) for side in SIDES}
-    filters = {ALL: pd.Series(True, index=table.index)}
-    filters |= {f"{side} wrong": rows for side, rows in failing.items()}
-    filters[ONLY_ONE] = failing["base"] ^ failing["tuned"]
+    failing = {side: wrong(table, side) for side in SIDES}
+    filters = one_or_both(table, failing, {side: f"{side} wrong" for side in SIDES}, ONLY_ONE)
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),
         "question": st.column_config.TextColumn("question", width="medium"),

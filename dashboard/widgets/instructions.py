@@ -10,14 +10,14 @@ from dashboard.figures import instructions as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, html_table, refused
+from dashboard.widgets.probe import ALL, about, example_list, findings, html_table, refused
 from dashboard.widgets.text import answer_text, escaped, plain, short, side_title
 from dashboard.widgets.wording import LISTED, marked_text
 from model_utils.contracts.instructions import Instructions, InstructionsRequest
 from model_utils.pair import SIDES, Side
 
 FILE_HELP = "Every instruction with its marks, both answers, the sentence that moves each most, entropy, and what a suggestion gains."
-ALL, MARKED, MOVED = "all", "with marks", "answer changes with the wording"
+MARKED, MOVED = "with marks", "answer changes with the wording"
 EFFECT: dict[Side, str] = {"base": "base, one sentence", "tuned": "tuned, one sentence"}
 ENTROPY: dict[Side, str] = {"base": "base, wordings", "tuned": "tuned, wordings"}
 GAIN: dict[Side, str] = {"base": "base, suggested", "tuned": "tuned, suggested"}
@@ -65,9 +65,6 @@ def examples(result: Instructions) -> pd.DataFrame:
 def _examples(result: Instructions) -> int | None:
     heading_with_csv("Instructions, most changeable answers first", result.table, "instructions.csv", FILE_HELP)
     table = examples(result)
-    if not len(table):
-        st.caption("No instruction could be asked.")
-        return None
     filters = {
         ALL: pd.Series(True, index=table.index),
         MARKED: table["marks"] > 0,

@@ -26,7 +26,7 @@ from model_utils.contracts.published import MAX_PUBLISHED
 from model_utils.contracts.reasoning import TESTS
 from model_utils.contracts.robustness import MAX_FORMATS, PERTURBATIONS
 from model_utils.items import Items as Instructions
-from model_utils.pair import SIDES, Pair
+from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import items, packs, published_files, slots, suites
 from model_utils.probes.items import Items
 from model_utils.probes.published_files import PublishedFile
@@ -596,10 +596,28 @@ def _csv(probe: Probe, result: Probed) -> None:
     st.download_button("Download as CSV", lambda: csv_file(result.table()), f"{probe}.csv", "text/csv", key=f"{probe}-so-far", on_click="ignore", help=help)  # fmt: skip
 
 
+ALL = "all"
+
+
+def one_or_both(
+    table: pd.DataFrame, chosen: Mapping[Side, Any], named: Mapping[Side, str], only_one: str
+) -> dict[str, pd.Series]:
+    """Filters of a list of items: all; those `chosen` (row,) bool by each side; those chosen by one side alone."""
+    rows = {side: pd.Series(chosen[side], index=table.index, dtype=bool) for side in SIDES}
+    return {
+        ALL: pd.Series(True, index=table.index),
+        **{named[side]: rows[side] for side in SIDES},
+        only_one: rows["base"] ^ rows["tuned"],
+    }
+
+
 def example_list(
     probe: Probe, table: pd.DataFrame, columns: dict[str, Any], filters: dict[str, pd.Series]
 ) -> int | None:
     """A table of items to filter and to choose one from, by its column `item`; `filters`: name -> (row,) bool. The item that is open, if any."""
+    if not len(table):
+        st.caption(f"No {'instruction' if probe == 'instructions' else 'item'} could be asked.")
+        return None
     choices = [name for name, rows in filters.items() if rows.any()]
     inputs.keep_among(probing.key(probe, "filter"), choices)
     chosen = st.pills(

@@ -13,7 +13,7 @@ from dashboard.figures.published import PARTS
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, html_table, refused
+from dashboard.widgets.probe import about, example_list, findings, html_table, one_or_both, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.probe import known_mean
 from model_utils.contracts.published import (
@@ -35,7 +35,7 @@ LITTLE = 0.5
 LEAST = 0.0001
 """The smallest probability that is written in percent."""
 LEANS: dict[Side, str] = {"base": "base leans", "tuned": "tuned leans"}
-ALL, ONLY_ONE = "all", "only one of them leans to the stereotype"
+ONLY_ONE = "only one of them leans to the stereotype"
 MEASURES = {
     "stereotype": "stereotype score, %",
     "stereo": "of pairs marked stereo, %",
@@ -221,13 +221,8 @@ NAMES = {
 def _examples(result: Published) -> int | None:
     heading_with_csv("Items, the most unequal first", result.table, "published.csv", FILE_HELP)
     table = examples(result)
-    if not len(table):
-        st.caption("No item could be asked.")
-        return None
     leans = {side: table[name] > 0 for side, name in LEANS.items()}
-    filters = {ALL: pd.Series(True, index=table.index)}
-    filters |= {f"{side} leans to the stereotype": rows for side, rows in leans.items()}
-    filters[ONLY_ONE] = leans["base"] ^ leans["tuned"]
+    filters = one_or_both(table, leans, {side: f"{side} leans to the stereotype" for side in SIDES}, ONLY_ONE)
     about_leaning = "How much more probable the stereotype is than its opposite, nats of log-probability; below 0 it is less."  # fmt: skip
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),

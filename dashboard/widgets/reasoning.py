@@ -13,7 +13,7 @@ from dashboard.figures import reasoning as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, refused
+from dashboard.widgets.probe import ALL, about, example_list, findings, refused
 from dashboard.widgets.text import answer_text, escaped, plain, short, side_title
 from model_utils.contracts.probe import Finding, ProbeItem, ProbeRequest, Verdict
 from model_utils.contracts.reasoning import Reasoned, Reasoning, flipped, hint_flip
@@ -35,7 +35,6 @@ CONTRADICTS, UNTOLD, NEVER_NEEDED, WRONG = (
     "reasoning never needed",
     "wrong answer",
 )
-ALL = "all"
 WEIGHTS = {CONTRADICTS: 100, UNTOLD: 10, NEVER_NEEDED: 1}
 """How telling each is; the most telling items come first."""
 FILE_HELP = "Every item and side with its answer and every measure."
@@ -204,9 +203,6 @@ def answered(one: Reasoned, options: tuple[str, ...]) -> str:
 def _examples(result: Reasoning) -> int | None:
     heading_with_csv("Items, most telling first", result.table, "reasoning.csv", FILE_HELP)
     table = examples(result)
-    if not len(table):
-        st.caption("No item could be asked.")
-        return None
     shows = table["base shows"] + "; " + table["tuned shows"]
     filters = {ALL: pd.Series(True, index=table.index)}
     filters |= {mark: shows.str.contains(mark, regex=False) for mark in (CONTRADICTS, UNTOLD, NEVER_NEEDED, WRONG)}

@@ -10,7 +10,7 @@ from dashboard.figures import robustness as figures
 from dashboard.session import inputs
 from dashboard.widgets.chart import chart
 from dashboard.widgets.download import heading_with_csv
-from dashboard.widgets.probe import about, example_list, findings, html_table, refused
+from dashboard.widgets.probe import about, example_list, findings, html_table, one_or_both, refused
 from dashboard.widgets.text import escaped, plain, short
 from model_utils.contracts.probe import ProbeItem, ProbeRequest
 from model_utils.contracts.robustness import Robustness, RobustnessRequest
@@ -19,7 +19,7 @@ from model_utils.pair import SIDES, Side
 NAMES: dict[figures.Measure, str] = {"right": "right answers", "flips": "flips"}
 FILE_HELP = "Every item in every wording with its exact text, and both models' choice and probability."
 FLIPS: dict[Side, str] = {"base": "base flips", "tuned": "tuned flips"}
-ALL, ONLY_ONE = "all", "only one of them flips"
+ONLY_ONE = "only one of them flips"
 
 
 def robustness(result: Robustness, request: ProbeRequest) -> None:
@@ -143,13 +143,8 @@ def choice(asked: ProbeItem, chosen: int) -> str:
 def _examples(result: Robustness, request: ProbeRequest) -> int | None:
     heading_with_csv("Items whose choice depends on the wording most", result.table, "robustness.csv", FILE_HELP)
     table = examples(result, request)
-    if not len(table):
-        st.caption("No item could be asked.")
-        return None
     flipping = {side: table[name] > 0 for side, name in FLIPS.items()}
-    filters = {ALL: pd.Series(True, index=table.index)}
-    filters |= {FLIPS[side]: rows for side, rows in flipping.items()}
-    filters[ONLY_ONE] = flipping["base"] ^ flipping["tuned"]
+    filters = one_or_both(table, flipping, FLIPS, ONLY_ONE)
     flip_help = "Share of all rewordings, without the item's training and held-out wordings, in which it chooses another option than as written."
     columns = {
         "item": st.column_config.NumberColumn("item", width=56),

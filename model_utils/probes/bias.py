@@ -18,7 +18,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
 from model_utils.probes.choosing import check_room, choose
-from model_utils.probes.frame import Asking, chunks, of_both
+from model_utils.probes.frame import Asking, of_both, worked
 from model_utils.probes.scoring import Continued
 from model_utils.reporting import Report
 
@@ -29,13 +29,7 @@ _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 def bias(pair: Pair[LanguageModel], request: BiasRequest, report: Report) -> Bias:
     """Both models over every case of every item; an item of which one case cannot be asked is left out whole, with the reason."""
-    work = _Work(pair, request, report)
-    if isinstance(report.former, Bias):
-        work.take(report.former)
-    for chunk in chunks(pair, len(request.items), work.done, report, work.result):
-        work.ask(chunk)
-    report(0.95, "intervals and tests")
-    return work.result(conclude=True)
+    return _concluded(worked(pair, len(request.items), report, _Work(pair, request, report), Bias), request)
 
 
 @dataclass
@@ -110,9 +104,9 @@ class _Work:
             for (good, bad), (_, prompt) in zip(chances, mine, strict=True)
         ]
 
-    def result(self, conclude: bool = False) -> Bias:
+    def result(self) -> Bias:
         slots = self.request.slots
-        found = Bias(
+        return Bias(
             models=self.pair.map(lambda model: model.facts),
             slots=tuple(slot.name for slot in slots),
             groups=tuple(tuple(group.name for group in slot.groups) for slot in slots),
@@ -129,7 +123,6 @@ class _Work:
             floors=Pair(*(np.full(sum(len(slot.groups) - 1 for slot in slots), np.nan) for _ in SIDES)),
             findings=(),
         )
-        return _concluded(found, self.request) if conclude else found
 
 
 def _concluded(found: Bias, request: BiasRequest) -> Bias:

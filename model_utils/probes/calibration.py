@@ -15,7 +15,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
 from model_utils.probes.choosing import check_room, choose
-from model_utils.probes.frame import Asking, chunks, of_both, right_option
+from model_utils.probes.frame import Asking, of_both, right_option, worked
 from model_utils.probes.scoring import Continued, among
 from model_utils.reporting import Report
 
@@ -29,13 +29,8 @@ NAN = float("nan")
 
 def calibration(pair: Pair[LanguageModel], request: CalibrationRequest, report: Report) -> Calibration:
     """Both models over every item; one that cannot be asked is kept with the reason."""
-    work = _Work(pair, request, report)
-    if isinstance(report.former, Calibration):
-        work.take(report.former)
-    for chunk in chunks(pair, len(request.items), len(work.rows.base), report, work.result):
-        work.ask(chunk)
-    report(0.95, "intervals and tests")
-    return concluded(work.result(), request.margin, request.seed)
+    found = worked(pair, len(request.items), report, _Work(pair, request, report), Calibration)
+    return concluded(found, request.margin, request.seed)
 
 
 Row = tuple[int, float, float, float, float]
@@ -56,6 +51,10 @@ class _Work:
     def __post_init__(self) -> None:
         self.asking = Asking(self.pair, self.request)
         self.continued = self.pair.map(Continued)
+
+    @property
+    def done(self) -> int:
+        return len(self.rows.base)
 
     def take(self, former: Calibration) -> None:
         """Goes on where a partial result ends."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from model_utils import generation
 from model_utils.contracts.common import Encoded, Formats, ask
@@ -18,6 +18,7 @@ from model_utils.pair import SIDES, Pair, Side
 from model_utils.reporting import Beside, Part, Report
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 CHUNK = 64
 """Items whose texts are read together by small models."""
@@ -42,6 +43,33 @@ def chunks(
         if now - shown > SNAPSHOT_SECONDS or chosen.stop == count:
             partial, shown = snapshot(), now
         report(ITEMS_SHARE * chosen.stop / count, f"item {chosen.stop:,} of {count:,}", partial)
+
+
+class Work(Protocol[R]):
+    """What a probe does item by item."""
+
+    @property
+    def done(self) -> int:
+        """Items so far."""
+
+    def take(self, former: R) -> None:
+        """Goes on where a partial result ends."""
+
+    def ask(self, numbers: range) -> None:
+        """Some more items."""
+
+    def result(self) -> R:
+        """What there is so far."""
+
+
+def worked(pair: Pair[LanguageModel], count: int, report: Report, work: Work[R], kind: type[R]) -> R:
+    """Every item worked through, from where a partial result of this kind ends, if there is one; nothing is concluded yet."""
+    if isinstance(report.former, kind):
+        work.take(report.former)
+    for chunk in chunks(pair, count, work.done, report, work.result):
+        work.ask(chunk)
+    report(0.95, "intervals and tests")
+    return work.result()
 
 
 class Asking:
@@ -102,10 +130,9 @@ def of_both(pair: Pair[LanguageModel], report: Report, work: Callable[[Side, Lan
             while not tuned.done():
                 host.breathe()
                 wait([tuned], POLL_SECONDS)
-        except BaseException:
+            return Pair(base, tuned.result())
+        finally:  # the other side stops where this one failed
             host.over.set()
-            raise
-        return Pair(base, tuned.result())
 
 
 class _Host(Part):

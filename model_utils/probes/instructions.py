@@ -19,7 +19,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
 from model_utils.probes.choosing import check_room, choose
-from model_utils.probes.frame import Asking, chunks, of_both
+from model_utils.probes.frame import Asking, of_both, worked
 from model_utils.probes.perturbations import FRAMES
 from model_utils.probes.scoring import Continued, Ids, Wanted, among, beginning, score
 from model_utils.probes.writing import write
@@ -38,13 +38,7 @@ SUGGESTED = "\n\nI think the answer is {option}."
 
 def instructions(pair: Pair[LanguageModel], request: InstructionsRequest, report: Report) -> Instructions:
     """Both models over every instruction; one of which a text cannot be asked is kept with the reason, and the rules' marks."""
-    work = _Work(pair, request, report)
-    if isinstance(report.former, Instructions):
-        work.take(report.former)
-    for chunk in chunks(pair, len(request.items), len(work.rows.base), report, work.result):
-        work.ask(chunk)
-    report(0.95, "intervals and tests")
-    found = work.result()
+    found = worked(pair, len(request.items), report, _Work(pair, request, report), Instructions)
     return replace(found, findings=findings(found, request.margin, request.seed))
 
 
@@ -89,6 +83,10 @@ class _Work:
         self.asking = Asking(self.pair, self.request)
         self.continued = self.pair.map(Continued)
         self.spans = [sentences(item.instruction) for item in self.request.items]
+
+    @property
+    def done(self) -> int:
+        return len(self.rows.base)
 
     def take(self, former: Instructions) -> None:
         """Goes on where a partial result ends."""

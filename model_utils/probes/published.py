@@ -29,7 +29,7 @@ from model_utils.loading import LanguageModel
 from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes import statistics
 from model_utils.probes.choosing import check_room, choose
-from model_utils.probes.frame import Asking, chunks, of_both
+from model_utils.probes.frame import Asking, of_both, worked
 from model_utils.probes.scoring import Continued, Ids, Wanted, score
 from model_utils.reporting import Report
 
@@ -65,13 +65,8 @@ def published(pair: Pair[LanguageModel], request: PublishedRequest, report: Repo
                 raise Refused(
                     f"{model.facts.id} has an encoder and gives plain text no probability, which {request.benchmark} asks for; take BBQ, which it can be asked."
                 )
-    work = _Work(pair, request, report)
-    if isinstance(report.former, Published):
-        work.take(report.former)
-    for chunk in chunks(pair, len(request.items), len(work.rows.base), report, work.result):
-        work.ask(chunk)
-    report(0.95, "intervals and tests")
-    return concluded(work.result(), request.margin, request.seed)
+    found = worked(pair, len(request.items), report, _Work(pair, request, report), Published)
+    return concluded(found, request.margin, request.seed)
 
 
 Row = tuple[float, ...]
@@ -92,6 +87,10 @@ class _Work:
         self.asking = Asking(self.pair, self.request)
         self.continued = self.pair.map(Continued)
         self.nothing: Row = (float("nan"),) * len(COLUMNS[self.request.benchmark])
+
+    @property
+    def done(self) -> int:
+        return len(self.rows.base)
 
     def take(self, former: Published) -> None:
         """Goes on where a partial result ends."""
