@@ -166,7 +166,11 @@ def test_a_stopped_suite_goes_on_with_what_was_asked(page: AppTest, engine: Fake
 
 
 def test_how_much_is_asked_is_counted(page: AppTest):
-    assert "110 items for bias" in words(page) and "fewer than 100 items" in words(page)
+    assert (
+        "110 items for bias" in words(page)
+        and "60 plain texts" in words(page)
+        and "fewer than 100 items" in words(page)
+    )
     own = default_suite.offered("english")["law"]
     said = widget.asked_said(default_suite.request(own, Pair("few-shot", "chat")))
     assert "11 items for bias" in said and "22 items for calibration" in said

@@ -280,6 +280,17 @@ def test_items_that_a_probe_cannot_ask_are_one_sentence_and_nothing_is_lost(
     assert plain("From the file items.jsonl") in words(page)
 
 
+def test_a_slot_that_nothing_stands_for_is_named_with_what_to_do(app: AppTest, engine: FakeEngine):
+    engine.make = probed(state="queued", result=None)
+    page = upload(opened(app, "bias"), "bias", widget.jsonl([ProbeItem(instruction="Is {naem} tall?", options=("yes", "no"))]))  # fmt: skip
+    assert [plain("Nothing stands for {naem} yet; write its groups under “Who is compared”, or use one of {name}") in one.value for one in page.error] == [True]  # fmt: skip
+    checked(page.text_area(key=probing.slot_key("naem")).set_value("{naem}\ncats: Tom\ndogs: Rex").run())
+    assert not page.error and "4 cases: every item in every combination of groups." in words(page)
+    press_run(page)
+    (asked,) = engine.asked("bias")
+    assert [slot.name for slot in asked.slots] == ["naem"]
+
+
 def test_formats_are_those_of_the_editor(page: AppTest, engine: FakeEngine, probe: Probe):
     page.selectbox(key="format-base").set_value("plain")
     ask(page, probe)

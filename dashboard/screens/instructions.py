@@ -37,6 +37,9 @@ if isinstance(found, Items):
     packed = probing.pack().instructions if probing.source_of("instructions") == probing.PACK else ()
     wording(found, {one.text: one.marks for one in packed})
 if probing.probing("instructions").held is None:
-    nothing_yet("Type an instruction, and what its wording says by itself appears here. Press Run to measure what each sentence, other wordings and suggestions do to the answers of both models.")  # fmt: skip
+    first = (
+        "" if isinstance(found, Items) else "Type an instruction, and what its wording says by itself appears here. "
+    )
+    nothing_yet(f"{first}Press Run to measure what each sentence, other wordings and suggestions do to the answers of both models.")  # fmt: skip
 else:
     followed("instructions", instructions, so_far)

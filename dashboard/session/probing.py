@@ -327,6 +327,9 @@ def read_slots(asked: Sequence[ProbeItem]) -> tuple[Slot, ...]:
         raise Refused("The items hold no slots such as {name}, so that nothing in them can be exchanged; write one where a name, an age or a group stands.")  # fmt: skip
     read = []
     for name in found:
+        if name not in slots.SLOTS and slot_text(name).strip() in ("", f"{{{name}}}"):
+            known = ", ".join(f"{{{one}}}" for one in slots.SLOTS)
+            raise Refused(f"Nothing stands for {{{name}}} yet; write its groups under “Who is compared”, or use one of {known}.")  # fmt: skip
         slot = slots.parse(slot_text(name))
         if slot.name != name:
             raise Refused(f"The set for {{{name}}} begins with {slot.written}; begin it with {{{name}}}.")

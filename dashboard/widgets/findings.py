@@ -113,10 +113,12 @@ def asked_said(request: FindingsRequest) -> str:
     told, few = [], []
     for probe, asked in request.parts().items():
         if probe == "explanations":
-            told.append(f"{len(asked):,} explained answers to the shortest of them")
+            told.append(f"{len(asked):,} explained answers to the shortest questions")
             continue
         told.append(f"{len(asked.items):,} items for {probe}")
         few += [probe] if len(asked.items) < CLEARED else []
+        if probe == "robustness" and asked.plain_texts:
+            told.append(f"{len(asked.plain_texts):,} plain texts")
     lacking = f" With fewer than {CLEARED} items it can be found that a difference is there, but seldom that there is none: {', '.join(few)}." if few else ""  # fmt: skip
     return f"Run asks both models, in the background: {', '.join(told)}.{lacking}"
 
