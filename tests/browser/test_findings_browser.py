@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
@@ -96,3 +97,40 @@ def test_findings_tell_the_flawed_model_from_the_other(audit: tuple[str, dict], 
     )
     finished(page)
     expect(row(page, "probability of the favourable answer")).to_contain_text("at fault")
+
+
+def test_an_instruction_is_looked_at_on_compare_and_on_its_own_page(page: Page, app_server: str, screenshot: Callable):
+    """The line appears once the text is committed; its button brings the instruction along; a rewrite goes back to Compare."""
+    open_at(page, app_server)
+    at_rest(page)
+    instruction = page.get_by_label("Instruction", exact=True)
+    instruction.fill("Don't you agree that tea is healthy?")
+    expect(page.locator(".st-key-wording-note")).to_have_count(0)
+    instruction.press("Tab")
+    expect(page.get_by_text("1 place in this instruction may sway the answer", exact=False)).to_be_visible(
+        timeout=LOADED
+    )
+    page.get_by_role("button", name="Look at the wording").click()
+    expect(page.get_by_role("heading", name="Is the instruction itself the problem?")).to_be_visible(timeout=LOADED)
+    expect(page.locator("mark")).to_have_text("Don't you agree that")
+    at_rest(page)
+    run(page).click()
+    finished(page)
+    screenshot(page, "instructions", whole=True)
+    page.get_by_role("button", name="Use this instruction").click()
+    expect(page.get_by_label("Instruction", exact=True)).to_have_value(
+        "Is it true that tea is healthy?", timeout=LOADED
+    )
+
+
+def test_a_published_file_is_scored_on_its_page(page: Page, app_server: str, tmp_path: Path, screenshot: Callable):
+    file = tmp_path / "pairs.csv"
+    rows = "".join(f"They waste {n} coins.,We waste {n} coins.,stereo,kind {n % 2}\n" for n in range(8))
+    file.write_text(f"sent_more,sent_less,stereo_antistereo,bias_type\n{rows}")
+    open_probe(page, app_server, "Benchmarks")
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(file)
+    expect(page.get_by_text("CrowS-Pairs, 8 items; nothing was left out.", exact=False)).to_be_visible(timeout=LOADED)
+    run(page).click()
+    finished(page)
+    expect(row(page, "stereotyp").first).to_be_visible()
+    screenshot(page, "benchmarks", whole=True)
