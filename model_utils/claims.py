@@ -74,7 +74,12 @@ def _open(finding: Finding) -> str:
 
 
 def _alone(finding: Finding | None) -> str:
-    return f" {finding.alone()}" if finding is not None and finding.fault else ""
+    """What each model is by itself, and of how many items the difference is, where that is fewer than a side has."""
+    if finding is None:
+        return ""
+    both, either = finding.difference.count, max(side.count for side in finding.sides.sides)
+    fewer = f" The difference is over the {both:,} {finding.of}s with a number on both sides." if 0 < both < either else ""  # fmt: skip
+    return (f" {finding.alone()}" if finding.fault else "") + fewer
 
 
 def _of_bias(one: Question, part: Bias) -> Claim:

@@ -67,6 +67,14 @@ def test_a_verdict_answers_in_the_direction_that_is_better(measure: str, up: Cla
         assert ("240 items like these would probably decide it" in claim.words) == (verdict == "undecided")
 
 
+def test_a_difference_over_fewer_items_than_a_side_has_says_so():
+    """Else 9 %, 13 % and a difference of -1.5 points would stand beside each other without a word."""
+    one = results.finding("flips", 0.09, 0.13, verdict="undecided")
+    assert "on both sides" not in of_finding(one).words
+    fewer = replace(one, difference=replace(one.difference, count=3))
+    assert of_finding(fewer).words.endswith("The difference is over the 3 items with a number on both sides.")
+
+
 def test_what_was_not_measured_says_what_lacks():
     nothing = replace(results.finding("right", 0.3, 0.5, verdict="not measured"))
     empty = replace(nothing.sides.base, mean=float("nan"), count=0)

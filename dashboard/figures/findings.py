@@ -14,7 +14,7 @@ from model_utils.contracts.probe import Estimate
 
 ROW = 44
 """Pixels of a row."""
-AXIS = "tuned − base in margins; right of 0: better"
+AXIS = "margins; right: better"
 FAR = 12.0
 """Margins beyond which a mark stands at the edge."""
 

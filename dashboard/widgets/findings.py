@@ -169,7 +169,7 @@ def findings(result: Findings, request: FindingsRequest, whole: bool) -> None:
         _evidence()
     if figures.shown(result):
         chart(figures.figure, result, inputs.dark(), key="findings-figure", alt=f"{figures.AXIS}: {figure_said(result)}")  # fmt: skip
-        st.caption("Each claim's difference, in margins of its own, with a 95 % interval where there is one: in the grey band it does not matter, right of 0 tuned does better. ▲ yes, ▼ no, ◆ changed, = no effect, ? undecided.")  # fmt: skip
+        st.caption("Each claim's difference, in margins of its own, with a 95 % interval where there is one: in the grey band it does not matter, right of it tuned does better. ▲ yes, ▼ no, ◆ changed, = no effect, ? undecided.")  # fmt: skip
     _fates(result)
     _about(result, request)
     if result.explanations is not None:
