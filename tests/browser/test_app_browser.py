@@ -88,6 +88,18 @@ def at_rest(page: Page) -> None:
     page.wait_for_function("!document.querySelector('[data-testid=stApp][data-test-script-state=running]')")
 
 
+def settled(page: Page) -> None:
+    """No run for a second, so that what is computed in the background is done and nothing is about to replace what a press is meant for."""
+    page.evaluate("delete window.restSince")
+    page.wait_for_function(
+        """() => {
+            const running = document.querySelector('[data-testid=stApp][data-test-script-state=running]');
+            if (running || window.restSince === undefined) window.restSince = performance.now();
+            return performance.now() - window.restSince > 1000;
+        }"""
+    )
+
+
 def maps_drawn(page: Page) -> None:
     expect(page.locator(".maps .plot")).to_have_count(3, timeout=LOADED)
 

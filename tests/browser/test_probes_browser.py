@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from model_utils import codec
 from model_utils.contracts.robustness import Robustness
-from tests.browser.test_app_browser import LOADED, at_rest, open_at, panel, picker, run
+from tests.browser.test_app_browser import LOADED, at_rest, open_at, panel, picker, run, settled
 
 PROBED = 8 * LOADED
 
@@ -79,6 +79,7 @@ def audit(start_server: Callable, tmp_path: Path) -> Iterator[tuple[str, dict[st
 
 
 def record(page: Page, title: str) -> None:
+    settled(page)
     page.get_by_role("button", name="Record", exact=True).click()
     form = page.locator(".st-key-record")
     form.get_by_label("Its title").fill(title)

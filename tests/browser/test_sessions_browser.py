@@ -15,7 +15,18 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.guard import Guard
-from tests.browser.test_app_browser import LOADED, QUESTION, ask, at_rest, go, maps_drawn, open_at, whole, words_scored
+from tests.browser.test_app_browser import (
+    LOADED,
+    QUESTION,
+    ask,
+    at_rest,
+    go,
+    maps_drawn,
+    open_at,
+    settled,
+    whole,
+    words_scored,
+)
 from tests.browser.test_attribution_browser import judged
 
 REPLAYED = 4 * LOADED
@@ -28,7 +39,7 @@ def panel(page: Page) -> Locator:
 
 def record(page: Page, said: str, title: str = "", note: str = "") -> None:
     """Presses Record and keeps both results that the page shows; `said`: what became of it."""
-    at_rest(page)
+    settled(page)
     page.get_by_role("button", name="Record", exact=True).click()
     expect(panel(page).get_by_role("checkbox")).to_have_count(2)
     if title:
