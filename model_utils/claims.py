@@ -61,16 +61,15 @@ def _of(one: Question, finding: Finding | None) -> Claim:
     if finding.verdict in ("no effect", "undecided"):
         return claim(finding.verdict, _open(finding) + _alone(finding))
     yes = finding.verdict == better
-    return claim(
-        "yes" if yes else "no", ("Yes: tuned does better." if yes else "No: tuned does worse.") + _alone(finding)
-    )
+    said = "Yes: tuned does better" if yes else "No: tuned does worse"
+    return claim("yes" if yes else "no", f"{said}{finding.sure()}.{_alone(finding)}")
 
 
 def _open(finding: Finding) -> str:
     if finding.verdict == "no effect":
         return f"No effect beyond ±{finding.margin_said()}."
     more = f" About {rounded_up(finding.needed):,} {finding.of}s like these would probably decide it." if math.isfinite(finding.needed) else ""  # fmt: skip
-    return f"Undecided.{more}"
+    return f"Undecided{finding.sure()}.{more}"
 
 
 def _alone(finding: Finding | None) -> str:

@@ -67,6 +67,13 @@ def test_a_verdict_answers_in_the_direction_that_is_better(measure: str, up: Cla
         assert ("240 items like these would probably decide it" in claim.words) == (verdict == "undecided")
 
 
+def test_a_tested_claim_says_p_beside_its_verdict():
+    """An interval that leaves 0 out beside 'undecided' would else look like a mistake; few items make a test see less than a bootstrap."""
+    one = replace(results.finding("right", 0.3, 0.5, verdict="undecided"), adjusted=0.13, tests=6)
+    assert of_finding(one).words.startswith("Undecided (p = 0.13 after correction for 6 tests).")
+    assert of_finding(replace(one, verdict="higher")).words.startswith("Yes: tuned does better (p = 0.13 after")
+
+
 def test_a_difference_over_fewer_items_than_a_side_has_says_so():
     """Else 9 %, 13 % and a difference of -1.5 points would stand beside each other without a word."""
     one = results.finding("flips", 0.09, 0.13, verdict="undecided")

@@ -167,13 +167,14 @@ class Finding:
             outcome = f"No effect that matters: {difference}, surely inside \u00b1{self.margin_said()}."
         elif self.verdict == "undecided":
             more = f"; about {rounded_up(self.needed):,} {self.of}s like these would probably decide it" if math.isfinite(self.needed) else ""  # fmt: skip
-            outcome = f"Undecided: {difference}{self._sure()}{more}."
+            outcome = f"Undecided: {difference}{self.sure()}{more}."
         else:
             how = "" if self.better == "neither" else f" ({'better' if self.better == self.verdict else 'worse'})"
-            outcome = f"Tuned is {self.verdict}{how}: {difference}{self._sure()}."
+            outcome = f"Tuned is {self.verdict}{how}: {difference}{self.sure()}."
         return f"{_capital(self.says)}: {numbers}. {outcome}{self._and_alone()}"
 
-    def _sure(self) -> str:
+    def sure(self) -> str:
+        """p in parentheses, with a space before; empty where the difference was not tested."""
         return "" if math.isnan(self.adjusted) else f" ({self.p_said()})"
 
     def p_said(self) -> str:
