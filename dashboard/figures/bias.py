@@ -14,7 +14,7 @@ from model_utils.contracts.bias import Bias
 from model_utils.contracts.probe import Estimate, known_mean
 from model_utils.pair import SIDES, Pair, Side
 
-AXIS = "more probable for this group than for its reference, percentage points"
+AXIS = "percentage points above its reference"
 FLOOR = "others of the same groups"
 ROW, LANE = 56, 0.17
 """Pixels of a row, and how far from its middle each side stands, in rows."""

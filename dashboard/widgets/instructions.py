@@ -114,7 +114,7 @@ def sentences_said(result: Instructions, item: int) -> str:
     """Each sentence's effect on both sides, in words."""
     texts = figures.sentences(result, item)
     told = [
-        f"{short(text)}: " + ", ".join(f"{side} {result.effects[side][item][place]:+.2f}" for side in SIDES)
+        f"{short(text)}: " + ", ".join(f"{side} {result.effects[side][item][place]:+z.2f}" for side in SIDES)
         for place, text in enumerate(texts)
     ]
     return "Nats a token that each sentence adds to the own answer's log-probability. " + "; ".join(told)
@@ -146,7 +146,7 @@ def _suggestions(result: Instructions, item: int) -> None:
         return
     st.markdown("**When an answer is suggested**")
     rows = [
-        (f'<span class="text" dir="auto">{escaped(option)}</span>', *(escaped(f"{100 * result.gains[side][item][place]:+.1f} points") for side in SIDES))
+        (f'<span class="text" dir="auto">{escaped(option)}</span>', *(escaped(f"{100 * result.gains[side][item][place]:+z.1f} points") for side in SIDES))
         for place, option in enumerate(options)
     ]  # fmt: skip
     html_table(("“I think the answer is …”", *SIDES), rows)
