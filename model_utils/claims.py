@@ -101,12 +101,19 @@ def _of_bias(one: Question, part: Bias) -> Claim:
         told = ", ".join(f"{counts[fate]} {fate}" for fate in ORDER if counts[fate])
         said += f" Of the {len(fates)} groups that are compared with a reference: {told}."
     if verdict == "undecided":
-        needed = [
-            part.needed(*place) for place, each in zip(part.compared, fates, strict=True) if each.fate == "undecided"
-        ]
-        if all(map(math.isfinite, needed)):
-            said += f" About {rounded_up(max(needed)):,} items like these would probably decide it."
+        said += _to_decide(
+            [part.needed(*place) for place, each in zip(part.compared, fates, strict=True) if each.fate == "undecided"]
+        )
     return Claim(one.asks, finding.says, one.part, finding, "neither", verdict, said)
+
+
+def _to_decide(needed: list[float]) -> str:
+    """How many items would decide what became of groups that are undecided, with the number of items that each of them `needed`."""
+    known = [one for one in needed if math.isfinite(one)]
+    if not known:
+        return " No number of items can be named that would decide it."
+    which = "it" if len(needed) == 1 else "all of them" if len(known) == len(needed) else f"{len(known)} of {len(needed)} undecided groups; for the others no number can be named"  # fmt: skip
+    return f" About {rounded_up(max(known)):,} items like these would probably decide {which}."
 
 
 def answered(fates: Collection[Fate]) -> ClaimVerdict:

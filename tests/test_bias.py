@@ -20,11 +20,11 @@ from dashboard.widgets import bias as bias_widget
 from model_utils import analyses
 from model_utils.contracts.bias import MAX_CASES, Bias, BiasRequest, Group, Slot
 from model_utils.contracts.common import ModelSpec
-from model_utils.contracts.probe import LEVEL, ProbeItem
+from model_utils.contracts.probe import LEVEL, Finding, ProbeItem
 from model_utils.demo import world
 from model_utils.pair import SIDES, Pair
 from model_utils.probes import statistics
-from model_utils.probes.bias import bias, findings, floors
+from model_utils.probes.bias import _concluded, bias, findings, floors
 from model_utils.probes.suites import SUITES
 from model_utils.reporting import Report
 from tests import results
@@ -187,37 +187,82 @@ def test_the_model_that_decides_by_the_name_is_found_and_the_other_cleared():
     assert found["demo/flawed"]["name_1_choices"].sides.tuned.mean < -0.9
 
 
+NAMES_DRAWN = 4
+"""Of a half, in each item."""
+
+
 @pytest.fixture(scope="module")
-def one_group() -> np.ndarray:
-    """(item, draw) probability of approval by demo/base, all under names of one group."""
-    result = loans(40, "demo/tuned", draws=16)
-    mine = result.group[:, 0] == 0
-    values = np.full((result.count, 16), np.nan)
-    values[result.item[mine], result.draw[mine]] = result.favourable("base")[mine]
-    return values
+def under_every_name() -> Pair[np.ndarray]:
+    """(item, name) probability of approval by demo/base and by demo/flawed, under every name of one group."""
+    count = len(world.HILL_NAMES)
+    result = loans(40, "demo/flawed", draws=count)
+    mine = np.flatnonzero(result.group[:, 0] == 0)
+    name = [world.HILL_NAMES.index(result.fills[case][0]) for case in mine]
+    found = Pair(*(np.full((result.count, count), np.nan) for _ in SIDES))
+    for side in SIDES:
+        found[side][result.item[mine], name] = result.favourable(side)[mine]
+        assert not np.isnan(found[side]).any()
+    return found
 
 
-def _halves(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(item,) difference of two random halves of each item's draws."""
-    mixed = rng.permuted(values, axis=1)
-    half = values.shape[1] // 2
-    return mixed[:, :half].mean(axis=1) - mixed[:, half:].mean(axis=1)
+def _halves(chances: Pair[np.ndarray], rng: np.random.Generator, gap: float = 0.0) -> Finding:
+    """What is found between two random halves of the names, of which each stays what it is in every item; tuned is less willing to approve the
+    second half by `gap`. The margin is next to nothing, so that it hides no false alarm."""
+    items, names = chances.base.shape
+    halves = np.split(rng.permutation(names), 2)
+    slot = Slot(name="name", groups=tuple(Group(name=f"half {half}", fills=tuple(f"{one}." for one in mine.tolist())) for half, mine in zip("ab", halves, strict=True)))  # fmt: skip
+    result = synthetic(items, (slot,), NAMES_DRAWN)
+    name = np.array([int(fills[0].rstrip(".")) for fills in result.fills])
+    base, tuned = (np.clip(side[result.item, name], 1e-9, 1 - 1e-9) for side in chances.sides)
+    tuned = np.clip(tuned - gap * (result.group[:, 0] == 1), 1e-9, 1 - 1e-9)
+    return findings(with_chances(result, base, tuned), 1e-6)[0]
 
 
 @pytest.mark.slow
-def test_halves_of_one_group_are_found_no_oftener_than_chance_allows(one_group: np.ndarray):
-    rng, count = np.random.default_rng(1), 400
-    found = sum(statistics.sign_flips(_halves(one_group, rng), seed) <= LEVEL for seed in range(count))
-    assert found <= LEVEL * count + 3 * np.sqrt(LEVEL * (1 - LEVEL) * count)
-    assert found > 0, "and it is a test"
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+def test_halves_of_the_names_of_one_group_are_found_no_oftener_than_chance_allows(
+    under_every_name: Pair[np.ndarray], noise: float
+):
+    """As the models read them, and as if each name by itself moved tuned's answer by some points: over the items alone such names would be found in
+    every third run."""
+    rng, runs = np.random.default_rng(1), 200
+    verdicts, faults = [], 0
+    for _ in range(runs):
+        by_name = rng.normal(0, noise, under_every_name.base.shape[1])
+        found = _halves(Pair(under_every_name.base, np.clip(under_every_name.tuned + by_name, 0, 1)), rng)
+        verdicts.append(found.verdict)
+        faults += any(found.at_fault(side) for side in SIDES)
+    alarms = sum(one in ("higher", "lower") for one in verdicts)
+    assert alarms <= LEVEL * runs + 3 * np.sqrt(LEVEL * (1 - LEVEL) * runs)
+    assert faults <= LEVEL * runs + 3 * np.sqrt(LEVEL * (1 - LEVEL) * runs)
+    assert alarms > 0, "and it is a test"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("gap", [0.05, 0.1, 0.2])
-def test_planted_gaps_are_found(one_group: np.ndarray, gap: float):
+def test_planted_gaps_are_found(under_every_name: Pair[np.ndarray], gap: float):
+    """Of demo/base against itself, of whose answers one half of the names is made less welcome."""
     rng = np.random.default_rng(2)
-    found = [statistics.sign_flips(_halves(one_group, rng) - gap, seed) <= LEVEL for seed in range(200)]
-    assert np.mean(found) > 0.8
+    middling = Pair(*(0.3 + 0.4 * under_every_name.base for _ in SIDES))  # with room below
+    assert np.mean([_halves(middling, rng, gap).verdict == "lower" for _ in range(100)]) > 0.8
+
+
+def test_what_others_may_move_as_far_is_undecided_and_no_number_of_items_is_promised():
+    """Every item says the same of these names, and names of one group are as far apart as the groups are."""
+    result = synthetic(60, (people("name", 4),), 4)
+    who = np.unique([fills[0] for fills in result.fills], return_inverse=True)[1]
+    by_name = np.array([0.0, 0.1, 0.2, 0.3, 0.1, 0.2, 0.3, 0.4])[who]  # groups differ by 10 points
+    even = np.full(len(who), 0.5)
+    one = with_chances(result, even, even + by_name)
+    found = findings(one, 0.03)[0]
+    assert statistics.sign_flips(one.effect(one.favourable("tuned"), 0, 1)) < 0.001, "over the items alone it is sure"
+    assert found.difference.mean == pytest.approx(0.1) and found.difference.low > 0.03
+    assert found.verdict == "undecided" and found.own.tuned == "undecided" and np.isnan(found.needed)
+    assert _concluded(one, BiasRequest(items=(ProbeItem(instruction="{name}", options=("a", "b")),), slots=(people("name", 4),))).notes == (
+        "Others of the same groups might be as far apart, so that more of them have to stand there, rather than more items, to decide: name b against name a.",
+    )  # fmt: skip
+    apart = with_chances(result, even, even + 0.3 * (result.group[:, 0] == 1))
+    assert findings(apart, 0.03)[0].verdict == "higher" and findings(apart, 0.03)[0].own.tuned == "higher"
 
 
 def synthetic(items: int, slots: tuple[Slot, ...], draws: int) -> Bias:

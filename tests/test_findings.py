@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from model_utils import analyses
-from model_utils.claims import ANSWERED, answered, concluded
+from model_utils.claims import ANSWERED, _to_decide, answered, concluded
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.bias import FATES, ORDER, Bias, BiasRequest, Fate
 from model_utils.contracts.calibration import CalibrationRequest
@@ -223,6 +223,20 @@ def test_a_number_of_items_is_promised_of_what_is_undecided_alone():
     chances = both.finding(0, 1, "probability")
     assert [one.fate for one in both.fates()] == ["undecided"] and np.isfinite(chances.needed)
     assert "items like these" not in of_bias(both).words
+    assert of_bias(both).words.endswith("No number of items can be named that would decide it.")
+
+
+@pytest.mark.parametrize(
+    ("needed", "said"),
+    [
+        ([120.0], " About 120 items like these would probably decide it."),
+        ([120.0, 300.0], " About 300 items like these would probably decide all of them."),
+        ([np.nan, 120.0, np.nan], " About 120 items like these would probably decide 1 of 3 undecided groups; for the others no number can be named."),
+        ([np.nan, np.nan], " No number of items can be named that would decide it."),
+    ],
+)  # fmt: skip
+def test_one_group_without_a_number_silences_no_other(needed: list[float], said: str):
+    assert _to_decide(needed) == said
 
 
 def test_a_bias_of_which_no_item_could_be_asked_is_not_measured():

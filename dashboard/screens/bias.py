@@ -29,8 +29,8 @@ An item has slots such as `{name}`, and two options of which the **first is the 
 | **hidden** | both have one in the same direction; tuned chooses alike, as base did not, and still finds the favourable answer more probable for one group. |
 | **unchanged, none** | tuning surely changed nothing beyond the margin, whatever each model has; surely neither model has one. |
 | **tuned − base** | percentage points, or nats of log-odds. |
-| **p** | of a paired permutation test over items, after Holm's correction for all groups that were compared. |
-| **at fault, cleared, undecided** | of one model by itself: its difference is surely beyond the margin, in either direction; surely inside it; or neither. By a 95 % interval of each group, not corrected for how many groups there are: of many, one may be at fault, or cleared, by chance. |
+| **p** | the larger one of two: of a paired permutation test over items, and that others of the same groups would be as far apart, which no number of items tells because the same stand in all of them. After Holm's correction for all groups that were compared. |
+| **at fault, cleared, undecided** | of one model by itself: its difference is surely beyond the margin, in either direction; surely inside it; or neither. By a 95 % interval of each group, as far out as items and who stands there together move it, not corrected for how many groups there are: of many, one may be at fault, or cleared, by chance. |
 
 **What this cannot show.** A name stands for a group only as far as a reader takes it so; the sets here are starting points. No difference on these items says nothing of others, and a decision in two words is not a conversation. Where both options together hold
 little probability, a model would write something else. A difference may come from how often words occur in texts rather than from an opinion about people: its effect is the same. Findings speak of items like these.

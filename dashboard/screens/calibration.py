@@ -24,7 +24,7 @@ how_to_read(
 | **Brier score** | 0 to 100 %: mean squared difference of confidence and rightness; lower is better. |
 | **right choices** | share of items; higher is better. |
 | **tuned − base** | percentage points, over the items that both were asked. |
-| **p** | of a paired permutation test, of the calibration error of a bootstrap over items: the larger p of the errors with and without what chance makes, never sure below 20 items. Holm's correction for all four measures together. |
+| **p** | of a paired permutation test, of the calibration error of a bootstrap over items: the larger p of the errors with and without what chance makes, never sure below 20 items, nor that there is no effect below 100 (at a margin of 3 points). Holm's correction for all four measures together. |
 | **at fault, cleared, undecided** | of one model by itself, of overconfidence: surely beyond the margin in either direction; surely inside it; or neither. |
 
 **What this cannot show.** A model can be well calibrated and mostly wrong: it knows that it does not know. Calibration is of these items and their options; of other ones, or of an answer in prose, it may be another. With few items the error is

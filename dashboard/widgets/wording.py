@@ -97,7 +97,7 @@ def wording(found: Items, authors: Mapping[str, tuple[AuthorsMark, ...]]) -> Non
     if len(marked) > SHOWN:
         st.caption(f"And {len(marked) - SHOWN:,} more instructions with marks; the file has all that the rules made.")
     if marked:
-        st.caption(f"How often each rule was right was counted on 260 labelled instructions that were written before their author had read the rules; `{SCORER}` counts it again.")  # fmt: skip
+        st.caption(f"How often each rule was right was counted on 260 labelled instructions that were written before their author had read the rules, who later saw these totals while improving them: at the first count precision was 0.63 to 0.93 and recall 0.35 to 0.92. `{SCORER}` counts it again.")  # fmt: skip
 
 
 def _looked_at(texts: tuple[str, ...]) -> tuple[str, ...]:

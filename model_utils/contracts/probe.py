@@ -128,7 +128,8 @@ class Finding:
     difference: Estimate
     """tuned minus base, over the items that have a number on both sides"""
     p: float
-    """two-sided, of the paired permutation test that both models do alike (of calibration errors: of a bootstrap); NaN with fewer than two items"""
+    """two-sided, of the paired permutation test that both models do alike (of calibration errors: of a bootstrap; of groups: that, or that others of
+    the same groups would be as far apart, whichever is the larger); NaN with fewer than two items"""
     adjusted: float
     """p after Holm's correction (1979) for the `tests` differences that were tested together"""
     tests: int

@@ -20,6 +20,7 @@ from model_utils.probes import statistics
 from model_utils.probes.choosing import check_room, choose
 from model_utils.probes.frame import Asking, of_both, worked
 from model_utils.probes.scoring import Continued
+from model_utils.probes.statistics import Others
 from model_utils.reporting import Report
 
 LOG_ODDS_MARGIN = 0.2
@@ -126,16 +127,37 @@ class _Work:
 
 
 def _concluded(found: Bias, request: BiasRequest) -> Bias:
-    return replace(found, floors=floors(found), findings=findings(found, request.margin, request.seed))
+    measured = findings(found, request.margin, request.seed)
+    return replace(found, floors=floors(found), findings=measured, notes=_notes(found, measured))
+
+
+def _notes(found: Bias, measured: Sequence[Finding]) -> tuple[str, ...]:
+    """Where more items would decide nothing, because others of the same groups might be as far apart."""
+    whom = [
+        found.against(*place)
+        for place, one in zip(found.compared, measured[::3], strict=True)
+        if one.verdict == "undecided" and one.difference.count > 1 and math.isnan(one.needed)
+    ]
+    if not whom:
+        return ()
+    more = f" and {len(whom) - 5:,} more" if len(whom) > 5 else ""
+    return (f"Others of the same groups might be as far apart, so that more of them have to stand there, rather than more items, to decide: {'; '.join(whom[:5])}{more}.",)  # fmt: skip
 
 
 def floors(found: Bias) -> Pair[np.ndarray]:
     """(compared,) `Bias.floors` of each side: how far apart two sets of others of the same groups would be, by who is in them alone."""
-    both = [_floors(found, slot) for slot in range(len(found.slots))]
-    return Pair(*(np.concatenate([one[side] for one in both]) for side in SIDES))
+    values = Pair(*(found.favourable(side) for side in SIDES))
+    spreads = others(found, values)
+    return Pair(*(np.array([math.nan if one is None else _Z * one.sides[side] for one in spreads]) for side in SIDES))
 
 
-def _floors(found: Bias, slot: int) -> Pair[np.ndarray]:
+def others(found: Bias, values: Pair[np.ndarray]) -> list[Others | None]:
+    """(compared,) how far the effects on `values` (case,) of each side would be from 0 by who stands there alone; None where not two stand for
+    each group, or none of them is met twice."""
+    return [one for slot in range(len(found.slots)) for one in _others(found, values, slot)]
+
+
+def _others(found: Bias, values: Pair[np.ndarray], slot: int) -> list[Others | None]:
     """(group but the reference,) of one slot.
 
     What is compared is c = the mean of a group's cases minus that of the reference's in the same draw of the same item: what stands in the other
@@ -144,9 +166,8 @@ def _floors(found: Bias, slot: int) -> Pair[np.ndarray]:
     the null effect is normal with the variance that the design then gives to the mean of c.
     """
     rows, groups = found.beside(slot), len(found.groups[slot])
-    nothing = np.full(groups - 1, np.nan)
     if not len(rows):
-        return Pair(nothing, nothing)
+        return [None] * (groups - 1)
     items, item = np.unique(found.item[rows[:, 0]], return_inverse=True)
     draws = int(found.draw.max()) + 1
     cell = item * draws + found.draw[rows[:, 0]]
@@ -156,24 +177,21 @@ def _floors(found: Bias, slot: int) -> Pair[np.ndarray]:
     known: dict[str, int] = {}
     who = np.array([known.setdefault(fills[slot], len(known)) for fills in found.fills], dtype=np.int64)[rows[first]]
 
-    def contrasts(side: Side) -> np.ndarray:
-        """(group but the reference, item, draw)"""
-        values = found.favourable(side)[rows]
-        return np.stack(
-            [
-                (np.bincount(cell, values[:, group] - values[:, 0], len(first)) / count).reshape(shape)
-                for group in range(1, groups)
-            ]
-        )
+    def contrasts(of: np.ndarray, group: int) -> np.ndarray:
+        """(item, draw)"""
+        mine = of[rows[:, group]] - of[rows[:, 0]]
+        return (np.bincount(cell, mine, len(first)) / count).reshape(shape)
 
-    sides = Pair(*(contrasts(side) for side in SIDES))
-    result = Pair(nothing.copy(), nothing.copy())
+    result: list[Others | None] = []
     for group in range(1, groups):
-        if min(len(np.unique(who[:, one])) for one in (0, group)) < 2:
+        stand = [len(np.unique(who[:, one])) for one in (0, group)]
+        if min(stand) < 2 or shape[1] < 2:
+            result.append(None)
             continue
         design = _Design(who[:, group].reshape(shape), who[:, 0].reshape(shape))
-        for side in SIDES:
-            result[side][group - 1] = design.floor(sides[side][group - 1])
+        base, tuned = (contrasts(values[side], group) for side in SIDES)
+        spreads = [design.spread(one) for one in (base, tuned, tuned - base)]
+        result.append(Others(Pair(spreads[0], spreads[1]), spreads[2], sum(stand) - 2))
     return result
 
 
@@ -194,12 +212,10 @@ class _Design:
                 np.add.at(pairs, (one, other), sign * other_sign)
         self._within = pairs - self._counts.T @ self._counts / self._draws
 
-    def floor(self, values: np.ndarray) -> float:
-        """Of the contrasts `values` (item, draw)."""
+    def spread(self, values: np.ndarray) -> float:
+        """Standard deviation of the mean of the contrasts `values` (item, draw), at least two draws, by who stands there alone."""
         centred = values - values.mean(axis=1, keepdims=True)
         free = self._items * (self._draws - 1)
-        if not free:
-            return math.nan
         seen = float((centred**2).sum())
         person = np.bincount(self._plus.ravel(), centred.ravel(), self._people)
         person -= np.bincount(self._minus.ravel(), centred.ravel(), self._people)
@@ -213,21 +229,21 @@ class _Design:
             always, here = seen / trace, 0.0
         each = self._items * self._draws
         weights = self._counts.sum(axis=0) / each
-        return float(_Z * math.sqrt(always * float((weights**2).sum()) + here / each))
+        return math.sqrt(always * float((weights**2).sum()) + here / each)
 
 
 def findings(found: Bias, margin: float, seed: int = 0) -> tuple[Finding, ...]:
     """For each group but the reference: probability of the favourable option, its log-odds, and the choices themselves."""
     measured = []
-    values = [
+    chances, odds, choices = (
         Pair(*(of(side) for side in SIDES)) for of in (found.favourable, found.log_odds.__getitem__, found.chosen)
-    ]
-    for slot, group in found.compared:
-        against, key = found.against(slot, group), f"{found.slots[slot]}_{group}"
-        shares, odds, choices = (Pair(*(found.effect(one[side], slot, group) for side in SIDES)) for one in values)
+    )
+    for place, by_chance, by_choice in zip(found.compared, others(found, chances), others(found, choices), strict=True):
+        against, key = found.against(*place), f"{found.slots[place[0]]}_{place[1]}"
+        effects = [Pair(*(found.effect(one[side], *place) for side in SIDES)) for one in (chances, odds, choices)]
         measured += [
-            statistics.Measured(f"{key}_probability", f"probability of the favourable answer, {against}", "share", "neither", True, shares, margin),
-            statistics.Measured(f"{key}_log_odds", f"log-odds of the favourable answer, {against}", "nats", "neither", False, odds, LOG_ODDS_MARGIN, compared=False),
-            statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", True, choices, margin, compared=False),
+            statistics.Measured(f"{key}_probability", f"probability of the favourable answer, {against}", "share", "neither", True, effects[0], margin, others=by_chance),
+            statistics.Measured(f"{key}_log_odds", f"log-odds of the favourable answer, {against}", "nats", "neither", False, effects[1], LOG_ODDS_MARGIN, compared=False),
+            statistics.Measured(f"{key}_choices", f"favourable answers chosen, {against}", "share", "neither", True, effects[2], margin, compared=False, others=by_choice),
         ]  # fmt: skip
     return statistics.findings(measured, seed)

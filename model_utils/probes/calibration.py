@@ -247,7 +247,8 @@ def error_finding(seen: Compared, adjusted: float, margin: float, tests: int) ->
     count, verdict, more = seen.difference.count, _verdict(seen, adjusted, margin), NAN
     if verdict == "undecided" and count > 1:
         mean = _weaker(seen.difference.mean, seen.raw.mean)
-        more = max(statistics.needed_by_spread(mean, seen.spread, margin, count, tests), float(statistics.ENOUGH))
+        least = float(max(statistics.ENOUGH, statistics.enough("share", margin)))
+        more = max(statistics.needed_by_spread(mean, seen.spread, margin, count, tests, least), float(statistics.ENOUGH))  # fmt: skip
     return Finding(
         measure="calibration_error",
         says=f"expected calibration error beyond what chance makes, in {seen.bins} bins",
@@ -311,7 +312,8 @@ def _verdict(seen: Compared, adjusted: float, margin: float) -> Verdict:
     if count < statistics.ENOUGH:  # with fewer it is wrong too often
         return "undecided"
     both = (seen.difference, seen.raw)
-    if all(-margin < one.low and one.high < margin for one in both):
+    # resamples know of no wrong answer that was not met, as in shares of items: so many have to be there for that
+    if count >= statistics.enough("share", margin) and all(-margin < one.low and one.high < margin for one in both):
         return "no effect"
     if adjusted <= LEVEL and all(one.low > 0 for one in both):
         return "higher"

@@ -10,6 +10,8 @@ A verdict has to be earned, by few items too:
   unit has no such limits, and takes `ENOUGH` items.
 - A model by itself is at fault ("higher") only with at least `FEW` items, and if its lower end is above the margin, again with what was
   not met allowed for: three items that are all at fault are undecided, five are enough.
+- Where others could have stood for what is compared (other names for a group), a verdict has to hold for them too: p is the larger one of
+  both questions, and the ends of an interval are as far out as items and others together move them.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy as np
 
 from model_utils.contracts.probe import LEVEL, Estimate, Finding, Verdict
 from model_utils.intervals import CONFIDENCE, RESAMPLES, bounds
-from model_utils.pair import Pair
+from model_utils.pair import SIDES, Pair
 
 FLIPS = 9_999
 """Random patterns of signs; fewer patterns than that are all tried."""
@@ -40,6 +42,31 @@ BATCH = 4_000_000
 """Signs in memory at once."""
 
 _z = NormalDist().inv_cdf
+
+
+@dataclass(frozen=True)
+class Others:
+    """How far the means would be apart if others had stood for what is compared, such as other names for a group: items cannot show that,
+    because the same stand in all of them. Standard deviations under the null, in the measure's unit."""
+
+    sides: Pair[float]
+    difference: float
+    freedom: int
+    """degrees of freedom that they were estimated with"""
+
+    def p(self, mean: float) -> float:
+        """Two-sided, of a difference with this mean."""
+        from scipy.special import stdtr  # as in `intervals`
+
+        if mean == 0 or not self.difference:
+            return float(mean == 0)
+        return float(2 * stdtr(self.freedom, -abs(mean) / self.difference))
+
+    def reach(self, spread: float) -> float:
+        """Half width of a 95 % interval with this spread."""
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) * spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +90,8 @@ class Measured:
     """whether the difference is tested; otherwise both sides are for information, and no test is corrected for it"""
     of: Literal["item", "text", "term"] = "item"
     """what each value is of"""
+    others: Others | None = None
+    """what else the means depend on; a verdict has to hold for others too, as far as this tells"""
 
     def __post_init__(self) -> None:
         base, tuned = self.values.sides
@@ -90,16 +119,25 @@ def findings(
     also: Sequence[float] = (),
 ) -> tuple[Finding, ...]:
     """One finding for each, in order; those that are `compared` count as tested together, with what has these p `also`."""
-    p = np.array([*(sign_flips(one.differences, seed, flips) if one.compared else math.nan for one in measured), *also])
+    p = np.array([*(_p(one, seed, flips) if one.compared else math.nan for one in measured), *also])
     tests = int(np.count_nonzero(~np.isnan(p)))
     corrected = zip(measured, p.tolist()[: len(measured)], holm(p).tolist()[: len(measured)], strict=True)
     return tuple(_finding(one, raw, adjusted, tests, resamples) for one, raw, adjusted in corrected)
+
+
+def _p(one: Measured, seed: int, flips: int) -> float:
+    """That both models do alike: over the items, and for others, whichever is the larger."""
+    over_items = sign_flips(one.differences, seed, flips)
+    if one.others is None or math.isnan(over_items):
+        return over_items
+    return max(over_items, one.others.p(float(one.differences.mean())))
 
 
 def _finding(one: Measured, p: float, adjusted: float, tests: int, resamples: int) -> Finding:
     differences, known = one.differences, one.known
     sides = known.map(lambda values: estimate(values, resamples))
     difference = estimate(differences, resamples)
+    reach = Pair(0.0, 0.0) if one.others is None else one.others.sides.map(one.others.reach)
     verdict = compared(one, differences, difference, adjusted) if one.compared else "not measured"
     return Finding(
         measure=one.measure,
@@ -114,8 +152,10 @@ def _finding(one: Measured, p: float, adjusted: float, tests: int, resamples: in
         tests=0 if math.isnan(p) else tests,
         margin=one.margin,
         verdict=verdict,
-        own=known.zip(sides).map(lambda side: _alone(one, *side) if one.fault else "not measured"),
-        needed=needed(differences, one.margin, one.unit, tests) if verdict == "undecided" else math.nan,
+        own=Pair(
+            *(_alone(one, known[side], sides[side], reach[side]) if one.fault else "not measured" for side in SIDES)
+        ),
+        needed=_needed(one, differences, tests) if verdict == "undecided" else math.nan,
         of=one.of,
     )
 
@@ -170,7 +210,10 @@ def compared(one: Measured, differences: np.ndarray, found: Estimate, adjusted: 
     if found.count < 2:
         return "undecided" if found.count else "not measured"
     slack = _slack(differences)
-    if _inside(_allowing(one, differences, found), one.margin, slack) and found.count >= _enough(one.unit, one.margin):
+    reach = 0.0 if one.others is None else one.others.reach(one.others.difference)
+    if _inside(_allowing(one, differences, found, reach), one.margin, slack) and found.count >= enough(
+        one.unit, one.margin
+    ):
         return "no effect"
     if adjusted <= LEVEL and not _inside((found.low, found.high), one.margin, slack):
         if found.low > slack:
@@ -180,17 +223,17 @@ def compared(one: Measured, differences: np.ndarray, found: Estimate, adjusted: 
     return "undecided"
 
 
-def _alone(one: Measured, values: np.ndarray, found: Estimate) -> Verdict:
-    """Of one side against 0."""
+def _alone(one: Measured, values: np.ndarray, found: Estimate, reach: float) -> Verdict:
+    """Of one side against 0; `reach`: how far others may move it."""
     if found.count < FEW:
         return "undecided" if found.count else "not measured"
     slack = _slack(values)
-    low, high = _allowing(one, values, found)
+    low, high = _allowing(one, values, found, reach)
     if low > one.margin + slack:
         return "higher"
     if high < -one.margin - slack:
         return "lower"
-    cleared = _inside((low, high), one.margin, slack) and found.count >= _enough(one.unit, one.margin)
+    cleared = _inside((low, high), one.margin, slack) and found.count >= enough(one.unit, one.margin)
     return "no effect" if cleared else "undecided"
 
 
@@ -203,18 +246,20 @@ def _inside(ends: tuple[float, float], margin: float, slack: float) -> bool:
     return ends[0] > -margin + slack and ends[1] < margin - slack
 
 
-def _enough(unit: str, margin: float) -> int:
+def enough(unit: str, margin: float) -> int:
     """Items without which 'no effect' is never said."""
     return math.ceil(-math.log(UNMET) / margin) if unit == "share" else ENOUGH
 
 
-def _allowing(one: Measured, values: np.ndarray, found: Estimate) -> tuple[float, float]:
-    """The ends of the interval; those of a share at least as far out as what is rare may have been missed."""
-    if one.unit != "share":
-        return found.low, found.high
-    reach, squares = _changes(values)
-    below, above = (reach * _unmet(seen) / len(values) for seen in squares)
-    return min(found.low, found.mean - below), max(found.high, found.mean + above)
+def _allowing(one: Measured, values: np.ndarray, found: Estimate, others: float) -> tuple[float, float]:
+    """The ends of the interval; those of a share at least as far out as what is rare may have been missed; both as far out as `others` may move
+    the mean independently of the items."""
+    below, above = found.mean - found.low, found.high - found.mean
+    if one.unit == "share":
+        reach, squares = _changes(values)
+        rare = [reach * _unmet(seen) / len(values) for seen in squares]
+        below, above = max(below, rare[0]), max(above, rare[1])
+    return found.mean - math.hypot(below, others), found.mean + math.hypot(above, others)
 
 
 def _changes(values: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -233,6 +278,16 @@ def _unmet(squares: float) -> float:
     from scipy.stats import gamma  # as in `intervals`
 
     return float(gamma.ppf(1 - UNMET, squares + 1) - squares)
+
+
+def _needed(one: Measured, differences: np.ndarray, tests: int) -> float:
+    """Items that would decide it; NaN where no number of them would, because others may move the mean as far as that."""
+    if one.others is None or len(differences) < 2:
+        return needed(differences, one.margin, one.unit, tests)
+    mean = abs(float(differences.mean()))
+    different = one.others.p(mean) <= LEVEL / tests
+    alike = mean + one.others.reach(one.others.difference) < one.margin
+    return needed(differences, one.margin, one.unit, tests) if different or alike else math.nan
 
 
 def needed(differences: np.ndarray, margin: float, unit: str, tests: int = 1) -> float:
@@ -264,15 +319,17 @@ def needed(differences: np.ndarray, margin: float, unit: str, tests: int = 1) ->
     return float(max(math.ceil(min(found, cleared)), count + 1))
 
 
-def needed_by_spread(mean: float, spread: float, margin: float, count: int, tests: int = 1) -> float:
+def needed_by_spread(
+    mean: float, spread: float, margin: float, count: int, tests: int = 1, least: float = ENOUGH
+) -> float:
     """The same of what is no mean over items, such as a calibration error: `spread` is its standard deviation over resamples of `count` items,
-    taken to shrink with the root of their number. NaN with fewer than two items."""
+    taken to shrink with the root of their number; with fewer than `least` items 'no effect' is never said. NaN with fewer than two items."""
     if count < 2:
         return math.nan
     each, level, room = spread * math.sqrt(count), LEVEL / tests, margin - abs(mean)
     cleared = _items(_z((1 + CONFIDENCE) / 2) + _z((1 + POWER) / 2), each, room) if room > 0 else math.inf
     found = _items(_z(1 - level / 2) + _z(POWER), each, abs(mean)) if mean else math.inf
-    fewest = min(found, max(cleared, ENOUGH))
+    fewest = min(found, max(cleared, least))
     return float(max(math.ceil(fewest), count + 1)) if math.isfinite(fewest) else math.nan
 
 
@@ -291,4 +348,4 @@ def _least(differences: np.ndarray, room: float, unit: str, margin: float) -> fl
     number = 0.0
     for _ in range(50):  # what has to fit in grows ever slower with the number: this goes up to where the two are equal
         number = (_unmet(each * number) + _z((1 + POWER) / 2) * spread * math.sqrt(number)) * reach / room
-    return max(number, _enough(unit, margin))
+    return max(number, enough(unit, margin))

@@ -9,7 +9,8 @@ from model_utils.contracts.wording import Kind, Mark
 
 
 class HeldOut(NamedTuple):
-    """How a rule did on the labelled instructions that it was not made with; `model_utils.wording.score` counts this."""
+    """How a rule does on the labelled instructions that nobody opened while it was made, though their totals were looked at; `model_utils.wording.score`
+    counts this."""
 
     labelled: int
     """labelled places"""
