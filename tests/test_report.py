@@ -22,14 +22,18 @@ from dashboard.report import build, drawn
 from dashboard.report.methods import METHODS
 from model_utils import codec
 from model_utils.analyses import ANALYSES
+from model_utils.contracts.bias import Group, Slot
 from model_utils.contracts.findings import SHAPES as CLAIMED
+from model_utils.contracts.findings import Findings
 from model_utils.contracts.records import Difference, Erased, Note, Record, Rerun
 from model_utils.measures import NAMES, measures
 from model_utils.pair import SIDES, Pair
+from model_utils.probes.packs import PACKS, Pack
+from model_utils.probes.suites import NO_ADVICE
 from model_utils.records import recording, sessions
 from model_utils.records.store import Store
 from tests import results
-from tests.recorded import every_result, record
+from tests.recorded import SPECS, every_result, record
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -125,6 +129,58 @@ def test_findings_are_the_first_page_and_the_latest_count(store: Store):
         if claim.finding is not None:
             for side in SIDES:
                 assert claim.finding.interval(claim.finding.sides[side]) in first
+
+
+LAW = PACKS["law"]
+
+
+def concluded(pack: Pack = LAW, result: Findings | None = None) -> Record:
+    """A record of findings whose items are said to be of this pack."""
+    asked = results.findings_request().model_copy(update={"pack": pack.title, "says": pack.says})
+    return recording.make("findings", SPECS, asked, result or results.findings(), results.load_report(), 1.5)
+
+
+def described(page: Page, number: int) -> str:
+    """The text of the article of this record, to the next one."""
+    return page.text.partition(f"\n{number} · ")[2].partition("entry hash")[0]
+
+
+def test_findings_say_of_which_pack_they_are_and_that_it_is_no_advice(store: Store):
+    page = Page(report.html(store, session_of(store, record("findings"), concluded())))
+    first = page.text[: page.text.index("Computed again")]
+    assert LAW.says.endswith(NO_ADVICE)
+    for part in (first, described(page, 2)):
+        assert f"Law: {LAW.says}" in part
+    assert NO_ADVICE not in described(page, 1), "an older record names no pack"
+
+
+def test_findings_say_how_each_part_was_asked(store: Store):
+    asked = results.findings_request()
+    whole = asked.model_copy(update={"bias": results.bias_request().model_copy(update={"draws": 7, "seed": 5})})
+    one = recording.make("findings", SPECS, whole, results.findings(), results.load_report(), 1.5)
+    said = described(Page(report.html(store, session_of(store, one))), 1)
+    for name, part in whole.parts().items():
+        if name == "explanations":
+            manner = part[0].model_dump(mode="json", exclude={"messages"}, exclude_none=True)
+            assert f"explained: how{json.dumps(manner)}" in said
+            continue
+        formats = {side: part.formats[side] for side in SIDES}
+        for field, value in {"formats": json.dumps(formats), "margin": part.margin, "seed": part.seed}.items():
+            assert f"{name}: {field}{value}" in said
+    assert "bias: draws7" in said
+    for slot in whole.bias.slots:  # type: ignore[union-attr]
+        assert f"bias: slots{slot.written}: " in said
+        for group in slot.groups:
+            assert f"{group.name} ({', '.join(group.fills)})" in said
+
+
+def test_what_stands_for_a_group_is_counted_where_it_is_not_listed(store: Store):
+    fills = tuple(f"Name{number}" for number in range(build.LISTED + 3))
+    slots = (Slot(name="name", groups=(Group(name="many", fills=fills), Group(name="one", fills=("Zoe",)))),)
+    asked = results.bias_request().model_copy(update={"slots": slots})
+    one = recording.make("bias", SPECS, asked, results.bias(), results.load_report(), 1.5)
+    text = Page(report.html(store, session_of(store, one))).text
+    assert f"{fills[build.LISTED - 1]}, and 3 more); one (Zoe)" in text and fills[-1] not in text
 
 
 def test_what_leads_is_a_measure_of_its_analysis():

@@ -22,7 +22,7 @@ from dashboard import spreadsheets
 from dashboard.report import drawn
 from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
-from model_utils.contracts.bias import Bias
+from model_utils.contracts.bias import Bias, BiasRequest, Slot
 from model_utils.contracts.common import Encoded, Request
 from model_utils.contracts.findings import SHAPES as CLAIMED
 from model_utils.contracts.findings import Claim, Findings, FindingsRequest
@@ -166,7 +166,7 @@ def _told(one: Recorded, record: Record) -> dict[str, Any]:
         "request": list(_request(record.request)),
         "prompts": prompts(record.result),
         "answers": answers(record.result),
-        "notes": _notes(record.result),
+        "notes": [*_pack(record.request), *_notes(record.result)],
         "table": _table(record.result.table()),
         "reruns": [_rerun(said) for said in (*one.replays, *one.floors)],
     }
@@ -180,7 +180,19 @@ def _claims(found: Gathered) -> dict[str, Any] | None:
     one = latest[-1]
     assert one.record is not None
     rows = [_claim(claim) for claim in one.record.result.ranked()]
-    return {"record": one.record, "number": one.number, "time": one.entry.time, "hash": one.entry.hash, "rows": rows}
+    return {
+        "record": one.record,
+        "number": one.number,
+        "time": one.entry.time,
+        "hash": one.entry.hash,
+        "pack": _pack(one.record.request),
+        "rows": rows,
+    }
+
+
+def _pack(request: Request) -> list[str]:
+    """Of which pack findings are, and what that says of itself, where a pack was named."""
+    return [request.said()] if isinstance(request, FindingsRequest) and request.said() else []
 
 
 def _claim(claim: Claim) -> dict[str, str]:
@@ -230,15 +242,31 @@ def _request(request: Request) -> Iterator[Text]:
         elif name == "items" and isinstance(request, ItemsRequest):
             yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
         elif isinstance(request, FindingsRequest) and isinstance(value, dict):
-            yield name, _listed([one.asked() for one in getattr(request, name).items[:LISTED]], len(value["items"]))
+            for inner, text in _request(getattr(request, name)):
+                yield f"{name}: {inner}", text
         elif name == "explained" and isinstance(request, FindingsRequest):
             yield name, _listed([one.messages[-1].content for one in request.explained[:LISTED]], len(value))
+            manners = [one.model_dump(mode="json", exclude={"messages"}, exclude_none=True) for one in request.explained]  # fmt: skip
+            different = list(dict.fromkeys(json.dumps(one, ensure_ascii=False) for one in manners))
+            yield f"{name}: how", _listed(different[:LISTED], len(different))
+        elif name == "slots" and isinstance(request, BiasRequest):
+            yield name, "\n".join(map(_slot, request.slots))
         elif name in ("instructions", "others", "plain_texts") and value:
             yield name.replace("_", " "), _listed(value[:LISTED], len(value))
         elif name == "scores" or value in ([], "", {}):
             continue  # scores are what another record found
         else:
             yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _slot(slot: Slot) -> str:
+    """A slot with its groups, the reference first, and what stands for each of them."""
+    groups = []
+    for group in slot.groups:
+        left = len(group.fills) - LISTED
+        more = f", and {left:,} more" if left > 0 else ""
+        groups.append(f"{group.name} ({', '.join(group.fills[:LISTED])}{more})")
+    return f"{slot.written}: {'; '.join(groups)}"
 
 
 def _listed(first: list[str], count: int) -> str:
