@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -25,7 +25,7 @@ from dashboard.report.methods import METHODS
 from model_utils.contracts.bias import Bias, BiasRequest, Slot
 from model_utils.contracts.common import Encoded, Request
 from model_utils.contracts.findings import SHAPES as CLAIMED
-from model_utils.contracts.findings import Claim, Findings, FindingsRequest
+from model_utils.contracts.findings import Claim, Explanations, Findings, FindingsRequest, PartName
 from model_utils.contracts.probe import ItemsRequest, Probed
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.contracts.shift import Shift
@@ -166,6 +166,7 @@ def _told(one: Recorded, record: Record) -> dict[str, Any]:
         "request": list(_request(record.request)),
         "prompts": prompts(record.result),
         "answers": answers(record.result),
+        "parts": _parts(one.number, record.result) if isinstance(record.result, Findings) else [],
         "notes": [*_pack(record.request), *_notes(record.result)],
         "table": _table(record.result.table()),
         "reruns": [_rerun(said) for said in (*one.replays, *one.floors)],
@@ -179,7 +180,7 @@ def _claims(found: Gathered) -> dict[str, Any] | None:
         return None
     one = latest[-1]
     assert one.record is not None
-    rows = [_claim(claim) for claim in one.record.result.ranked()]
+    rows = [_claim(claim) | {"anchor": _anchor(one.number, claim.part)} for claim in one.record.result.ranked()]
     return {
         "record": one.record,
         "number": one.number,
@@ -210,6 +211,21 @@ def _claim(claim: Claim) -> dict[str, str]:
         "words": claim.words,
         "items": items,
     }
+
+
+def _anchor(number: int, part: PartName) -> str:
+    """The id of what this part of the findings of record `number` says, to which its claims link."""
+    return f"record-{number}-{part}"
+
+
+def _parts(number: int, result: Findings) -> list[dict[str, Any]]:
+    """Every part, those that were not measured too, with the sentences that its own record would have."""
+    found = []
+    for name in get_args(PartName):
+        part, title = getattr(result, name), METHODS[name].title if name in METHODS else "Explained answers"
+        said = ["Not measured."] if part is None else _notes(part)
+        found.append({"anchor": _anchor(number, name), "title": title, "said": said})
+    return found
 
 
 def _leading(one: Recorded, record: Record) -> list[str]:
@@ -320,13 +336,19 @@ def _notes(result: Any) -> list[str]:
     if hasattr(result, "judged"):
         said = (*(f"{side}: {one.verdict()}" for side, one in result.judged.items()), *said)
     if isinstance(result, Probed):
-        refused = [f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED]]
-        left = len(result.refused) - len(refused)
-        if left:
-            refused.append(f"{left:,} more item{'' if left == 1 else 's'} could not be asked.")
         fates = (one.said() for one in result.fates()) if isinstance(result, Bias) else ()
-        said = (*fates, *(one.said() for one in result.findings), *refused, *said)
+        said = (*fates, *(one.said() for one in result.findings), *_refused(result.refused, "item", "asked"), *said)
+    if isinstance(result, Explanations):
+        said = (*(one.said() for one in result.findings), *_refused(result.refused, "answer", "explained"))
     return list(said)
+
+
+def _refused(refused: tuple[tuple[int, str], ...], what: str, done: str) -> Iterator[str]:
+    """Why the first of them could not be asked, or whatever was to be done, and how many more there are."""
+    for number, why in refused[:LISTED]:
+        yield f"{what.capitalize()} {number + 1} could not be {done}: {why}"
+    if left := len(refused[LISTED:]):
+        yield f"{left:,} more {what}{'' if left == 1 else 's'} could not be {done}."
 
 
 def _environments(found: Gathered) -> list[dict[str, Any]]:
