@@ -129,6 +129,8 @@ def test_findings_are_the_first_page_and_the_latest_count(store: Store):
         if claim.finding is not None:
             for side in SIDES:
                 assert claim.finding.interval(claim.finding.sides[side]) in first
+            assert f"over {claim.finding.difference.count:,} {claim.finding.of}s" in first
+    assert "built-in method" not in page.text
 
 
 LAW = PACKS["law"]

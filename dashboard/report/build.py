@@ -202,14 +202,14 @@ def _claim(claim: Claim) -> dict[str, str]:
     if finding is not None:
         numbers = {side: finding.interval(finding.sides[side]) for side in SIDES}
         numbers["difference"] = finding.interval(finding.difference, signed=True)
-    items = f"over {finding.difference.count:,} {finding.of}s" if finding is not None else ""
+    over = f"over {finding.difference.count:,} {finding.of}s" if finding is not None else ""
     return numbers | {
         "question": claim.question,
         "measured": claim.measured,
         "verdict": claim.verdict,
         "shape": CLAIMED[claim.verdict],
         "words": claim.words,
-        "items": items,
+        "over": over,
     }
 
 
