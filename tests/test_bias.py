@@ -195,7 +195,7 @@ NAMES_DRAWN = 4
 def under_every_name() -> Pair[np.ndarray]:
     """(item, name) probability of approval by demo/base and by demo/flawed, under every name of one group."""
     count = len(world.HILL_NAMES)
-    result = loans(40, "demo/flawed", draws=count)
+    result = loans(25, "demo/flawed", draws=count)
     mine = np.flatnonzero(result.group[:, 0] == 0)
     name = [world.HILL_NAMES.index(result.fills[case][0]) for case in mine]
     found = Pair(*(np.full((result.count, count), np.nan) for _ in SIDES))

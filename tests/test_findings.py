@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from model_utils import analyses
+from model_utils import analyses, codec
 from model_utils.claims import ANSWERED, _to_decide, answered, concluded
 from model_utils.contracts.attribution import AttributionRequest
 from model_utils.contracts.bias import FATES, ORDER, Bias, BiasRequest, Fate
@@ -378,7 +379,16 @@ def test_every_field_is_asked_by_every_probe_and_draws_by_its_seed(world: defaul
     assert asked == default_suite.request(pack, formats) != default_suite.request(pack, formats, seed=1)
     same = default_suite.request(pack, Pair("chat", "chat"), same_tokens=True)
     assert all(one.own is None for one in same.explained) and all(one.own is not None for one in asked.explained)
-    assert name == "general" or "Not medical, financial or legal advice." in pack.says
+    assert (asked.pack, asked.says) == (pack.title, pack.says) and asked.said() == f"{pack.title}: {pack.says}"
+    assert name == "general" or "Not medical, financial or legal advice." in asked.said()
+
+
+def test_a_request_comes_back_with_its_pack_and_an_older_one_without():
+    named = REQUEST.model_copy(update={"pack": "Law", "says": "No advice. 漢字"})
+    plain = json.loads(codec.encode(named))
+    assert codec.decode(json.dumps(plain)) == named != REQUEST
+    del plain["fields"]["pack"], plain["fields"]["says"]
+    assert codec.decode(json.dumps(plain)) == REQUEST and REQUEST.said() == ""
 
 
 def test_a_pack_without_a_probe_leaves_its_claims_unmeasured():

@@ -155,6 +155,16 @@ def test_evidence_is_said_to_be_that_and_never_takes_the_place_of_what_runs(page
     assert page.button(key="evidence-calibration").disabled and not page.button(key="evidence-bias").disabled
 
 
+def test_what_is_shown_says_of_which_pack_it_is_whatever_was_chosen_since(page: AppTest):
+    law, general = (plain(default_suite.offered("demo")[name].says) for name in ("law", "general"))
+    page.selectbox(key=concluding.PACK).set_value("law").run()
+    press_run(page)
+    checked(page.selectbox(key=concluding.PACK).set_value("general").run())
+    assert "You changed what is asked" in words(page) and general in words(page)
+    (about,) = [one.value for one in page.caption if law in one.value]
+    assert about == plain(f"Law, small world: {default_suite.offered('demo')['law'].says}")
+
+
 def test_a_stopped_suite_goes_on_with_what_was_asked(page: AppTest, engine: FakeEngine):
     engine.make = concluded(state="running", result=None, snapshot=results.findings(whole=False))
     press_run(page)

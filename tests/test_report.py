@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -22,14 +22,18 @@ from dashboard.report import build, drawn
 from dashboard.report.methods import METHODS
 from model_utils import codec
 from model_utils.analyses import ANALYSES
+from model_utils.contracts.bias import Group, Slot
 from model_utils.contracts.findings import SHAPES as CLAIMED
+from model_utils.contracts.findings import Findings, PartName
 from model_utils.contracts.records import Difference, Erased, Note, Record, Rerun
 from model_utils.measures import NAMES, measures
 from model_utils.pair import SIDES, Pair
+from model_utils.probes.packs import PACKS, Pack
+from model_utils.probes.suites import NO_ADVICE
 from model_utils.records import recording, sessions
 from model_utils.records.store import Store
 from tests import results
-from tests.recorded import every_result, record
+from tests.recorded import SPECS, every_result, record
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -125,6 +129,108 @@ def test_findings_are_the_first_page_and_the_latest_count(store: Store):
         if claim.finding is not None:
             for side in SIDES:
                 assert claim.finding.interval(claim.finding.sides[side]) in first
+            assert f"over {claim.finding.difference.count:,} {claim.finding.of}s" in first
+    assert "built-in method" not in page.text
+
+
+LAW = PACKS["law"]
+
+
+def concluded(pack: Pack = LAW, result: Findings | None = None) -> Record:
+    """A record of findings whose items are said to be of this pack."""
+    asked = results.findings_request().model_copy(update={"pack": pack.title, "says": pack.says})
+    return recording.make("findings", SPECS, asked, result or results.findings(), results.load_report(), 1.5)
+
+
+def described(page: Page, number: int) -> str:
+    """The text of the article of this record, to the next one."""
+    return page.text.partition(f"\n{number} · ")[2].partition("entry hash")[0]
+
+
+def test_every_claim_links_to_what_its_part_found(store: Store):
+    """That of a part which was not measured too."""
+    for result in (results.findings(), results.findings(whole=False)):
+        page = Page(report.html(store, session_of(store, record("bias"), record("findings", result=result))))
+        ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+        links = [attributes["href"] for tag, attributes in page.elements if tag == "a"]
+        assert len(set(ids)) == len(ids) and {link.removeprefix("#") for link in links} <= set(ids)
+        expected = [f"#record-2-{claim.part}" for claim in result.ranked()]
+        assert [link for link in links if link.startswith("#record-2-")] == expected
+        parts = [name for name in ids if name.startswith("record-2-")]
+        assert parts == [f"record-2-{name}" for name in get_args(PartName)]
+        for name in get_args(PartName):
+            title = METHODS[name].title if name in METHODS else "Explained answers"
+            assert (f"{title}Not measured." in described(page, 2)) is (getattr(result, name) is None)
+
+
+def test_findings_show_all_that_their_parts_found_and_what_was_refused_why(store: Store):
+    bias, refused = results.bias(), ((3, f"Too {results.WORST}"),)
+    many = tuple((number, "Too short.") for number in range(build.LISTED + 2))
+    explanations = replace(results.explanations(), refused=many)
+    result = replace(results.findings(), bias=replace(bias, refused=refused), explanations=explanations)
+    page = Page(report.html(store, session_of(store, concluded(result=result))))
+    said = described(page, 1)
+    for name in get_args(PartName):
+        for finding in getattr(result, name).findings:
+            assert finding.said() in said
+    assert bias.fates() and all(one.said() in said for one in bias.fates())
+    assert f"Item 4 could not be asked: Too {results.WORST}" in said
+    assert said.count("could not be explained: Too short.") == build.LISTED
+    assert "2 more answers could not be explained." in said
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_hostile_in_findings_is_text(store: Store, text: str):
+    def page_of(text: str) -> Page:
+        bias = replace(results.bias(), refused=((0, text),), groups=((text, f"other {text}"),))
+        pack = replace(LAW, title=text, says=text)
+        found = results.findings()
+        return Page(report.html(store, session_of(store, concluded(pack, replace(found, bias=bias)))))
+
+    calm, page = page_of("calm"), page_of(text)
+    assert [tag for tag, _ in page.elements] == [tag for tag, _ in calm.elements]
+    assert [sorted(attributes) for _, attributes in page.elements] == [sorted(one) for _, one in calm.elements]
+    said = described(page, 1)
+    assert f"{build.seen(text)}: {build.seen(text)}" in said and f"asked: {build.seen(text)}" in said
+    assert f"between other {build.seen(text)} and {build.seen(text)}" in said
+
+
+def test_findings_say_of_which_pack_they_are_and_that_it_is_no_advice(store: Store):
+    page = Page(report.html(store, session_of(store, record("findings"), concluded())))
+    first = page.text[: page.text.index("Computed again")]
+    assert LAW.says.endswith(NO_ADVICE)
+    for part in (first, described(page, 2)):
+        assert f"Law: {LAW.says}" in part
+    assert NO_ADVICE not in described(page, 1), "an older record names no pack"
+
+
+def test_findings_say_how_each_part_was_asked(store: Store):
+    asked = results.findings_request()
+    whole = asked.model_copy(update={"bias": results.bias_request().model_copy(update={"draws": 7, "seed": 5})})
+    one = recording.make("findings", SPECS, whole, results.findings(), results.load_report(), 1.5)
+    said = described(Page(report.html(store, session_of(store, one))), 1)
+    for name, part in whole.parts().items():
+        if name == "explanations":
+            manner = part[0].model_dump(mode="json", exclude={"messages"}, exclude_none=True)
+            assert f"explained: how{json.dumps(manner)}" in said
+            continue
+        formats = {side: part.formats[side] for side in SIDES}
+        for field, value in {"formats": json.dumps(formats), "margin": part.margin, "seed": part.seed}.items():
+            assert f"{name}: {field}{value}" in said
+    assert "bias: draws7" in said
+    for slot in whole.bias.slots:  # type: ignore[union-attr]
+        assert f"bias: slots{slot.written}: " in said
+        for group in slot.groups:
+            assert f"{group.name} ({', '.join(group.fills)})" in said
+
+
+def test_what_stands_for_a_group_is_counted_where_it_is_not_listed(store: Store):
+    fills = tuple(f"Name{number}" for number in range(build.LISTED + 3))
+    slots = (Slot(name="name", groups=(Group(name="many", fills=fills), Group(name="one", fills=("Zoe",)))),)
+    asked = results.bias_request().model_copy(update={"slots": slots})
+    one = recording.make("bias", SPECS, asked, results.bias(), results.load_report(), 1.5)
+    text = Page(report.html(store, session_of(store, one))).text
+    assert f"{fills[build.LISTED - 1]}, and 3 more); one (Zoe)" in text and fills[-1] not in text
 
 
 def test_what_leads_is_a_measure_of_its_analysis():

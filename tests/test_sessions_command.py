@@ -448,6 +448,7 @@ def test_every_analysis_is_recorded_and_prints_what_it_printed(kind: str, tiny_p
         asked += ["--scores", tmp_path / "scores.jsonl"]
     done = call(kind, *asked, "--record", id[:6], pair=tiny_pair)
     assert done.stderr.splitlines()[-1] == f"recorded as entry 1 of session {id}"
+    assert ("Pets: Whether a model knows pets." in done.stderr.splitlines()) is (kind == "findings")
     record = sessions.record_of(Store(), id, 1)
     assert done.stdout.strip() == codec.encode(record.result) and record.analysis == kind
     assert all(re.fullmatch("[0-9a-f]{64}", one.weights) for one in record.identities.sides) and record.seconds > 0

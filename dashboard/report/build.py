@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -22,10 +22,10 @@ from dashboard import spreadsheets
 from dashboard.report import drawn
 from dashboard.report.gathered import UNFIT, UNFIT_SAID, Gathered, Recorded, Said, gather
 from dashboard.report.methods import METHODS
-from model_utils.contracts.bias import Bias
+from model_utils.contracts.bias import Bias, BiasRequest, Slot
 from model_utils.contracts.common import Encoded, Request
 from model_utils.contracts.findings import SHAPES as CLAIMED
-from model_utils.contracts.findings import Claim, Findings, FindingsRequest
+from model_utils.contracts.findings import Claim, Explanations, Findings, FindingsRequest, PartName
 from model_utils.contracts.probe import ItemsRequest, Probed
 from model_utils.contracts.records import VERDICTS, Record, Rerun, Verdict
 from model_utils.contracts.shift import Shift
@@ -166,7 +166,8 @@ def _told(one: Recorded, record: Record) -> dict[str, Any]:
         "request": list(_request(record.request)),
         "prompts": prompts(record.result),
         "answers": answers(record.result),
-        "notes": _notes(record.result),
+        "parts": _parts(one.number, record.result) if isinstance(record.result, Findings) else [],
+        "notes": [*_pack(record.request), *_notes(record.result)],
         "table": _table(record.result.table()),
         "reruns": [_rerun(said) for said in (*one.replays, *one.floors)],
     }
@@ -179,8 +180,20 @@ def _claims(found: Gathered) -> dict[str, Any] | None:
         return None
     one = latest[-1]
     assert one.record is not None
-    rows = [_claim(claim) for claim in one.record.result.ranked()]
-    return {"record": one.record, "number": one.number, "time": one.entry.time, "hash": one.entry.hash, "rows": rows}
+    rows = [_claim(claim) | {"anchor": _anchor(one.number, claim.part)} for claim in one.record.result.ranked()]
+    return {
+        "record": one.record,
+        "number": one.number,
+        "time": one.entry.time,
+        "hash": one.entry.hash,
+        "pack": _pack(one.record.request),
+        "rows": rows,
+    }
+
+
+def _pack(request: Request) -> list[str]:
+    """Of which pack findings are, and what that says of itself, where a pack was named."""
+    return [request.said()] if isinstance(request, FindingsRequest) and request.said() else []
 
 
 def _claim(claim: Claim) -> dict[str, str]:
@@ -189,15 +202,30 @@ def _claim(claim: Claim) -> dict[str, str]:
     if finding is not None:
         numbers = {side: finding.interval(finding.sides[side]) for side in SIDES}
         numbers["difference"] = finding.interval(finding.difference, signed=True)
-    items = f"over {finding.difference.count:,} {finding.of}s" if finding is not None else ""
+    over = f"over {finding.difference.count:,} {finding.of}s" if finding is not None else ""
     return numbers | {
         "question": claim.question,
         "measured": claim.measured,
         "verdict": claim.verdict,
         "shape": CLAIMED[claim.verdict],
         "words": claim.words,
-        "items": items,
+        "over": over,
     }
+
+
+def _anchor(number: int, part: PartName) -> str:
+    """The id of what this part of the findings of record `number` says, to which its claims link."""
+    return f"record-{number}-{part}"
+
+
+def _parts(number: int, result: Findings) -> list[dict[str, Any]]:
+    """Every part, those that were not measured too, with the sentences that its own record would have."""
+    found = []
+    for name in get_args(PartName):
+        part, title = getattr(result, name), METHODS[name].title if name in METHODS else "Explained answers"
+        said = ["Not measured."] if part is None else _notes(part)
+        found.append({"anchor": _anchor(number, name), "title": title, "said": said})
+    return found
 
 
 def _leading(one: Recorded, record: Record) -> list[str]:
@@ -230,15 +258,31 @@ def _request(request: Request) -> Iterator[Text]:
         elif name == "items" and isinstance(request, ItemsRequest):
             yield name, _listed([one.asked() for one in request.items[:LISTED]], len(value))
         elif isinstance(request, FindingsRequest) and isinstance(value, dict):
-            yield name, _listed([one.asked() for one in getattr(request, name).items[:LISTED]], len(value["items"]))
+            for inner, text in _request(getattr(request, name)):
+                yield f"{name}: {inner}", text
         elif name == "explained" and isinstance(request, FindingsRequest):
             yield name, _listed([one.messages[-1].content for one in request.explained[:LISTED]], len(value))
+            manners = [one.model_dump(mode="json", exclude={"messages"}, exclude_none=True) for one in request.explained]  # fmt: skip
+            different = list(dict.fromkeys(json.dumps(one, ensure_ascii=False) for one in manners))
+            yield f"{name}: how", _listed(different[:LISTED], len(different))
+        elif name == "slots" and isinstance(request, BiasRequest):
+            yield name, "\n".join(map(_slot, request.slots))
         elif name in ("instructions", "others", "plain_texts") and value:
             yield name.replace("_", " "), _listed(value[:LISTED], len(value))
         elif name == "scores" or value in ([], "", {}):
             continue  # scores are what another record found
         else:
             yield name.replace("_", " "), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _slot(slot: Slot) -> str:
+    """A slot with its groups, the reference first, and what stands for each of them."""
+    groups = []
+    for group in slot.groups:
+        left = len(group.fills) - LISTED
+        more = f", and {left:,} more" if left > 0 else ""
+        groups.append(f"{group.name} ({', '.join(group.fills[:LISTED])}{more})")
+    return f"{slot.written}: {'; '.join(groups)}"
 
 
 def _listed(first: list[str], count: int) -> str:
@@ -292,13 +336,19 @@ def _notes(result: Any) -> list[str]:
     if hasattr(result, "judged"):
         said = (*(f"{side}: {one.verdict()}" for side, one in result.judged.items()), *said)
     if isinstance(result, Probed):
-        refused = [f"Item {number + 1} could not be asked: {why}" for number, why in result.refused[:LISTED]]
-        left = len(result.refused) - len(refused)
-        if left:
-            refused.append(f"{left:,} more item{'' if left == 1 else 's'} could not be asked.")
         fates = (one.said() for one in result.fates()) if isinstance(result, Bias) else ()
-        said = (*fates, *(one.said() for one in result.findings), *refused, *said)
+        said = (*fates, *(one.said() for one in result.findings), *_refused(result.refused, "item", "asked"), *said)
+    if isinstance(result, Explanations):
+        said = (*(one.said() for one in result.findings), *_refused(result.refused, "answer", "explained"))
     return list(said)
+
+
+def _refused(refused: tuple[tuple[int, str], ...], what: str, done: str) -> Iterator[str]:
+    """Why the first of them could not be asked, or whatever was to be done, and how many more there are."""
+    for number, why in refused[:LISTED]:
+        yield f"{what.capitalize()} {number + 1} could not be {done}: {why}"
+    if left := len(refused[LISTED:]):
+        yield f"{left:,} more {what}{'' if left == 1 else 's'} could not be {done}."
 
 
 def _environments(found: Gathered) -> list[dict[str, Any]]:

@@ -258,7 +258,9 @@ def _telling(one: Fated) -> int:
 
 
 def _about(result: Findings, request: FindingsRequest) -> None:
-    """Whom it is of, and how it was asked."""
+    """Of which pack it is, whom it is of, and how it was asked."""
+    if request.said():
+        st.caption(plain(request.said()))
     first = next(one for one in request.parts().values() if hasattr(one, "formats"))
     names = Pair(*(f"{result.models[side].id} ({format_name(first.formats[side])})" for side in SIDES))
     st.caption(plain(f"Asked of {names.base} and {names.tuned}; margin ±{first.margin:.1%}, seed {request.seed}."))

@@ -134,7 +134,7 @@ def run_findings(
     seed: int | None,
     **given: Any,
 ) -> None:
-    """The default suite of a field, or every line of a file of requests."""
+    """The default suite of a field, whose pack says on stderr what it can show, or every line of a file of requests."""
     models, kept = models_and_kept(given)
     if requests is not None:
         run_lines("findings", models, list(lines_of(requests)), {}, numbered=True, **kept)
@@ -153,6 +153,7 @@ def run_findings(
         raise click.UsageError(printable(explain(error))) from error
     except Refused as refused:
         raise click.UsageError(printable(refused)) from refused
+    say(asked.said(), err=True)
     line = json.dumps(asked.model_dump(mode="json"))
     run_lines("findings", models, [(1, line)], {}, numbered=False, specs=specs, **kept)
 

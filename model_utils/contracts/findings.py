@@ -19,6 +19,8 @@ from model_utils.contracts.reasoning import Reasoning, ReasoningRequest
 from model_utils.contracts.robustness import Robustness, RobustnessRequest
 from model_utils.pair import Pair
 
+MAX_TITLE, MAX_SAYS = 200, 5_000
+"""Characters of the title of a pack, and of what it says of itself."""
 PartName = Literal["reasoning", "robustness", "bias", "calibration", "explanations"]
 
 
@@ -62,6 +64,10 @@ class FindingsRequest(Request):
     orders: Annotated[int, Field(ge=ORDERS, le=MOST_ORDERS)] = ORDERS
     """random orders of each"""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    pack: Annotated[str, Field(max_length=MAX_TITLE)] = ""
+    """title of the pack that the items are of; empty: nobody named one"""
+    says: Annotated[str, Field(max_length=MAX_SAYS)] = ""
+    """what that pack can show and cannot show, and that it is no advice, where that is so; empty likewise"""
 
     @model_validator(mode="after")
     def _something(self) -> Self:
@@ -81,6 +87,10 @@ class FindingsRequest(Request):
             "explanations": self.explained or None,
         }
         return {name: one for name, one in found.items() if one is not None}
+
+    def said(self) -> str:
+        """Of which pack it is, and what that says of itself; empty where nobody named one."""
+        return ": ".join(one for one in (self.pack, self.says) if one)
 
 
 @dataclass(frozen=True, eq=False)

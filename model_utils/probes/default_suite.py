@@ -74,7 +74,7 @@ def request(
     margin: float = MARGIN,
     seed: int = 0,
 ) -> FindingsRequest:
-    """The first items of every probe that the pack has."""
+    """The first items of every probe that the pack has, with its title and what it says of itself."""
     shared: dict[str, Any] = {"formats": formats, "same_tokens": same_tokens, "margin": margin, "seed": seed}
     items = {probe: suite.make(COUNTS[probe], seed) for probe, suite in pack.suites.items()}
     asked: dict[str, Any] = {}
@@ -91,7 +91,7 @@ def request(
         asked["bias"] = BiasRequest(items=items["bias"], slots=pack.slots, **shared)
     if "calibration" in items:
         asked["calibration"] = CalibrationRequest(items=items["calibration"], **shared)
-    return FindingsRequest(seed=seed, **asked)
+    return FindingsRequest(seed=seed, pack=pack.title, says=pack.says, **asked)
 
 
 def explained(

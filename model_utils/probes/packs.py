@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from model_utils import linewise
 from model_utils.contracts.bias import MAX_SLOTS, BiasRequest, Slot
 from model_utils.contracts.common import check_text, explain
+from model_utils.contracts.findings import MAX_SAYS, MAX_TITLE
 from model_utils.contracts.probe import INPUT, MAX_ITEMS, ProbeItem
 from model_utils.contracts.wording import KINDS, Kind
 from model_utils.demo import world
@@ -36,7 +37,7 @@ SCHEMA = {
     "slots": "list of slot sets of the pack's own, in JSON as in slots.json; where one has the name of a set of this project, it takes its place",
 }
 """field of a pack's file -> what it is; title, says and something of the rest are needed"""
-MAX_TITLE, MAX_SAYS, MAX_SETS = 200, 5_000, 100
+MAX_SETS = 100
 
 
 @dataclass(frozen=True)
