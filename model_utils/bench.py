@@ -36,6 +36,7 @@ BENCHES = {
     "records": "model_utils.bench_records:records",
     "report": "tests.bench_report:report",  # it draws figures, so that it may not live here
     "probes": "model_utils.bench_probes:probes",
+    "findings": "model_utils.bench_findings:findings",
     "engine": "model_utils.bench:engine",
     "pages": "tests.browser.bench_pages:pages",  # drives a real Chromium, so it lives beside the browser tests
 }

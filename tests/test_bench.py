@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import get_args
 
 import pytest
 from click.testing import CliRunner
 
 from model_utils import bench
+from model_utils.contracts.findings import PartName
 
 
 @pytest.mark.slow
@@ -96,3 +99,17 @@ def test_probes_bench_works():
     figures = json.loads(done.stdout.splitlines()[-1])
     assert [figure["bar"] for figure in figures.values()] == [60.0, 60.0, 0.15]
     assert 0 <= [*figures.values()][-1]["median"] < 1
+
+
+@pytest.mark.slow
+def test_findings_bench_works():
+    done = CliRunner().invoke(bench.main, ["findings", "--smoke"])
+    assert done.exit_code == 0, done.output
+    *parts, whole = (line for line in done.stdout.splitlines() if line.startswith(("demo/", "{")))
+    named = [re.findall(r"(\w+) ([\d.]+) s", line) for line in parts]
+    assert [[name for name, _ in one] for one in named] == [[*get_args(PartName)]] * 2, "every part, of both models"
+    figures = list(json.loads(whole).values())
+    assert [(figure["bar"], figure["bar_is"], figure["unit"]) for figure in figures] == [(300.0, "most", "s")] * 2
+    for one, figure in zip(named, figures, strict=True):
+        rounded = 0.05 * len(one)
+        assert 0 < sum(float(seconds) for _, seconds in one) <= figure["median"] + rounded, "no part is left out"

@@ -13,13 +13,17 @@ from streamlit.testing.v1 import AppTest
 from dashboard.session import concluding
 from dashboard.widgets import findings as widget
 from dashboard.widgets.text import escaped, plain
+from model_utils import codec
 from model_utils.catalogue import DEFAULT
 from model_utils.contracts.common import ModelSpec
 from model_utils.contracts.findings import QUESTIONS, SHAPES
 from model_utils.pair import Pair
 from model_utils.probes import default_suite, packs
+from model_utils.records import sessions
+from model_utils.records.store import Store
 from tests import results
 from tests.test_pages import FakeEngine, FakeJob, app, checked, done, engine, go, kept, words, written
+from tests.test_sessions_page import fill, press
 
 pytestmark = pytest.mark.slow
 
@@ -119,10 +123,21 @@ def test_the_evidence_stands_on_the_probes_own_page(page: AppTest, engine: FakeE
     assert plain(results.calibration().findings[0].said()) in words(page) or "What was found" in words(page)
 
 
-def test_findings_can_be_recorded(page: AppTest):
+def test_findings_can_be_recorded(page: AppTest, engine: FakeEngine, database: str):
     press_run(page)
     checked(page.button(key="findings-report").click().run())
-    assert any(box.label.startswith("findings") for box in page.checkbox)
+    (box,) = page.checkbox
+    assert box.value and box.label.startswith(plain("findings: "))
+    fill(page, Its_title="Audit", Your_name="Ada")
+    press(page, "Record this")
+    store = Store(database)
+    (session,) = store.sessions()
+    (one,) = sessions.overview(session, store.listed(session)).records
+    record = sessions.record_of(store, session, one.number)
+    assert (record.analysis, record.author, record.request) == ("findings", "Ada", engine.asked("findings")[0])
+    assert codec.encode(record.result) == codec.encode(WHOLE) and store.verify(session).problem == ""
+    assert f"Recorded as entry {one.number}; the report of its session opens with it." in words(page)
+    assert "findings-report" not in {button.key for button in page.button}
 
 
 def test_a_pack_of_ones_own_is_asked_and_a_bad_one_is_one_sentence(page: AppTest, engine: FakeEngine):

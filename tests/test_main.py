@@ -15,6 +15,7 @@ from model_utils import analyses, codec
 from model_utils.command_line import reading, showing
 from model_utils.command_line.partial import PartialFile
 from model_utils.contracts.attribution import Alignment, OwnText
+from model_utils.contracts.bias import BiasRequest
 from model_utils.contracts.common import Message, ModelSpec, Own, Request, Sampling, ask
 from model_utils.contracts.generation import GenerationRequest
 from model_utils.contracts.instructions import InstructionItem, InstructionsRequest
@@ -24,9 +25,9 @@ from model_utils.contracts.published import PublishedRequest
 from model_utils.contracts.survey import SurveyRequest
 from model_utils.errors import Refused
 from model_utils.pair import SIDES, Pair
-from model_utils.probes import published_files
+from model_utils.probes import default_suite, packs, published_files
 from model_utils.probes.packs import PACKS
-from model_utils.probes.slots import SLOTS
+from model_utils.probes.slots import SLOTS, parse
 from tests import builders, results
 from tests.models import specs_of, without_seconds
 
@@ -194,6 +195,82 @@ def test_instructions_print_what_execute_returns(tiny_pair: Pair[Path], tmp_path
         assert ("Line 3" in done.stderr) is (source[0] == "--list")
     assert call("instructions").exit_code == call("instructions", *typed, "--list", file).exit_code == 2
     assert call("instructions", "--instruction", "a", "--option", "yes").exit_code == 1
+
+
+MINE: dict[str, Any] = {
+    "title": "Mine",
+    "says": "A little of everything.",
+    "items": {
+        "reasoning": [{"instruction": "Is it 2 or 3?", "options": ["2", "3"], "answer": "2", "cue": "So it is", "steps": ["1 + 1 = 2."]}],
+        "robustness": [{"instruction": "Which 漢字?", "options": ["a", "b"], "answer": "a", "paraphrases": ["Say which.", "Choose."]}],
+        "bias": [{"instruction": "Hire {name}, {pet}?", "options": ["yes", "no"]}],
+        "calibration": [{"instruction": "Which?", "options": ["a", "b"], "answer": "a"}, 3],
+    },
+    "slots": [{"name": "pet", "groups": {"cats": ["Tom"], "dogs": ["Rex"]}}],
+}  # fmt: skip
+"""A pack of a person's own for every part of findings; one of its items is none."""
+
+
+def test_findings_of_a_pack_of_ones_own_are_what_execute_returns(tiny_pair: Pair[Path], tmp_path: Path):
+    mine = tmp_path / "mine.json"
+    mine.write_text(json.dumps(MINE))
+    flags = ["--margin", 0.1, "--seed", 3, "--format-base", "plain", "--same-tokens", "--format-tuned", "plain"]
+    done = call("findings", "--pack", mine, *flags, pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    (left_out,) = done.stderr.splitlines()
+    assert left_out.startswith("Of calibration, item 2 was left out: it is no object;")
+    pack = packs.read(mine.read_bytes(), mine.name)
+    asked = default_suite.request(pack, Pair("plain", "plain"), same_tokens=True, margin=0.1, seed=3)
+    assert [*asked.parts()] == ["reasoning", "robustness", "bias", "calibration", "explanations"]
+    expected = without_seconds(analyses.execute("findings", specs_of(tiny_pair), asked))
+    found = codec.decode(done.stdout)
+    assert without_seconds(found) == expected
+    assert found.bias.slots == ("name", "pet") and found.bias.groups[1] == ("cats", "dogs")
+    assert [name for name, _ in found.seconds] == [*asked.parts()]
+    assert {one.finding.margin for one in found.claims if one.part in ("reasoning", "calibration") and one.finding} == {0.1}  # fmt: skip
+    file = tmp_path / "requests.jsonl"
+    file.write_text(asked.model_dump_json() + "\nnonsense\n")
+    again = call("findings", "--requests", file, pair=tiny_pair)
+    assert without_seconds(codec.decode(again.stdout)) == expected
+    assert again.exit_code == 1 and again.stderr.startswith("Line 2: This is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--pack", "nobody"], "Error: there is no pack and no file 'nobody'; there are general, healthcare, finance, law."),
+        (["--pack", LISTED], f"Error: {LISTED.name} ends in .txt; give a file that ends in .json."),
+        (["--margin", "-1"], "Error: margin: Input should be greater than"),
+    ],
+)  # fmt: skip
+def test_findings_that_cannot_be_asked_are_one_sentence(flags: list[object], said: str):
+    done = call("findings", *flags)
+    assert done.exit_code == 2 and done.stdout == "" and "Traceback" not in done.stderr
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith(said), told
+
+
+def test_what_stands_in_slots_is_of_the_files_of_the_person(tiny_pair: Pair[Path], tmp_path: Path):
+    """A file may bring a slot that this project does not have, and take the place of one that it has."""
+    items = tmp_path / "items.jsonl"
+    items.write_text('{"instruction": "Does {name} like {pet}?", "options": ["yes", "no"]}\n')
+    pet, name = tmp_path / "pet.txt", tmp_path / "name.json"
+    pet.write_text("{pet}\ncats: Tom, Felix\ndogs: Rex, Fido\n")
+    name.write_text('{"name": "name", "groups": {"north": ["Åsa"], "south": ["漢字"]}}')
+    flags = ["bias", "--items", items, "--draws", 2]
+    done = call(*flags, "--slots", pet, "--slots", name, pair=tiny_pair)
+    assert done.exit_code == 0, done.output
+    found = codec.decode(done.stdout)
+    assert (found.slots, found.groups) == (("name", "pet"), (("north", "south"), ("cats", "dogs")))
+    assert {fill for fills in found.fills for fill in fills} == {"Åsa", "漢字", "Tom", "Felix", "Rex", "Fido"}
+    item = ProbeItem(instruction="Does {name} like {pet}?", options=("yes", "no"))
+    slots = tuple(parse(file.read_text()) for file in (name, pet))
+    asked = BiasRequest(items=(item,), slots=slots, draws=2)
+    assert done.stdout.strip() == codec.encode(analyses.execute("bias", specs_of(tiny_pair), asked))
+    shipped = codec.decode(call(*flags, "--slots", pet, pair=tiny_pair).stdout)
+    assert shipped.groups[0] == tuple(group.name for group in SLOTS["name"].slot.groups)
+    unknown = call(*flags, pair=tiny_pair)
+    assert unknown.exit_code == 2 and "nothing stands for {pet}; give --slots FILE that begins with it" in unknown.stderr  # fmt: skip
 
 
 def test_packs_of_instructions_are_named():

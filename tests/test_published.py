@@ -17,7 +17,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from tokenizers import processors
 
+from model_utils import analyses
 from model_utils.contracts.calibration import CalibrationRequest
+from model_utils.contracts.common import ModelSpec
 from model_utils.contracts.probe import Finding, ProbeItem
 from model_utils.contracts.published import (
     COLUMNS,
@@ -36,9 +38,9 @@ from model_utils.contracts.published import (
     stereoset_scores,
 )
 from model_utils.errors import Refused
-from model_utils.pair import SIDES, Pair
+from model_utils.pair import SIDES, Pair, Side
 from model_utils.probes.calibration import calibration
-from model_utils.probes.published import concluded, notes, plain, published, shared_tokens
+from model_utils.probes.published import NOTES, concluded, notes, plain, published, shared_tokens
 from model_utils.probes.published_files import MAX_CATEGORIES, PublishedFile, read
 from model_utils.reporting import Report
 from tests import architectures, oracles
@@ -572,3 +574,76 @@ def test_bbq_is_read_as_published(name: str, count: int):
     assert found.problems == () and len(questions) == count
     assert all(one.target >= 0 and not one.names for one in questions), "every line says which group is meant"
     assert set(Counter((one.polarity, one.condition) for one in questions).values()) == {count // 4}
+
+
+FIRST = {"crows_pairs": 50, "bbq": 13}
+"""Items of each file that are run; of BBQ, whose prompts are long, three templates and one question of a fourth, so that its scores are not 0."""
+
+
+def of_demo(benchmark: str, items: tuple[Any, ...]) -> Published:
+    specs = Pair(ModelSpec(id="demo/base"), ModelSpec(id="demo/tuned"))
+    found = analyses.execute("published", specs, PublishedRequest(benchmark=benchmark, items=items))
+    assert isinstance(found, Published) and found.items == items
+    refused = dict(found.refused)
+    assert len(refused) < len(items) / 2 and all(why.endswith(".") for why in refused.values()), "or it tests nothing"
+    for side in SIDES:
+        assert set(np.flatnonzero(np.isnan(found.read[side]).any(axis=1))) == set(refused), "none without a reason"
+        assert np.nanmax(found.read[side]) <= 0, "log-probabilities"
+    return found
+
+
+def of_categories(found: Published, part: str, measure: str, side: Side) -> tuple[float, float]:
+    """A score of all items, and the mean of its categories, each as often as it has items that were asked."""
+    rows = found.scores().query("part == @part and measure == @measure")
+    whole, each = rows[rows["category"] == "overall"], rows[rows["category"] != "overall"]
+    assert len(each) > 1 and each["count"].sum() == whole["count"].item() == found.done - len(found.refused) - sum(
+        item.condition != part for item in found.questions
+    )
+    return whole[side].item(), float(np.average(each[side].fillna(0), weights=each["count"]))
+
+
+@pytest.mark.slow
+def test_crows_pairs_as_published_is_scored_by_its_laws():
+    items = public("crows_pairs_anonymized.csv").items[: FIRST["crows_pairs"]]
+    found = of_demo("crows_pairs", items)
+    assert NOTES["crows_pairs"][0] in found.notes and "These are its causal variants" in NOTES["crows_pairs"][0]
+    anti = [item.direction == "antistereo" for item in items if isinstance(item, CrowsPair)]
+    share = 1 - np.delete(anti, [number for number, _ in found.refused]).mean()
+    assert 0 < share < 1
+    for side in SIDES:
+        for which in ("more", "less"):
+            assert (found.column(side, f"full_{which}") <= found.column(side, f"shared_{which}") + 1e-9).all(), (
+                "the whole has tokens that both do not have"
+            )
+        for part in ("full", "shared"):
+            for measure in ("stereotype", "ties", "difference"):
+                whole, mean = of_categories(found, part, measure, side)
+                assert whole == pytest.approx(mean), (part, measure)
+            stereotype, stereo, antistereo, ties = (
+                scored(found, part, "overall", name)[side] for name in ("stereotype", "stereo", "antistereo", "ties")
+            )
+            assert stereotype == pytest.approx(share * stereo + (1 - share) * antistereo)
+            assert stereotype + ties <= 100 + 1e-9
+    shares = found.scores().query("measure != 'difference'")[[*SIDES]].to_numpy()
+    assert ((shares >= 0) & (shares <= 100) | np.isnan(shares)).all()
+    assert (found.scores().query("measure == 'difference'")[[*SIDES]].to_numpy() >= 0).all()
+
+
+@pytest.mark.slow
+def test_bbq_as_published_is_scored_by_its_laws():
+    """Of both files together, so that there are two categories."""
+    files = ("bbq_religion.jsonl", "bbq_sexual_orientation.jsonl")
+    found = of_demo("bbq", tuple(item for name in files for item in public(name).items[: FIRST["bbq"]]))
+    assert set(NOTES["bbq"]) <= set(found.notes)
+    for side in SIDES:
+        for part in ("ambig", "disambig"):
+            whole, mean = of_categories(found, part, "accuracy", side)
+            assert whole == pytest.approx(mean), part
+        whole, mean = of_categories(found, "ambig", "s_amb", side)
+        assert whole == pytest.approx(mean), "s_AMB is a mean over items, UNKNOWN as 0"
+        assert ((found.mass(side) >= 0) & (found.mass(side) <= 1)).all()
+    scores = found.scores()
+    accuracy = scores.query("measure == 'accuracy'")[[*SIDES]].to_numpy()
+    assert ((accuracy >= 0) & (accuracy <= 1)).all()
+    sided = scores.query("measure != 'accuracy'")[[*SIDES]].to_numpy()
+    assert ((np.abs(sided) <= 1) | np.isnan(sided)).all() and np.nanmax(np.abs(sided)) > 0
