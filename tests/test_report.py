@@ -196,12 +196,15 @@ def test_what_is_hostile_in_findings_is_text(store: Store, text: str):
 
 
 def test_findings_say_of_which_pack_they_are_and_that_it_is_no_advice(store: Store):
-    page = Page(report.html(store, session_of(store, record("findings"), concluded())))
+    session = session_of(store, record("findings"), concluded())
+    page = Page(report.html(store, session))
     first = page.text[: page.text.index("Computed again")]
     assert LAW.says.endswith(NO_ADVICE)
     for part in (first, described(page, 2)):
         assert f"Law: {LAW.says}" in part
     assert NO_ADVICE not in described(page, 1), "an older record names no pack"
+    older, law = (line for line in report.card(store, session).splitlines() if line.startswith("- **"))
+    assert f"Law: {LAW.says}" in re.sub(r"\\(.)", r"\1", law) and "advice" not in older
 
 
 def test_findings_say_how_each_part_was_asked(store: Store):

@@ -512,6 +512,8 @@ def _finding(one: Recorded, record: Record) -> str:
     asked = " ".join(contents.instruction(record.request).split())
     about = f" of \u201c{markdown(asked[:80])}{'…' if len(asked) > 80 else ''}\u201d" if asked else ""
     said = " ".join(map(markdown, _leading(one, record)))
+    for told in _pack(record.request):
+        said += f" {markdown(told)}"
     judged = one.judgement
     by = (
         f", {markdown(judged.author)}{': ' + markdown(judged.reason.rstrip('.')) if judged.reason else ''}"
