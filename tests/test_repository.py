@@ -191,6 +191,7 @@ LAYERS = (
         "command_line",
         "bench",
         "bench_attention",
+        "bench_findings",
         "bench_generation",
         "bench_probes",
         "bench_records",
