@@ -217,8 +217,9 @@ def test_findings_of_a_pack_of_ones_own_are_what_execute_returns(tiny_pair: Pair
     flags = ["--margin", 0.1, "--seed", 3, "--format-base", "plain", "--same-tokens", "--format-tuned", "plain"]
     done = call("findings", "--pack", mine, *flags, pair=tiny_pair)
     assert done.exit_code == 0, done.output
-    (left_out,) = done.stderr.splitlines()
+    left_out, what = done.stderr.splitlines()
     assert left_out.startswith("Of calibration, item 2 was left out: it is no object;")
+    assert what == "Mine: A little of everything."
     pack = packs.read(mine.read_bytes(), mine.name)
     asked = default_suite.request(pack, Pair("plain", "plain"), same_tokens=True, margin=0.1, seed=3)
     assert [*asked.parts()] == ["reasoning", "robustness", "bias", "calibration", "explanations"]
