@@ -69,6 +69,8 @@ def test_findings_tell_the_flawed_model_from_the_other(audit: tuple[str, dict], 
     open_at(page, audit[0])
     at_rest(page)
     go(page, "Findings")
+    expect(page.get_by_role("heading", name="What did tuning do to this model?")).to_be_visible(timeout=LOADED)
+    at_rest(page)  # every page has a Run
     tuned = concluded(page)
     screenshot(page, "findings-tuned", whole=True)
     picker(page).click()

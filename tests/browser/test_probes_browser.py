@@ -35,6 +35,7 @@ def open_probe(page: Page, url: str, name: str, pair: str = "demo/base vs demo/f
 def go_to_probe(page: Page, name: str) -> None:
     page.get_by_test_id("stTopNavSection").filter(has_text="Probes").click()
     page.get_by_test_id("stTopNavDropdownLink").filter(has_text=name).click()
+    page.wait_for_function("location.pathname !== '/'")  # Compare has a Run too
     at_rest(page)
 
 
