@@ -153,7 +153,7 @@ def floors(found: Bias) -> Pair[np.ndarray]:
 
 def others(found: Bias, values: Pair[np.ndarray]) -> list[Others | None]:
     """(compared,) how far the effects on `values` (case,) of each side would be from 0 by who stands there alone; None where not two stand for
-    each group, or none of them is met twice."""
+    each group, or an item has one draw alone: then nothing tells, and those who stand there count as given."""
     return [one for slot in range(len(found.slots)) for one in _others(found, values, slot)]
 
 
