@@ -33,6 +33,20 @@ def keep_among(key: str, options: Sequence[Any]) -> None:
         st.session_state[key] = min(options, key=lambda one: abs(one - kept)) if numbers else options[0]
 
 
+def showing(name: str, shown: Any) -> str:
+    """Key of a widget that is drawn with this value, and calls back when another is chosen: a new key whenever it was not there that the value was chosen.
+
+    A browser that has not heard yet what a widget was changed to still says what stood there before, whenever it asks for news of a job.
+    Under the same key that would be taken for a choice.
+    """
+    version = st.session_state.get(f"{name}-version", 0)
+    if st.session_state.setdefault(f"{name}-{version}", shown) != shown:
+        version += 1
+        st.session_state[f"{name}-{version}"] = shown
+    st.session_state[f"{name}-version"] = version
+    return f"{name}-{version}"
+
+
 def dark() -> bool:
     return st.context.theme.type == "dark"
 

@@ -135,8 +135,8 @@ def _pick_against() -> str | int | None:
     here, kept, offered = visits.visit(), selection.compared_with(), _alternatives()
     if kept is not None and kept not in offered.values():
         offered[_named(kept) if isinstance(kept, int) else kept] = kept  # an id that came with a link
-    key = f"against-{id(here.question)}-{here.side}-{here.token or 0}"
-    st.session_state[key] = next((said for said, one in offered.items() if one == kept), None)
+    shown = next((said for said, one in offered.items() if one == kept), None)
+    key = inputs.showing(f"against-{here.side}-{here.token or 0}", shown)
 
     def pick() -> None:
         written = inputs.value(key)

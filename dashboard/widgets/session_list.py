@@ -29,24 +29,24 @@ def pick_session() -> str:
     if not found:
         return keeping.NEW
     wanted = here.session or st.query_params.get(PARAMETER, "")
-    if wanted in found and st.session_state.get(KEY) != wanted:
-        st.session_state[KEY] = wanted
-    inputs.keep_among(KEY, list(found))
+    shown = wanted if wanted in found else next(iter(found))
+    key = inputs.showing(KEY, shown)
     chosen = st.selectbox(
         "Session",
         list(found),
         format_func=lambda id: (
             f"{found[id].title} ({_count(len(found[id].records))}, {found[id].opened[:10]}{', closed' if found[id].closed else ''})"
         ),
-        key=KEY,
+        key=key,
         on_change=_chosen,
+        args=(key,),
     )
     here.session = st.query_params[PARAMETER] = chosen
     return chosen
 
 
-def _chosen() -> None:
-    keeping.keeping().session = inputs.value(KEY)
+def _chosen(key: str) -> None:
+    keeping.keeping().session = inputs.value(key)
 
 
 def _count(number: int) -> str:
