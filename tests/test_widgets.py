@@ -613,6 +613,34 @@ def test_widgets_draw_without_a_browser_and_drop_a_pin_outside():
     assert [text.value for text in page.text] == [*["None"] * 4, "(None, None)"]
 
 
+def showing_page():
+    import streamlit as st
+
+    from dashboard.session import inputs
+
+    kept = st.session_state.setdefault("kept", {"is": None, "choices": 0})
+    key = inputs.showing("box", kept["is"])
+
+    def pick() -> None:
+        kept.update({"is": inputs.value(key), "choices": kept["choices"] + 1})
+
+    st.selectbox("box", ["a", "b"], index=None, key=key, on_change=pick)
+
+
+def test_a_browser_that_has_not_heard_of_a_change_does_not_choose_what_stood_there_before():
+    """It sends all of its widgets whenever it asks for news of a job."""
+    page = AppTest.from_function(showing_page).run()
+    late = page._tree.get_widget_states()
+    page.session_state["kept"]["is"] = "a"
+    key = page.run().selectbox[0].key
+    page._run(late)
+    assert (page.selectbox[0].value, page.session_state["kept"]) == ("a", {"is": "a", "choices": 0})
+    for choices, chosen in enumerate(["b", None, "a"], 1):
+        page.selectbox[0].set_value(chosen).run()
+        assert page.session_state["kept"] == {"is": chosen, "choices": choices}
+        assert (page.selectbox[0].value, page.selectbox[0].key) == (chosen, key), "the keyboard stays in it"
+
+
 def test_a_line_of_a_strip_ends_after_what_the_encoder_reads(sent: list[bytes]):
     for sequence in (results.encoder_decoder_sequence(), results.sequence()):
         token_strip.token_strip(sequence, key="k", label="strip")
