@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from dashboard.figures.robustness import AXES
 from dashboard.session import editor, probing
@@ -157,30 +158,33 @@ def test_the_page_asks_one_question_and_says_what_to_do(page: AppTest, engine: F
 
 @OF_SUITES
 def test_items_come_from_a_suite_of_this_probe(page: AppTest, engine: FakeEngine, probe: Probe):
-    offered = page.selectbox(key=f"{probe}-suite").options
+    suite = following(page, probe, "suite")
+    offered = suite.options
     mine = [one.title for one in suites.SUITES.values() if probe in one.probes]
     assert sorted(offered) == sorted(mine)
-    assert suites.SUITES[probing_state(page, probe, "suite")].for_demo, "those of the world of these models come first"
+    assert suites.SUITES[suite.value].for_demo, "those of the world of these models come first"
     engine.make = probed(state="queued", result=None)
     page.number_input(key=f"{probe}-count").set_value(3)
     page.number_input(key=f"{probe}-seed").set_value(7)
     press_run(page)
     (request,) = engine.asked(probe)
-    assert request.items == suites.SUITES[probing_state(page, probe, "suite")].make(3, 7)
+    assert request.items == suites.SUITES[suite.value].make(3, 7)
     assert request.seed == 7 and request.margin == pytest.approx(0.03)
     assert engine.submitted[-1].background
 
 
-def probing_state(page: AppTest, probe: Probe, name: str) -> Any:
-    return page.session_state[f"{probe}-{name}"]
+def following(page: AppTest, probe: Probe, name: str) -> Selectbox:
+    """A field that follows the pair."""
+    (found,) = (box for box in page.selectbox if str(box.key).startswith(f"{probe}-{name}-"))
+    return found
 
 
 @OF_SUITES
 def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, engine: FakeEngine, probe: Probe):
+    names = ("suite", "texts") if probe == "robustness" else ("suite",)
+
     def shown() -> list[str]:
-        """Suite and plain texts, where there are any."""
-        fields = {box.key: box.value for box in page.selectbox}
-        return [fields[key] for key in (f"{probe}-suite", f"{probe}-texts") if key in fields]
+        return [following(page, probe, name).value for name in names]
 
     demo, others = catalogue.DEFAULT, Pair(ModelSpec(id="one/base"), ModelSpec(id="one/tuned"))  # fmt: skip
     own = shown()
@@ -189,10 +193,10 @@ def test_what_suits_the_pair_follows_it_until_somebody_chooses(page: AppTest, en
         kept(page).chosen = pair
         checked(page.run())
         assert all(name.startswith(whose) for name in shown()) and len(shown()) == len(own), "nobody chose yet"
-    for box in (f"{probe}-suite", *(["robustness-texts"] if probe == "robustness" else [])):
-        options = page.selectbox(key=box).options
-        checked(page.selectbox(key=box).select_index(1).run())
-        assert len(options) > 1
+    for name in names:
+        box = following(page, probe, name)
+        checked(box.select_index(1).run())
+        assert len(box.options) > 1
     chosen = shown()
     assert chosen != own
     for pair in (others, demo):

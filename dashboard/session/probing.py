@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -91,8 +92,8 @@ class Probing:
     """why the last Run was not accepted, as a sentence"""
     opened: int | None = None
     """the item that is looked at; None: nobody chose one"""
-    chosen: frozenset[str] = frozenset()
-    """of the fields that follow the pair, those for which somebody chose"""
+    chosen: dict[str, str] = dataclasses.field(default_factory=dict)
+    """field that follows the pair -> its value, once somebody chose one"""
     forgotten: int = 0
     """how many files were given up; each has an uploader of its own, because none can be emptied"""
 
@@ -114,6 +115,8 @@ def key(probe: Probe, name: str) -> str:
 
 def at_first(probe: Probe, name: str) -> str:
     """The same, of a field that shows its first value until another one is chosen; written in every run, as in `editor.at_first`."""
+    if name in FOLLOWING:
+        return inputs.showing(key(probe, name), field(probe, name))
     st.session_state[key(probe, name)] = field(probe, name)
     return key(probe, name)
 
@@ -123,15 +126,15 @@ def field(probe: Probe, name: str) -> Any:
     if name not in FOLLOWING:
         return st.session_state.get(key(probe, name), {**FIRST, **FIRST_OF.get(probe, {})}[name])
     if name in probing(probe).chosen:
-        return st.session_state[key(probe, name)]
+        return probing(probe).chosen[name]
     if name != "texts":
         return offered(probe)[0] if name == "suite" else offered_packs()[0]
     return [*suites.PLAIN_TEXTS][0 if pairs.embedded() else 1]
 
 
-def choose(probe: Probe, name: str) -> None:
-    """Somebody chose the value of a field that followed the pair."""
-    probing(probe).chosen |= {name}
+def choose(probe: Probe, name: str, widget: str) -> None:
+    """Somebody chose in this widget the value of a field that followed the pair."""
+    probing(probe).chosen[name] = inputs.value(widget)
 
 
 def offered(probe: Probe) -> list[str]:

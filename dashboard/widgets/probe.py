@@ -115,16 +115,16 @@ def _source(probe: Probe) -> None:
 
 
 def _suite(probe: Probe) -> None:
+    key = probing.at_first(probe, "suite")
     with st.container(horizontal=True, vertical_alignment="bottom", key=f"{probe}-items"):
         st.selectbox(
             "Suite",
             probing.offered(probe),
             format_func=lambda name: suites.SUITES[name].title,
-            key=probing.at_first(probe, "suite"),
+            key=key,
             on_change=probing.choose,
-            args=(probe, "suite"),
+            args=(probe, "suite", key),
             width=320,
-            persist_state="session",
         )
         _number(
             probe, "count", "Items", 1, MAX_ITEMS, "The more items, the surer the findings and the longer it takes."
@@ -196,15 +196,15 @@ def _instructions(probe: Probe) -> None:
 
 
 def _pack(probe: Probe) -> None:
+    key = probing.at_first(probe, "pack")
     st.selectbox(
         "Field pack",
         probing.offered_packs(),
         format_func=lambda name: packs.PACKS[name].title,
-        key=probing.at_first(probe, "pack"),
+        key=key,
         on_change=probing.choose,
-        args=(probe, "pack"),
+        args=(probe, "pack", key),
         width=320,
-        persist_state="session",
     )
     st.caption(plain(probing.pack().says))
 
@@ -249,16 +249,16 @@ def _wordings(probe: Probe) -> None:
 
 
 def _texts(probe: Probe) -> None:
+    key = probing.at_first(probe, "texts")
     first, second = st.columns(2)
     with first:
         texts = st.selectbox(
             "Plain texts",
             (*suites.PLAIN_TEXTS, NO_TEXTS),
-            key=probing.at_first(probe, "texts"),
+            key=key,
             on_change=probing.choose,
-            args=(probe, "texts"),
+            args=(probe, "texts", key),
             help="Texts without any instruction: what was forgotten shows in how likely they are.",
-            persist_state="session",
         )
     with second:
         if texts != NO_TEXTS:
