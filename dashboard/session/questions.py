@@ -78,6 +78,11 @@ def want(kind: str, request: Request, background: bool = False) -> compute.Held:
     return held
 
 
+def start(kind: str, request: Request) -> None:
+    """The button that asks for this was pressed."""
+    want(kind, request)
+
+
 def answers(held: compute.Held, request: Request) -> bool:
     """Whether the held job is for this request, or for one that left the answer open and has found the same answer."""
     asked = held.job.request

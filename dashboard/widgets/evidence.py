@@ -49,8 +49,8 @@ def evidence(result: Attribution, request: AttributionRequest) -> None:
         st.caption(
             f"Each model reads the answer up to {readings():,} more times, with parts taken away. That is {duration(work / SPEED)} on two cores."
         )
-        if not st.button("Measure it", key="measure-faithfulness"):
-            return
+        st.button("Measure it", key="measure-faithfulness", on_click=questions.start, args=("faithfulness", asked))
+        return
     follow(
         "faithfulness",
         questions.want("faithfulness", asked),

@@ -49,9 +49,7 @@ PAGES: dict[PartName, str] = {
 def asking() -> None:
     """What the suite holds and how both models are asked; Run asks them."""
     _choose()
-    if manner(more=_more, length=True):
-        concluding.run()
-        st.rerun()  # the header is drawn already, and it shows what goes on in the background
+    manner(concluding.run, more=_more)
     form = editor.form()
     if form.sampling is not None or form.system.strip():
         st.caption("Here nothing is drawn at random from the models, and there is no system message.")

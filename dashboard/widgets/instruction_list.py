@@ -29,10 +29,8 @@ def instruction_list() -> None:
         _pasted()
     with right:
         _file()
+    manner(lambda: run(reading()), _examples)
     found = reading()
-    if manner(_examples):
-        run(found)
-        st.rerun()  # the header is drawn already, and it shows what goes on in the background
     form = editor.form()
     about_manner(replace(form, samples=1))
     if form.history:

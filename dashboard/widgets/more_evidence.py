@@ -75,8 +75,8 @@ def _held(kind: str, asked: Request, cost: str, button: str) -> compute.Held | N
         held = None
     if held is None:
         st.caption(plain(cost))
-        if not st.button(button, key=f"measure-{kind}"):
-            return None
+        st.button(button, key=f"measure-{kind}", on_click=questions.start, args=(kind, asked))
+        return None
     return questions.want(kind, asked)
 
 

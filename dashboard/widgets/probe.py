@@ -66,9 +66,7 @@ def asking(probe: Probe, about_files: Callable[[], None] | None = None) -> None:
     not one of a person's own items."""
     here = probing.probing(probe)
     _source(probe)
-    if manner(more=partial(_more, probe), length=probe == "reasoning"):
-        probing.run(probe)
-        st.rerun()  # the header is drawn already, and it shows what goes on in the background
+    manner(partial(probing.run, probe), more=partial(_more, probe), length=probe == "reasoning")
     form = editor.form()
     if form.sampling is not None or form.system.strip():
         st.caption("Here nothing is drawn at random from the models, and there is no system message.")

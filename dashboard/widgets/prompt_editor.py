@@ -34,17 +34,20 @@ def prompt_editor(note: Callable[[str], None] = lambda _: None) -> None:
     earlier_turns()
     _instruction()
     note(st.session_state[editor.INSTRUCTION])
-    if manner(_examples):
-        questions.run()
+    manner(questions.run, _examples)
     about_manner(editor.form())
     _remarks()
 
 
 def manner(
-    examples: Callable[[], None] = lambda: None, more: Callable[[], None] | None = None, length: bool = True
-) -> bool:
-    """How each model is asked, whatever it is asked: one row that every page has; True when Run was pressed.
+    run: Callable[[], None],
+    examples: Callable[[], None] = lambda: None,
+    more: Callable[[], None] | None = None,
+    length: bool = True,
+) -> None:
+    """How each model is asked, whatever it is asked: one row that every page has, with Run at its end.
 
+    `run` is called back: a page that looked at whether Run was pressed would miss it where the next thing typed interrupts the page before.
     `examples` draws what can be asked with one click, `more` the seldom-used where that is something else here; `length`: answers are written.
     """
     chat, whose = not pairs.without_template(), editor.askable()
@@ -55,9 +58,8 @@ def manner(
         examples()
         with st.popover("More", key="more"):
             (more or _more)()
-        run = st.button("Run", type="primary", key="run", shortcut="Mod+Enter")
+        st.button("Run", type="primary", key="run", shortcut="Mod+Enter", on_click=run)
     _templates(whose, own)
-    return run
 
 
 def about_manner(form: visits.Form) -> None:

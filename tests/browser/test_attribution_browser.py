@@ -167,6 +167,7 @@ def test_what_a_token_is_explained_against_is_typed_kept_in_the_address_and_come
     expect(page).to_have_url(re.compile("instruction_only%22%3Atrue"), timeout=LOADED)
     page.reload()
     expect(page.get_by_text("This question came with the link")).to_be_visible(timeout=LOADED)
+    at_rest(page)
     run(page).click()
     expect(explained).to_be_visible(timeout=LOADED)
     expect(page.get_by_role("combobox", name=re.compile("instead of"))).to_have_value("deny")

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from model_utils.pair import SIDES
-from tests.browser.test_app_browser import LOADED, ask, open_at, whole
+from tests.browser.test_app_browser import LOADED, ask, at_rest, open_at, whole
 from tests.browser.test_many_browser import download
 
 LONG = "Name three animals."
@@ -161,6 +161,7 @@ def test_a_reloaded_link_reads_the_same_numbers(page: Page, app_server: str):
     page.reload()
     expect(page.get_by_text("This question came with the link; press Run to ask it.")).to_be_visible(timeout=LOADED)
     expect(page.get_by_role("heading", name="Format or weights?")).to_have_count(0)
+    at_rest(page)
     page.get_by_role("button", name=re.compile("^Run")).click()
     whole(page)
     measured(page)
