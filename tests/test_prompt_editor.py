@@ -6,12 +6,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import streamlit as st
 from hypothesis import given
 from pydantic import ValidationError
 from streamlit.testing.v1 import AppTest
 
 from dashboard.session import compute, editor, visits
-from dashboard.widgets import conversation
+from dashboard.widgets import conversation, header
 from dashboard.widgets.prompt_editor import CHOOSING, chosen_under_more
 from dashboard.widgets.text import escaped, plain
 from model_utils.contracts.common import FORMATS, Message, Sampling, explain
@@ -33,6 +34,7 @@ from tests.test_pages import (
     engine,
     go,
     kept,
+    queued,
     running,
     words,
     written,
@@ -70,6 +72,26 @@ def choose(app: AppTest, **fields: Any) -> AppTest:
         ]
         checked(widget.set_value(value).run())
     return app
+
+
+@pytest.mark.parametrize("page", ["compare", "attention", "bias", "findings"])
+def test_run_is_not_missed_when_what_follows_interrupts_the_page_at_once(
+    app: AppTest, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, page: str
+):
+    """The next thing that is typed does; here, the page ends before anything of it is drawn."""
+    go(app, page)
+    engine.make = queued
+    if page in ("compare", "attention"):
+        app.text_area(key="instruction").set_value("What is the capital?")
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(header, "draw", st.stop)
+        checked(app.button(key="run").click().run())
+        assert not app.header, "the page was interrupted"
+    question = kept(app).question
+    if page in ("compare", "attention"):
+        assert question is not None and question.request.messages[-1].content == "What is the capital?"
+    else:
+        assert engine.asked(page)
 
 
 # The form

@@ -114,7 +114,10 @@ def key(probe: Probe, name: str) -> str:
 
 
 def at_first(probe: Probe, name: str) -> str:
-    """The same, of a field that shows its first value until another one is chosen; written in every run, as in `editor.at_first`."""
+    """The same, of a field that shows its first value until another one is chosen; written in every run, as in `editor.at_first`.
+
+    One that follows the pair is written when what it shows changes.
+    """
     if name in FOLLOWING:
         return inputs.showing(key(probe, name), field(probe, name))
     st.session_state[key(probe, name)] = field(probe, name)

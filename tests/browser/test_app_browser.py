@@ -101,19 +101,6 @@ def settled(page: Page) -> None:
     )
 
 
-def slow_link(page: Page) -> None:
-    """From the next address on, what the server sends comes half a second late."""
-    page.add_init_script("""
-        const Quick = window.WebSocket;
-        window.WebSocket = class extends Quick {
-            addEventListener(kind, hear, ...rest) {
-                const late = event => setTimeout(() => hear.call(this, event), 500);
-                super.addEventListener(kind, kind === "message" ? late : hear, ...rest);
-            }
-        };
-    """)
-
-
 def maps_drawn(page: Page) -> None:
     expect(page.locator(".maps .plot")).to_have_count(3, timeout=LOADED)
 
@@ -336,27 +323,6 @@ def test_answers_of_a_local_pair_stream(page: Page, app_server: str, m_folders: 
     for side in (0, 1):
         states = {texts[side] for texts in seen if texts[side]}
         assert len(states) >= 4, f"{len(states)} states of answer {side}"
-
-
-def test_what_is_typed_while_a_slow_link_brings_the_answer_stays(page: Page, app_server: str):
-    """And Run is not missed, though the next thing that is typed interrupts the page that it began."""
-    slow_link(page)
-    open_at(page, app_server)
-    ask(page, QUESTION)
-    length = page.get_by_role("spinbutton", name="Longest answer, tokens")
-    instruction = page.get_by_label("Instruction", exact=True)
-    length.fill("3")
-    instruction.fill("Name five garments.")
-    instruction.blur()
-    whole(page)
-    settled(page)
-    expect(length).to_have_value("3")
-    expect(instruction).to_have_value("Name five garments.")
-    expect(page.get_by_text("You changed the question", exact=False)).to_be_visible()
-    go(page, "Attention")
-    maps_drawn(page)
-    expect(length).to_have_value("3")
-    expect(instruction).to_have_value("Name five garments.")
 
 
 def test_a_stopped_answer_stays_and_the_next_question_starts(page: Page, app_server: str, m_folders: Pair[Path]):
